@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -58,25 +58,35 @@ class Stand:
     async def until_quality(self, quality: Quality, *points: str) -> None:
         await self.until(lambda: all(self.readings[point].quality is quality for point in points))
 
-    async def give(self, action: str, **arguments: Scalar) -> Reply:
+    @property
+    def channel_states(self) -> dict[str, DeviceState]:
+        """The states of the channels, by channel."""
+        return {one.channel: one for one in self._latest.states.values() if one.channel}
+
+    async def give(self, action: str, *, channel: str = "", **arguments: Scalar) -> Reply:
         """Command; the answer."""
         now_ns = SystemClock().now_ns()
         self.id = uuid4().hex
         command = Command(
-            id=self.id, action=action, arguments=arguments, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000
+            id=self.id,
+            action=action,
+            channel=channel,
+            arguments=arguments,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + 10_000_000_000,
         )
         subject = subjects.command("tester", "devices", DEVICE)
         return decode((await self._bus.request(subject, encode(command), timeout_s=PATIENCE_S)).data, Reply)
 
-    async def refusal(self, action: str, **arguments: Scalar) -> str:
+    async def refusal(self, action: str, *, channel: str = "", **arguments: Scalar) -> str:
         """The code it is refused with."""
-        reply = await self.give(action, **arguments)
+        reply = await self.give(action, channel=channel, **arguments)
         assert not reply.accepted and reply.cause is not None
         return reply.cause.code
 
-    async def do(self, action: str, **arguments: Scalar) -> Event:
+    async def do(self, action: str, *, channel: str = "", **arguments: Scalar) -> Event:
         """Command, and how it ended."""
-        reply = await self.give(action, **arguments)
+        reply = await self.give(action, channel=channel, **arguments)
         assert reply.accepted, reply.cause
         async with asyncio.timeout(PATIENCE_S), self._bus.replay(subjects.EVENTS_STREAM) as events:
             async for stored in events:
@@ -89,7 +99,7 @@ class Stand:
 @asynccontextmanager
 async def stand(
     simulator: Simulator, section: Callable[[Mapping[str, Any]], DeviceSection], *, off_at_first: bool = False
-) -> AsyncIterator[Stand]:
+) -> AsyncGenerator[Stand]:
     """Everything running. `section` makes the device's section of the simulator's address."""
     described = section(await simulator.start())
     if off_at_first:

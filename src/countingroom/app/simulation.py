@@ -37,6 +37,7 @@ KIND_OF_DRIVER = {
     "marta": "marta",
     "modbus": "modbus",
     "mqtt": "sensors",
+    "switchbox": "switchbox",
 }
 """Name of the driver -> its simulator."""
 

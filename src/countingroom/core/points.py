@@ -82,6 +82,8 @@ class Point(Struct, frozen=True, kw_only=True):
     """Deadline of the confirmation, in seconds after the write."""
     dangerous: bool = False
     """Writing it can harm, as for a limit that protects: it needs `Permission.ENDANGER`."""
+    command_only: bool = False
+    """Switched by commands of its device alone: `set` is refused, and the console offers no form for it."""
     rate: str = ""
     """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 

@@ -6,7 +6,7 @@ States follow the readback, never the command. A behaviour stores nothing, so a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -72,4 +72,17 @@ class Behaviour(Protocol):
 
     def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
         """Why settings of this channel must not be applied now (HV is on), or None."""
+        ...
+
+
+@runtime_checkable
+class CommandRules(Protocol):
+    """A behaviour with rules for commands that no state of its chart tells: at most four channels, HV needs LV.
+
+    The host shows what they forbid at the buttons, and looks again when the points of the device itself change.
+    """
+
+    def forbids(self, command: str, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        """Why this command must not be given now, or None. Asked again by `writes`, with the readings as they will be
+        after the commands under way."""
         ...

@@ -21,6 +21,7 @@ from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.switchbox.description import SwitchboxSection
 from countingroom.devices.section import DeviceSection, Problem
 
 GROUP = "countingroom.drivers"
@@ -32,6 +33,7 @@ OURS: tuple[type[DeviceSection], ...] = (
     MartaSection,
     ModbusSection,
     MqttSensorsSection,
+    SwitchboxSection,
 )
 
 

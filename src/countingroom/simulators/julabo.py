@@ -15,7 +15,7 @@ from countingroom.core.values import Scalar
 from countingroom.simulators.arguments import number, text
 from countingroom.simulators.julabo_bath import Bath
 from countingroom.simulators.julabo_protocol import answer, is_setting, trouble
-from countingroom.simulators.serial_end import Arrived, PtyEnd, SerialEnd, TcpEnd
+from countingroom.simulators.serial_end import SerialEnd, end_for
 
 _TICK_S = 0.1
 _MOST_WAITING = 256
@@ -53,7 +53,7 @@ class JulaboSimulator:
         """Requests received so far."""
         self.settings_taken = 0
         self._clock = clock or SystemClock()
-        self._end: SerialEnd = _end_for(parameters, self._arrived)
+        self._end: SerialEnd = end_for(parameters, self._arrived)
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._unfinished = b""
         self._connected = True
@@ -143,12 +143,3 @@ class JulaboSimulator:
         for request in requests:
             if not self._waiting.full():
                 self._waiting.put_nowait(request)
-
-
-def _end_for(parameters: Mapping[str, Any], arrived: Arrived) -> SerialEnd:
-    """A line of the kind that the section describes; after a restart at the address of the earlier process."""
-    again: Mapping[str, Any] = parameters.get("again") or {}
-    former = str(again.get("port", ""))
-    if str(parameters.get("port", "")).startswith("socket://") or former.startswith("socket://"):
-        return TcpEnd(arrived, int(former.rpartition(":")[2] or 0))
-    return PtyEnd(arrived, former)

@@ -55,6 +55,7 @@ _PLACES = {
     "marta": ("marta", "MartaSimulator"),
     "modbus": ("modbus", "ModbusSimulator"),
     "sensors": ("sensors", "SensorSimulator"),
+    "switchbox": ("switchbox", "SwitchboxSimulator"),
 }
 
 KINDS: dict[str, Factory] = {kind: _in_module(*place) for kind, place in _PLACES.items()}

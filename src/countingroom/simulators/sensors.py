@@ -7,7 +7,6 @@ device, and most of the processor time of the simulators.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,16 +18,15 @@ from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
-from countingroom.core.temporary_folder import TemporaryFolder
 from countingroom.core.values import Scalar
 from countingroom.simulators.air import Air
 from countingroom.simulators.arguments import number, text
-from countingroom.simulators.mqtt_broker import SimulatedBroker
+from countingroom.simulators.own_broker import PASSWORD_FILE, PORT_FILE, OwnBroker
 from countingroom.simulators.sensor_topics import Outlet, outlets, plain_boards
 
+__all__ = ["PASSWORD_FILE", "PORT_FILE", "SensorSimulator"]
+
 _USER = "sensors"
-PORT_FILE, PASSWORD_FILE = "port", "password"
-"""Files in the folder of the broker, for a person who looks at what the boards publish."""
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
 _DAY_NS = 86_400_000_000_000
@@ -69,13 +67,13 @@ class SensorSimulator:
         """Board and value -> its setpoint."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
         self._again: Mapping[str, Any] = parameters.get("again") or {}
-        self._own: SimulatedBroker | None = None
-        self._folder: TemporaryFolder | None = None
+        self._own: OwnBroker | None = None
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> Mapping[str, Any]:
         if self._broker is None:
-            where = await self._own_broker()
+            self._own = OwnBroker(_USER, self._receive_here, self._again)
+            where = await self._own.start()
             self._life = asyncio.create_task(self._publish(self._publish_here))
         else:
             where = self._broker
@@ -91,14 +89,12 @@ class SensorSimulator:
             self._life.cancel()
             await asyncio.wait([self._life])
         if self._own is not None:
-            await self._own.close()
-        if self._folder is not None:
-            self._folder.remove()
+            await self._own.stop()
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
         match name:
             case "drop" if self._own is not None:
-                await self._own.close()
+                await self._own.broker.close()
             case "freeze":
                 self._frozen = True
             case "silence" | "nan" | "garbage":
@@ -111,7 +107,7 @@ class SensorSimulator:
                 self._period_s = self._usual_s
                 self._says.clear()
                 if self._own is not None:
-                    await self._own.open()
+                    await self._own.broker.open()
             case _:
                 raise NotFound(f"simulated sensors have no fault {name}")
 
@@ -121,27 +117,14 @@ class SensorSimulator:
             raise NotFound(f"there is no board {board}", suggestion=f"choose one of {', '.join(self._air)}")
         return board
 
-    async def _own_broker(self) -> Mapping[str, Any]:
-        """A broker in its own folder; after a restart in the folder of the earlier process."""
-        former = str(self._again.get("password_file", ""))
-        self._folder = TemporaryFolder("broker", former=Path(former).parent if former else None)
-        secret = self._folder.path / PASSWORD_FILE
-        if not secret.exists():
-            secret.touch(mode=0o600)
-            secret.write_text(secrets.token_urlsafe(16))
-        self._own = SimulatedBroker(user=_USER, password=secret.read_text(), receive=self._receive_here)
-        await self._own.open(int(self._again.get("port", 0)))
-        (self._folder.path / PORT_FILE).write_text(str(self._own.port))
-        return {"host": "127.0.0.1", "port": self._own.port, "user": _USER, "password_file": secret}
-
     async def _publish_here(self, topic: str, payload: str) -> None:
         if self._own is not None:
-            self._own.publish(topic, payload.encode())
+            self._own.broker.publish(topic, payload.encode())
 
     def _receive_here(self, topic: str, payload: bytes) -> None:
         for answer in self._told_by(self._settable.get(topic), payload):
             if self._own is not None:
-                self._own.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]).encode())
+                self._own.broker.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]).encode())
 
     async def _live(self, where: Mapping[str, Any]) -> None:
         password = _password(where)

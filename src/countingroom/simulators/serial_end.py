@@ -6,9 +6,9 @@ import asyncio
 import errno
 import os
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from countingroom.simulators.line_folder import LineFolder
 
@@ -120,3 +120,12 @@ class TcpEnd:
 
     async def forget(self) -> None:
         await self.close()
+
+
+def end_for(parameters: Mapping[str, Any], arrived: Arrived) -> SerialEnd:
+    """A line of the kind that the section describes; after a restart at the address of the earlier process."""
+    again: Mapping[str, Any] = parameters.get("again") or {}
+    former = str(again.get("port", ""))
+    if str(parameters.get("port", "")).startswith("socket://") or former.startswith("socket://"):
+        return TcpEnd(arrived, int(former.rpartition(":")[2] or 0))
+    return PtyEnd(arrived, former)

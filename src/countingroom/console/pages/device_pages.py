@@ -71,6 +71,8 @@ class DevicePages:
             states=states,
             columns=device_views.columns(catalogue),
             own=device_views.own_points(catalogue),
+            lamps=device_views.lamps(catalogue),
+            tiled=device_views.is_tiled(catalogue),
             partner=device_views.partner(catalogue),
             rows=rows,
             chart=self._chart(catalogue, states[""].state if states[""] else ""),

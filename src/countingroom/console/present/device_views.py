@@ -58,6 +58,16 @@ def own_points(catalogue: Catalogue) -> list[Point]:
     return sorted(own, key=lambda point: (not point.main, point.severity > 0, point.type is Type.BOOL))
 
 
+def lamps(catalogue: Catalogue) -> list[Point]:
+    """The switches of the device itself that only commands set: they are shown as lamps in its head."""
+    return [point for point in own_points(catalogue) if point.command_only and point.type is Type.BOOL]
+
+
+def is_tiled(catalogue: Catalogue) -> bool:
+    """Whether its channels are shown as tiles in place of a table: each has one switch and no other value."""
+    return bool(catalogue.channels) and [column.point.type for column in columns(catalogue)] == [Type.BOOL]
+
+
 def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
     """The most important points: measured numbers, those with limits first; of a device with channels those of its
     first channel."""

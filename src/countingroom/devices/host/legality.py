@@ -1,10 +1,15 @@
 """Legality of commands by the chart of a device, with the reason and what to do where a command is not legal.
 
 A command to a state that is reached already needs no action (code `nothing_to_do`); it succeeds if it is given.
-`reconnect` and `refresh` are given by the host to every device; the others by its behaviour.
+`reconnect` and `refresh` are given by the host to every device; the others by its behaviour, which may also have rules
+of its own (`CommandRules`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.charts.chart import Chart
@@ -31,19 +36,28 @@ def refusals(
     link: Link,
     active: bool,
     source: str,
+    forbids: Callable[[str], Cause | None] = lambda command: None,
 ) -> dict[str, Cause | None]:
-    """Command -> None where the chart allows it now, else why not; those of the device or those of its channels."""
+    """Command -> None where the chart and the rules (`forbids`) allow it now, else why not; those of the device or
+    those of its channels."""
     scope = "channel" if channel else "device"
     source = f"{source}.{channel}" if channel else source
     return {
-        spec.name: refusal(spec, chart, seen, link=link, active=active, source=source)
+        spec.name: refusal(spec, chart, seen, link=link, active=active, source=source, forbids=forbids)
         for spec in commands
         if spec.scope == scope
     }
 
 
 def refusal(
-    spec: CommandSpec, chart: Chart, seen: Observation, *, link: Link, active: bool, source: str
+    spec: CommandSpec,
+    chart: Chart,
+    seen: Observation,
+    *,
+    link: Link,
+    active: bool,
+    source: str,
+    forbids: Callable[[str], Cause | None] = lambda command: None,
 ) -> Cause | None:
     """Why this command may not be given now, or None."""
     if spec in OF_THE_HOST:
@@ -61,8 +75,14 @@ def refusal(
                 suggestion="nothing",
                 causes=(seen.cause,) if seen.cause else (),
             )
-        return _not_allowed(spec, chart, seen, source)
-    return None
+        return _forbidden(spec, forbids, source) or _not_allowed(spec, chart, seen, source)
+    return _forbidden(spec, forbids, source)
+
+
+def _forbidden(spec: CommandSpec, forbids: Callable[[str], Cause | None], source: str) -> Cause | None:
+    """What a rule says, which is clearer than what the chart says."""
+    cause = forbids(spec.name)
+    return replace(cause, source=cause.source or source) if cause else None
 
 
 def inactive(source: str) -> Cause:

@@ -13,7 +13,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import CommandSpec, DeviceState, Link
 from countingroom.core.values import Reading
-from countingroom.devices.behaviour import Behaviour, Observation
+from countingroom.devices.behaviour import Behaviour, CommandRules, Observation
 from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.held import held_back
 from countingroom.devices.host.legality import refusals
@@ -43,13 +43,14 @@ class StateTracker:
         self._boot = boot
         self._now: dict[str, DeviceState] = {}
         self._held: tuple[HeldCommand, ...] = ()
-        self._is_held_anew = False
+        self._is_judged_anew = False
         """Whether the refusals of all states are to be found anew."""
+        self._rules = behaviour if isinstance(behaviour, CommandRules) else None
 
     def hold(self, held: tuple[HeldCommand, ...]) -> None:
         """Keep these effects of acting interlocks in force from now on. The next `observe` also returns the states that
         they give other refusals."""
-        self._is_held_anew |= held != self._held
+        self._is_judged_anew |= held != self._held
         self._held = held
 
     @property
@@ -65,9 +66,11 @@ class StateTracker:
         connected = link is Link.CONNECTED
         lost = Observation(state=DISCONNECTED, cause=cause)
         wanted = set(changed)
+        # Rules look at the device's own points: what they forbid at a channel changes with those.
+        self._is_judged_anew |= self._rules is not None and "" in wanted
         changes: list[StateChange] = []
         for channel in behaviour.channels:
-            is_wanted = channel in wanted or self._is_held_anew
+            is_wanted = channel in wanted or self._is_judged_anew
             if is_wanted or channel not in self._now or self._now[channel].link is not link:
                 seen = self._observe(behaviour.observe_channel, channel, readings) if connected else lost
                 chart = behaviour.channel_chart or behaviour.chart
@@ -75,7 +78,7 @@ class StateTracker:
         active = {name: self._now[name].state for name in behaviour.channels if name not in behaviour.inactive}
         seen = self._observe(behaviour.observe_device, active, readings) if connected else lost
         changes += self._update("", behaviour.chart, seen, link, now_ns, readings)
-        self._is_held_anew = False
+        self._is_judged_anew = False
         return changes
 
     def _observe(self, observe: Any, *arguments: Any) -> Observation:
@@ -96,7 +99,7 @@ class StateTracker:
         before = self._now.get(channel)
         same = before is not None and before.state == seen.state
         cause = _steady(before.cause, seen.cause) if before and same else seen.cause
-        if before and same and before.link is link and before.cause == cause and not self._is_held_anew:
+        if before and same and before.link is link and before.cause == cause and not self._is_judged_anew:
             return []
         active = channel not in self._behaviour.inactive
         now = DeviceState(
@@ -109,7 +112,14 @@ class StateTracker:
             cause=cause,
             refusals=self._with_held(
                 refusals(
-                    self._commands, chart, channel, seen, link=link, active=active, source=f"devices.{self._device}"
+                    self._commands,
+                    chart,
+                    channel,
+                    seen,
+                    link=link,
+                    active=active,
+                    source=f"devices.{self._device}",
+                    forbids=lambda command: self._forbids(command, channel, readings),
                 ),
                 channel,
                 readings,
@@ -121,6 +131,14 @@ class StateTracker:
             return []
         self._now[channel] = now
         return [StateChange(before=before, now=now)]
+
+    def _forbids(self, command: str, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        if self._rules is None:
+            return None
+        try:
+            return self._rules.forbids(command, channel, readings)
+        except Exception as error:  # must not take the host down with all other devices
+            return cause_of(error, f"devices.{self._device}")
 
     def _with_held(
         self, refused: dict[str, Cause | None], channel: str, readings: Mapping[str, Reading]

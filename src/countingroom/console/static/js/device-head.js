@@ -1,6 +1,6 @@
 // The head of the page of a device: state, cause and state machine.
-import { $, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { $, $$, setClass, setText } from "./dom.js";
+import { clock, value } from "./format.js";
 import { Buttons } from "./buttons.js";
 import { Chart } from "./chart.js";
 import { setState } from "./parts.js";
@@ -31,6 +31,13 @@ export class Head {
 
   refresh() {
     this.buttons.refresh();
+    for (const lamp of $$("[data-lamp]")) {
+      const row = this.model.row(lamp.dataset.lamp),
+        point = this.model.points.get(lamp.dataset.lamp);
+      // 2 and 3: stale and bad
+      setClass(lamp, `st lamp s-${!row || row[1] > 1 ? "no_link" : row[0] ? "on" : "off"}`);
+      setText($("b", lamp), value(point, row?.[0]));
+    }
   }
 
   states() {

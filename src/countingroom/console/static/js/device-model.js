@@ -50,8 +50,9 @@ export class Model {
 
   // The point that sets a value: itself, the point it is the readback of, or in its channel the setting of its kind and unit.
   setterOf(point) {
+    if (point.command_only) return undefined;
     if (point.writable) return point;
-    const settings = [...this.points.values()].filter((one) => one.writable);
+    const settings = [...this.points.values()].filter((one) => one.writable && !one.command_only);
     const kind = (one) => `${one.channel} ${one.unit} ${one.column?.split("_")[0]}`;
     const kin = (one) => one.channel && one.unit && one.main !== false && kind(one) === kind(point);
     return settings.find((one) => one.readback === point.name) ?? settings.find(kin);

@@ -22,7 +22,9 @@ export class Grid {
     this.newest = new Map();
     this.at = null;
     this.buildMap();
-    $(".lg-wrap").addEventListener("click", (event) => this.choose(event.target.closest("td, tbody th")));
+    $(".lg-wrap").addEventListener("click", ({ target }) =>
+      this.choose(target.closest(".tiles tr")?.querySelector("td.st") ?? target.closest("td, tbody th")),
+    );
     $(".lg-wrap").addEventListener("keydown", (event) => this.key(event));
     $("#all-values").addEventListener("change", (event) =>
       $(".gridbox").classList.toggle("hide-rest", !event.target.checked),
@@ -144,10 +146,15 @@ export class Grid {
     event.preventDefault();
     const seen = (cells) => [...cells].filter((cell) => cell.offsetParent !== null);
     const rows = $$(".lg tbody tr").filter((tr) => tr.offsetParent !== null);
-    const tr = rows[rows.indexOf(td.parentElement) + step[0]] ?? td.parentElement;
+    const from = td.parentElement,
+      tiles = rows.filter((tr) => tr.closest(".tiles")),
+      isTile = tiles.includes(from),
+      wide = isTile ? tiles.filter((tr) => tr.offsetTop === tiles[0].offsetTop).length : 1,
+      to = rows.indexOf(from) + step[0] * wide + (isTile ? step[1] : 0);
+    const tr = rows[isTile ? Math.min(to, tiles.length) : to] ?? from;
     const cells = seen(tr.cells).filter((cell) => cell.tagName === "TD"),
-      own = seen(td.parentElement.cells).filter((cell) => cell.tagName === "TD");
-    const next = cells[Math.max(0, Math.min(cells.length - 1, own.indexOf(td) + step[1]))];
+      own = seen(from.cells).filter((cell) => cell.tagName === "TD");
+    const next = cells[Math.max(0, Math.min(cells.length - 1, own.indexOf(td) + (isTile ? 0 : step[1])))];
     this.choose(next);
     next.focus();
   }

@@ -23,7 +23,7 @@ export function page(live) {
   const recent = new Recent(live, model);
   new StateTimeline(live, model);
   const select = ({ channel, point: name }) => {
-    const point = points.get(name) ?? model.of(channel).find((one) => one.type === "float" && !one.writable);
+    const point = points.get(name) ?? model.of(channel).find((one) => one.type === "float" && !one.writable) ?? model.of(channel)[0];
     if (!point) return;
     history.replaceState(null, "", `#${name ?? channel}`);
     recent.show(point);

@@ -56,7 +56,7 @@ export class Panel {
   // The other settings of the channel, as links.
   others() {
     const settings = this.channel
-      ? this.model.of(this.channel).filter((one) => one.writable && one.main !== false)
+      ? this.model.of(this.channel).filter((one) => one.writable && !one.command_only && one.main !== false)
       : [];
     const links = settings
       .filter((one) => one !== this.settable)

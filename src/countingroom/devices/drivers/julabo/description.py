@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -11,14 +10,13 @@ from pydantic import Field
 from countingroom.core.yaml.section import Section
 from countingroom.devices.drivers.julabo.codec import COLDEST_C, HOTTEST_C
 from countingroom.devices.section import Address, DeviceSection, Duration, Silence
+from countingroom.devices.serial.address import socket_problem
 
 LOWEST_C = -50.0
 HIGHEST_C = 49.99
 """Setpoints are at least -50 and below 50 degC where the section says nothing; the line carries two decimals."""
 
 SETPOINTS = ("setpoint_1", "setpoint_2", "setpoint_3")
-
-_SOCKET = re.compile(r"socket://[^/\s]+:\d{1,5}")
 
 Temperature = Annotated[float, Field(ge=COLDEST_C, le=HOTTEST_C)]
 
@@ -64,8 +62,8 @@ class JulaboSection(DeviceSection):
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
         """A malformed address of a serial server, and setpoints outside their limits."""
-        if self.port.startswith("socket://") and not _SOCKET.fullmatch(self.port):
-            yield ("port",), f"a serial server is written socket://HOST:PORT; got {self.port!r}"
+        if problem := socket_problem(self.port):
+            yield ("port",), problem
         if self.setpoint_high < self.setpoint_low:
             yield (
                 ("setpoint_high",),

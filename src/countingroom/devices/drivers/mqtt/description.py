@@ -143,10 +143,9 @@ class Board(Section):
     label: str = ""
 
 
-class MqttSensorsSection(DeviceSection):
-    """Boards that publish on an MQTT broker, and take setpoints from it."""
+class BrokerKeys(Section):
+    """The broker of a device, and how it is reached."""
 
-    driver: Literal["mqtt"]
     host: Address = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     user: str = ""
@@ -163,6 +162,30 @@ class MqttSensorsSection(DeviceSection):
     transport: Literal["tcp", "websockets"] = "tcp"
     path: str = "/mqtt"
     """Of the address of the broker, with websockets."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password_file and self.password_env:
+            raise ValueError("give password_file or password_env, not both")
+        return self
+
+    def client_ids(self) -> Iterator[Unshared]:
+        """Its client id at the broker, which no other device may have."""
+        if self.client_id:
+            host = self.host.casefold()
+            yield Unshared(
+                key="client_id",
+                value=self.client_id,
+                within=("mqtt", _LOOPBACK if host in _LOOPBACK_NAMES else host, self.port),
+                reason="the broker disconnects one when the other connects; give each its own",
+                keys=("host", "port"),
+            )
+
+
+class MqttSensorsSection(BrokerKeys, DeviceSection):
+    """Boards that publish on an MQTT broker, and take setpoints from it."""
+
+    driver: Literal["mqtt"]
     sensors: dict[Name, str | Board] = {}
     """Board, as in its topics -> its label: `ESP01: cold box`; or `hall: {name: Hall 3/0x00158d, label: hall}`."""
     availability: list[Availability] = []
@@ -171,8 +194,6 @@ class MqttSensorsSection(DeviceSection):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        if self.password_file and self.password_env:
-            raise ValueError("give password_file or password_env, not both")
         named = (*self.values.values(), *self.availability)
         if not self.sensors and any(SENSOR in one.topic for one in named):
             raise ValueError("topics with {sensor} need the boards listed under `sensors`")
@@ -200,15 +221,7 @@ class MqttSensorsSection(DeviceSection):
 
     def unshared(self) -> Iterator[Unshared]:
         """Its client id at the broker."""
-        if self.client_id:
-            host = self.host.casefold()
-            yield Unshared(
-                key="client_id",
-                value=self.client_id,
-                within=("mqtt", _LOOPBACK if host in _LOOPBACK_NAMES else host, self.port),
-                reason="the broker disconnects one when the other connects; give each its own",
-                keys=("host", "port"),
-            )
+        return self.client_ids()
 
 
 def _wildcards(topic: str) -> Iterable[Problem]:
