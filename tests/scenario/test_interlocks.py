@@ -125,7 +125,10 @@ async def test_roles_bypass_and_its_end() -> None:
         past: dict[str, Any] = {"cause": "pump", "reason": "it is repaired", "seconds": 100.0}
         refused = await stage.ask("bypass", user="ben", **past)
         assert refused is not None
-        assert refused.code == "denied"
+        assert (refused.code, refused.source) == ("denied", "interlock.cooling")
+        refused = await stage.ask("bypass", cause="pump", reason="it is repaired")
+        assert refused is not None
+        assert (refused.code, refused.source) == ("missing_argument", "interlock.cooling")
         assert await stage.ask("bypass", **past) is None
         await stage.read(pump=True)
         state = await stage.state_of()

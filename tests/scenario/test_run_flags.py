@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from countingroom.bus.port import Stored
 from countingroom.core import subjects
 from countingroom.core.messages import Catalogue, Readings, encode
 from countingroom.core.points import Point
@@ -257,3 +261,40 @@ def test_conditions_that_contradict_each_other_are_told(conditions: list[Any], w
     plain = {**template.model_dump(mode="json", by_alias=True), "conditions": conditions}
     found = [why for _, why in type(template).model_validate(plain).problems()]
     assert found == [word]
+
+
+async def test_a_new_owner_that_has_not_read_the_values_yet_does_not_call_them_missing() -> None:
+    async with experiment(with_conditions()) as world:
+        await begun_with_conditions(world)
+        await world.clock.advance(5)
+        await world.kill("runs")
+        world.begin_runs("second")
+        bus = world.buses["second"]
+        replay, asked = bus.replay, asyncio.Event()
+
+        @asynccontextmanager
+        async def slow(stream: str, **wanted: Any) -> AsyncGenerator[AsyncIterator[Stored]]:
+            if stream == subjects.READINGS_STREAM:
+                asked.set()
+                await world.clock.sleep(5.0)
+            async with replay(stream, **wanted) as stored:
+                yield stored
+
+        bus.replay = slow  # type: ignore[method-assign]
+        await world.clock.advance(25)
+        assert asked.is_set()
+        flags = [one.what for one in (await the_run(world)).flags]
+        assert flags, "its owner died"
+        assert not [what for what in flags if "no reading" in what]
+
+
+async def test_a_value_that_was_never_published_is_missing_for_a_new_owner_too() -> None:
+    async with experiment(with_conditions()) as world:
+        await begun(world)
+        await world.clock.advance(1)
+        await world.kill("runs")
+        world.begin_runs("second")
+        await world.clock.advance(20)
+        flags = [one for one in (await the_run(world)).flags if one.what == "there is no reading of co2.t"]
+        assert len(flags) == 1, "it goes on"
+        assert flags[0].until_ns is None

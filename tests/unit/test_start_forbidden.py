@@ -85,7 +85,8 @@ def test_a_bypassed_cause_does_not_forbid() -> None:
     ("state", "silent_s", "said"),
     [
         (None, HEARD, "no alarm engine has published it"),
-        (QUIET, 10.1, "no alarm engine is heard for 10 s"),
+        (QUIET, 10.1, "no alarm engine was heard for 10 s"),
+        (QUIET, float("inf"), "no alarm engine has been heard yet by this process"),
         (initial(SPEC), HEARD, "the alarm engine has not read its inputs yet"),
         (replace(QUIET, unread=True), HEARD, "the alarm engine has not read from the database whether it is tripped"),
         (replace(QUIET, effects=QUIET.effects[:2]), HEARD, "the alarm engine has another description"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from countingroom.alarms.interlocks.interlock_keeper import InterlockKeeper, InterlockStore
 from countingroom.alarms.table_target import TableTarget
-from countingroom.bus.command_request import CommandRequest, Completion
+from countingroom.bus.command_request import CommandRequest, Completion, Handler
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -43,10 +45,10 @@ class InterlockRequests(TableTarget):
         super().__init__(
             INTERLOCKS,
             {
-                "reset": self._reset,
-                "bypass": self._bypass,
-                "end_bypass": self._end_bypass,
-                "proof_test": self._proof_test,
+                "reset": _sourced(self._reset),
+                "bypass": _sourced(self._bypass),
+                "end_bypass": _sourced(self._end_bypass),
+                "proof_test": _sourced(self._proof_test),
             },
             "interlocks",
             publisher,
@@ -90,6 +92,20 @@ class InterlockRequests(TableTarget):
     async def _role(self, request: CommandRequest) -> Role:
         """The role that an interlock compares with the one that it declares."""
         return (await self._principal(request.by, subjects.EXPERIMENT)).on(subjects.EXPERIMENT)
+
+
+def _sourced(handler: Handler) -> Handler:
+    """The same, whose refusals name the interlock where they name nothing yet."""
+
+    async def named(request: CommandRequest) -> Completion:
+        try:
+            return await handler(request)
+        except CountingRoomError as error:
+            if not error.cause.source and (interlock := request.text("interlock", "")):
+                error.cause = replace(error.cause, source=f"interlock.{interlock}")
+            raise
+
+    return named
 
 
 class InterlockAnswers:

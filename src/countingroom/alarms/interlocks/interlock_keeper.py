@@ -221,7 +221,7 @@ class InterlockKeeper:
             if not self._evaluation.is_ready(name):
                 raise LinkError(
                     f"the inputs of the interlock {self._title(name)} are not read yet",
-                    source="alarms",
+                    source=subjects.interlock_key(name),
                     code="looking",
                     suggestion="try again in some seconds",
                 )

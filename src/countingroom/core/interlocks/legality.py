@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.events import BypassCause, EndBypass, RecordProofTest, ResetInterlock
 from countingroom.core.interlocks.specs import InterlockSpec
@@ -17,6 +19,11 @@ PersonEvent = ResetInterlock | BypassCause | EndBypass | RecordProofTest
 
 def refusal(spec: InterlockSpec, state: InterlockState, event: PersonEvent, now_ns: int) -> Cause | None:
     """Why this command is refused at this state; None: it is allowed."""
+    cause = _refusal(spec, state, event, now_ns)
+    return cause and replace(cause, source=f"interlock.{spec.name}")
+
+
+def _refusal(spec: InterlockSpec, state: InterlockState, event: PersonEvent, now_ns: int) -> Cause | None:
     match event:
         case ResetInterlock():
             return _of_role(spec, event.role, spec.reset_role, "reset it") or refusal_of_reset(spec, state)

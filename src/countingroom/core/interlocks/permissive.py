@@ -19,7 +19,7 @@ UNKNOWN = "interlock_unknown"
 
 def start_forbidden(one: Permissive, state: InterlockState | None, silent_s: float) -> Cause | None:
     """Why no run may be started now; None: it may. `state`: as it is published, None where it is not. `silent_s`: since
-    when no alarm engine was heard."""
+    when no alarm engine was heard; infinite: never since this process began."""
     found = state and (_acting(one, state) or _present(one, state))
     return found or _unknown(one, state, silent_s)
 
@@ -63,8 +63,10 @@ def _unknown(one: Permissive, state: InterlockState | None, silent_s: float) -> 
     effect = state and state.effect(one.effect)
     if state is None:
         why = "no alarm engine has published it"
+    elif silent_s == float("inf"):
+        why = "no alarm engine has been heard yet by this process of run control"
     elif silent_s > one.silent_s:
-        why = f"no alarm engine is heard for {duration(one.silent_s)}"
+        why = f"no alarm engine was heard for {duration(one.silent_s)}"
     elif effect is None or effect.kind != InterlockEffect.FORBID:
         why = f"the alarm engine has another description, in which {one.effect} forbids no start"
     elif state.unread:

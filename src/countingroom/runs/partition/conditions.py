@@ -16,6 +16,7 @@ from countingroom.core.messages import Readings
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import RunCondition, RunFlagKind
 from countingroom.core.run_flags import RunTrouble, condition_trouble
+from countingroom.core.start_up import START_UP_S
 from countingroom.core.times import duration
 from countingroom.core.values import Quality, Reading
 from countingroom.runs.partition.port import OwnerPort
@@ -41,6 +42,10 @@ class Conditions:
         self._readings: dict[str, Reading] = {}
         self._heard_s: dict[str, float] = {}
         """Device -> the monotonic time of its last message, in s."""
+        self._read: set[str] = set()
+        """Devices of which all that was stored before has been read."""
+        self._began_s: dict[str, float] = {}
+        """Device -> since when it is followed, by the monotonic clock, in s."""
 
     async def run(self) -> None:
         """Follow until cancelled. Without conditions it reads no values."""
@@ -69,6 +74,8 @@ class Conditions:
         """The conditions that are outside their limits, or not known."""
         found: dict[RunTrouble, str] = {}
         for one in self._wanted():
+            if not self._is_known(one.point):
+                continue
             if what := condition_trouble(one.point, self._reading(one.point), low=one.low, high=one.high):
                 found[RunTrouble(flag=RunFlagKind.DEGRADED, subject=one.point)] = what
         return found
@@ -86,6 +93,14 @@ class Conditions:
     def _devices(self) -> frozenset[str]:
         return frozenset(one.point.partition(".")[0] for one in self._wanted())
 
+    def _is_known(self, point: str) -> bool:
+        """Whether a reading that is not there is missing. A new owner has not read the stored ones yet."""
+        device = point.partition(".")[0]
+        if point in self._readings or device in self._read:
+            return True
+        now_s = self._owner.context.clock.monotonic()
+        return now_s - self._began_s.get(device, now_s) >= START_UP_S
+
     def _reading(self, point: str) -> Reading | None:
         """The last reading, STALE where its device is no longer published."""
         reading, heard_s = self._readings.get(point), self._heard_s.get(point.partition(".")[0], 0.0)
@@ -102,6 +117,7 @@ class Conditions:
     async def _follow(self, device: str) -> None:
         report = edge_log(_log, f"the conditions of {device} are not followed", f"{device} is followed again")
         clock = self._owner.context.clock
+        self._began_s.setdefault(device, clock.monotonic())
         async with asyncio.TaskGroup() as group:
             for source in (self._stored, self._live):
                 retry = Retry(clock, report, pause_s=_RETRY_S, on=CountingRoomError)
@@ -110,11 +126,17 @@ class Conditions:
     async def _stored(self, device: str) -> None:
         """The last full message and everything after it."""
         bus, start, stream = self._owner.context.bus, 1, subjects.READINGS_STREAM
-        full = subjects.readings(device, full=True)
+        full, every = subjects.readings(device, full=True), subjects.readings_of(device)
         async with bus.replay(stream, subjects=full, last_per_subject=True, follow=False) as stored:
             async for message in stored:
                 start = message.sequence
-        async with bus.replay(stream, subjects=subjects.readings_of(device), from_sequence=start) as stored:
+        async with bus.replay(stream, subjects=every, from_sequence=start, follow=False) as stored:
+            async for message in stored:
+                self._take(device, message, message.stored_ns)
+                start = message.sequence + 1
+        self._read.add(device)
+        self._changed()
+        async with bus.replay(stream, subjects=every, from_sequence=start) as stored:
             async for message in stored:
                 self._take(device, message, message.stored_ns)
 
