@@ -64,7 +64,8 @@ def test_readers_see_whole_batches_while_it_is_written(tmp_path: Path) -> None:
     def read() -> None:
         nonlocal asked
         while not end.is_set():
-            found = Counter((store.samples(names, 0, 2**62, limit=2**40).time_ns // S).tolist())
+            seconds: list[int] = (store.samples(names, 0, 2**62, limit=2**40).time_ns // S).tolist()
+            found = Counter(seconds)
             asked += 1
             if set(found.values()) != {ROWS} or set(found) != set(range(1, len(found) + 1)):
                 wrong.append(found)
@@ -94,7 +95,7 @@ def test_two_processes_cannot_have_the_file(tmp_path: Path) -> None:
 
 def test_without_room_the_oldest_raw_samples_go_and_their_summaries_stay(tmp_path: Path) -> None:
     store = DuckStore(
-        tmp_path / "history.duckdb", HistorySection(max_disk_gb=0.004, keep=Retention(raw=3000)), chunk=20_000
+        tmp_path / "history.duckdb", HistorySection(max_disk_gb=0.002, keep=Retention(raw=3000)), chunk=20_000
     )
     names = [f"d.p{n}" for n in range(49)]
     for number in range(1, 61):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-import duckdb
 import pytest
 
 from countingroom.alarms.replay.picture import MOST_LANES, Lane, picture
@@ -278,26 +277,3 @@ def test_the_command_refuses_what_it_cannot_read(experiment: Path, capsys: pytes
     assert run(["rules", "replay", "--description", str(experiment), "--data", str(experiment)]) == 2
     assert "has no history" in capsys.readouterr().err
     assert run(["rules", "replay", "--from", "-1h", "--to", "-2h", "--description", str(experiment)]) == 1
-
-
-def test_a_file_of_an_earlier_version_is_read_as_it_is_and_gets_its_columns_when_it_is_opened(tmp_path: Path) -> None:
-    file = tmp_path / "history.duckdb"
-    store = DuckStore(file)
-    store.append(flatten([_message(0, 20.0)]), Position(sequence=1, stored_ns=1))
-    store.close()
-    with duckdb.connect(file) as old:
-        for table in ("raw", "text"):
-            old.execute(f"DROP VIEW {table}")
-            for part in ("recent", "settled"):
-                for column in ("sent_ns", "place", "alarm", "whole"):
-                    old.execute(f"ALTER TABLE {table}_{part} DROP COLUMN {column}")
-            old.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_recent UNION ALL SELECT * FROM {table}_settled")
-    name = ("chiller.internal_temp",)
-    store = DuckStore(file, read_only=True)
-    assert store.samples(name, T0, T0 + 100 * S, limit=10).sent_ns.tolist() == [0]
-    store.close()
-    store = DuckStore(file, chunk=2)
-    store.append(flatten([_message(1, 21.0)]), Position(sequence=2, stored_ns=2))
-    store.append(flatten([_message(2, 22.0)]), Position(sequence=3, stored_ns=3))  # the first two are sorted
-    assert store.samples(name, T0, T0 + 100 * S, limit=10).sent_ns.tolist() == [0, T0 + 10 * S, T0 + 20 * S]
-    store.close()

@@ -156,18 +156,22 @@ def devices(setting: Setting) -> Role:
 
 def history(setting: Setting) -> Role:
     """The history service, with the store that the description selects."""
-    from countingroom.history import duckdb_file
+    from countingroom.history import duckdb_file, duckdb_format
     from countingroom.history.duckdb_store import DuckStore
     from countingroom.history.service import HistoryService
 
     section = setting.experiment.section(HistorySection)
     file = setting.data / "history" / "history.duckdb"
     duckdb_file.check(file)  # now, so that the start is refused; later the process would be restarted again and again
+    is_earlier = 0 < duckdb_format.check(file) < duckdb_format.VERSION
+    told = (
+        {"converts": "its file, which is of an earlier version; logs/history.log tells how far"} if is_earlier else {}
+    )
     stores = {"duckdb": lambda: DuckStore(file, section)}
 
     async def run(platform: Platform) -> None:
         service = HistoryService(platform.bus, setting.clock, section, stores[section.store])
-        platform.ready({})
+        platform.ready(told)
         await service.run()
 
     return run

@@ -308,6 +308,8 @@ def summary(role: str, facts: dict[str, Any]) -> str:
             return _counted(count, "system")
         case "runs", {"partitions": int(count)}:
             return _counted(count, "partition")
+        case "history", {"converts": str(what)}:
+            return f"converts {what}"
         case "console", {"address": address}:
             return str(address)
         case _:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from enum import IntEnum
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from msgspec import Struct
@@ -64,6 +64,19 @@ class Columns(Struct, frozen=True, kw_only=True):
     texts: dict[int, str]
     """Row -> text, for rows of kind TEXT."""
 
+    ARRAYS: ClassVar[tuple[str, ...]] = (
+        "time_ns",
+        "number",
+        "kind",
+        "quality",
+        "device_ns",
+        "received_ns",
+        "sent_ns",
+        "place",
+        "alarm",
+        "whole",
+    )
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -74,8 +87,12 @@ class Columns(Struct, frozen=True, kw_only=True):
         return Columns(
             names=[names[row] for row in rows.tolist()],
             texts={place: texts[row] for place, row in enumerate(rows.tolist()) if row in texts} if texts else {},
-            **{name: getattr(self, name)[rows] for name in _ARRAYS},
+            **{name: getattr(self, name)[rows] for name in Columns.ARRAYS},
         )
+
+    def followed_by(self, other: Columns) -> Columns:
+        """Both, one after the other."""
+        return together((self, other))
 
     def value(self, row: int) -> Scalar:
         """The value as it was published."""
@@ -92,7 +109,9 @@ class Columns(Struct, frozen=True, kw_only=True):
         )
 
 
-_ARRAYS = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns", "sent_ns", "place", "alarm", "whole")
+def empty() -> Columns:
+    """No rows."""
+    return flatten(())
 
 
 def together(parts: Sequence[Columns]) -> Columns:
@@ -103,7 +122,7 @@ def together(parts: Sequence[Columns]) -> Columns:
         texts={
             begin + row: text for part, begin in zip(parts, begins, strict=False) for row, text in part.texts.items()
         },
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS},
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Columns.ARRAYS},
     )
 
 

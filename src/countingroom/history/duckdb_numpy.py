@@ -12,7 +12,8 @@ import duckdb
 import numpy as np
 
 from countingroom.history.buckets import Buckets, select
-from countingroom.history.columns import Columns
+from countingroom.history.columns import Columns, Integers
+from countingroom.history.duckdb_sql import OFFSETS
 
 
 def register(writer: duckdb.DuckDBPyConnection, columns: Mapping[str, Any]) -> None:
@@ -41,9 +42,7 @@ def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
         "number": columns.number[rows],  # DuckDB takes NaN in an array for NULL
         "kind": columns.kind[rows],
         "quality": columns.quality[rows],
-        "device_ns": columns.device_ns[rows],
-        "received_ns": columns.received_ns[rows],
-        "sent_ns": columns.sent_ns[rows],
+        **{off: getattr(columns, time)[rows] - columns.time_ns[rows] for time, off in OFFSETS.items()},
         "place": columns.place[rows],
         "alarm": columns.alarm[rows],
         "whole": columns.whole[rows],
@@ -52,6 +51,7 @@ def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
 
 def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
     """Rows of the tables of samples, with `text`, as `fetchnumpy` gives them."""
+    time: Integers = _filled(found["time_ns"], np.int64)
     texts = np.ma.getdata(found["text"])
     rows = np.flatnonzero(~np.ma.getmaskarray(found["text"])).tolist()
     return Columns(
@@ -60,11 +60,11 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
         number=_filled(found["number"], np.float64),
         kind=_filled(found["kind"], np.uint8),
         quality=_filled(found["quality"], np.uint8),
-        alarm=_later(found, "alarm", np.uint8),
-        whole=_later(found, "whole", np.uint8),
-        sent_ns=_later(found, "sent_ns", np.int64),
-        place=_later(found, "place", np.int64),
-        **{name: _filled(found[name], np.int64) for name in ("time_ns", "device_ns", "received_ns")},
+        alarm=_filled(found["alarm"], np.uint8),
+        whole=_filled(found["whole"], np.uint8),
+        place=_filled(found["place"], np.int64),
+        time_ns=time,
+        **{name: time + _filled(found[off], np.int64) for name, off in OFFSETS.items()},
     )
 
 
@@ -83,11 +83,6 @@ def _buckets(found: Mapping[str, Any]) -> Buckets:
         **{name: _filled(found[name], np.int64) for name in whole},
         **{name: _filled(found[name], np.float64) for name in real},
     )
-
-
-def _later(found: Mapping[str, Any], name: str, kind: Any) -> Any:
-    """A column that a file of an earlier version lacks; it is opened for reading without a change."""
-    return _filled(found[name], kind) if name in found else np.zeros(len(found["point"]), kind)
 
 
 def _filled(values: Any, kind: Any) -> Any:

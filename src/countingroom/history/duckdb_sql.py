@@ -8,24 +8,27 @@ minima and maxima, so that one point of a thousand is found without reading the 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from msgspec import Struct
 
 from countingroom.core.values import Quality
 from countingroom.history.retention import FIVE_MINUTES_NS, MINUTE_NS
 
 _SAMPLE = (
-    "point INTEGER, time_ns BIGINT, number DOUBLE, kind UTINYINT, quality UTINYINT, device_ns BIGINT, "
-    "received_ns BIGINT"
+    "point INTEGER, time_ns BIGINT, number DOUBLE, kind UTINYINT, quality UTINYINT, device_off BIGINT, "
+    "received_off BIGINT, sent_off BIGINT, place INTEGER, alarm UTINYINT, whole UTINYINT"
 )
+OFFSETS = {"device_ns": "device_off", "received_ns": "received_off", "sent_ns": "sent_off"}
+"""Times of a sample -> the columns that have their differences from time_ns. A difference beyond 64 bits goes round."""
 _SUMMARY = (
     "point INTEGER, time_ns BIGINT, count BIGINT, good BIGINT, low DOUBLE, high DOUBLE, total DOUBLE, latest DOUBLE, "
     "quality UTINYINT, first_ns BIGINT, last_ns BIGINT"
 )
-_LATER = {"sent_ns": "BIGINT", "place": "INTEGER", "alarm": "UTINYINT", "whole": "UTINYINT"}
-"""Columns of samples that files of earlier versions lack."""
-_WITH_LATER = "".join(f", {name} {kind}" for name, kind in _LATER.items())
-SAMPLES = {"raw": _SAMPLE + _WITH_LATER, "text": _SAMPLE + ", text VARCHAR" + _WITH_LATER}
+SAMPLES = {"raw": _SAMPLE, "text": _SAMPLE + ", text VARCHAR"}
 TABLES = {"minute": _SUMMARY, "five": _SUMMARY, **SAMPLES}
+_LATER = {"sent_ns": "BIGINT", "place": "INTEGER", "alarm": "UTINYINT", "whole": "UTINYINT"}
+"""Columns of samples that some files of format 1 lack."""
 
 
 def _united(name: str) -> str:
@@ -41,7 +44,9 @@ SCHEMA = (
     """
         for name, columns in TABLES.items()
     )
-    + """
+    + f"""
+    CREATE TABLE IF NOT EXISTS format (version INTEGER);
+    CREATE TABLE IF NOT EXISTS latest ({SAMPLES["text"]});
     CREATE TABLE IF NOT EXISTS point (id INTEGER, name VARCHAR);
     CREATE TABLE IF NOT EXISTS due (minute_ns BIGINT);
     CREATE TABLE IF NOT EXISTS progress (sequence BIGINT, stored_ns BIGINT, raw_ns BIGINT, minute_ns BIGINT);
@@ -74,6 +79,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     keys: tuple[int, ...]
     start_ns: int
     end_ns: int
+    sources: Mapping[str, str] = {}
+    """Table -> what is read in its place, of a file of an earlier format."""
 
     def of(self, table: str, columns: str = "*", also: str = "true") -> str:
         """These rows of both tables, where they also fulfil a condition."""
@@ -82,41 +89,70 @@ class Asked(Struct, frozen=True, kw_only=True):
         # An equal point skips the row groups of other points, IN does not. Recent rows have no order, so one pass
         # through them is cheaper than one for each point.
         each = [f"point = {key}" for key in self.keys] if 0 < len(self.keys) <= _EACH else [every]
-        parts = [f"{table}_recent WHERE {every}", *(f"{table}_settled WHERE {one}" for one in each)]
+        recent, settled = (self.sources.get(name, name) for name in (f"{table}_recent", f"{table}_settled"))
+        parts = [f"{recent} WHERE {every}", *(f"{settled} WHERE {one}" for one in each)]
         return " UNION ALL ".join(f"SELECT {columns} FROM {part} AND {time}" for part in parts)
 
 
-LACKS_COLUMNS = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'raw_recent' AND column_name = 'whole'"
-"""Whether the file is of an earlier version."""
-
-
 def add_columns() -> list[str]:
-    """Give the samples of a file of an earlier version the columns that it lacks. Views keep the columns that their
-    tables had, so they are made anew."""
-    statements = [
+    """Give the samples of a file of format 1 the columns that it may lack."""
+    return [
         f"ALTER TABLE {table}_{part} ADD COLUMN IF NOT EXISTS {name} {kind}"
         for table in SAMPLES
         for part in ("recent", "settled")
         for name, kind in _LATER.items()
     ]
-    views = [f"CREATE OR REPLACE VIEW {name} AS {_united(name)}" for name in SAMPLES]
-    return [*statements, *views]
+
+
+def converted(table: str, present: Collection[str] = tuple(_LATER)) -> str:
+    """The rows of a table of format 1 with the columns of the present one; `present` are the columns that it has."""
+    offsets = [
+        f"{_difference(time if time in present or time not in _LATER else '0')} AS {off}"
+        for time, off in OFFSETS.items()
+    ]
+    later = [name if name in present else f"0 AS {name}" for name in ("place", "alarm", "whole")]
+    text = ["text"] if "text" in table else []
+    return f"SELECT {', '.join(['point, time_ns, number, kind, quality', *offsets, *later, *text])} FROM {table}"
+
+
+def _difference(time: str) -> str:
+    wide = f"coalesce({time}, 0)::HUGEINT - time_ns"
+    return (
+        f"(CASE WHEN {wide} > {2**63 - 1} THEN {wide} - {2**64} "
+        f"WHEN {wide} < {-(2**63)} THEN {wide} + {2**64} ELSE {wide} END)::BIGINT"
+    )
+
+
+def fill_latest() -> list[str]:
+    """Find the last sample of each point in all of the file."""
+    every = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in SAMPLES)
+    return ["DELETE FROM latest", f"INSERT INTO latest BY NAME {_last_of(every)}"]
+
+
+def latest() -> str:
+    """The last sample of each point: of the table `latest`, which is written with each chunk, and of recent rows."""
+    parts = ("latest", *(f"{table}_recent" for table in SAMPLES))
+    return _last_of(" UNION ALL BY NAME ".join(f"SELECT * FROM {part}" for part in parts))
+
+
+def _last_of(every: str) -> str:
+    return f"""
+        WITH asked AS ({every}),
+        latest AS (SELECT point, max(time_ns) AS time_ns FROM asked GROUP BY point)
+        SELECT asked.* FROM asked JOIN latest USING (point, time_ns)
+        QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_off DESC, quality DESC) = 1"""
 
 
 def samples(asked: Asked) -> str:
     """Samples and texts, in order."""
-    return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns, point, received_ns, quality"
+    return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns, point, received_off, quality"
 
 
 def last(asked: Asked) -> str:
     """The latest of them of each point; cheaper where there is one point."""
     if len(asked.keys) == 1:
-        return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns DESC, received_ns DESC, quality DESC LIMIT 1"
-    return f"""
-        WITH asked AS ({_all(asked)}),
-        latest AS (SELECT point, max(time_ns) AS time_ns FROM asked GROUP BY point)
-        SELECT asked.* FROM asked JOIN latest USING (point, time_ns)
-        QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_ns DESC, quality DESC) = 1"""
+        return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns DESC, received_off DESC, quality DESC LIMIT 1"
+    return _last_of(_all(asked))
 
 
 def _all(asked: Asked) -> str:

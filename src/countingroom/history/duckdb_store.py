@@ -17,12 +17,13 @@ import duckdb
 import numpy as np
 
 from countingroom.core.errors import LinkError
-from countingroom.history import duckdb_file
+from countingroom.history import duckdb_file, duckdb_format
 from countingroom.history import duckdb_numpy as arrays
 from countingroom.history import duckdb_sql as sql
 from countingroom.history.buckets import Buckets
-from countingroom.history.columns import Columns, together
+from countingroom.history.columns import Columns, Integers, empty, together
 from countingroom.history.description import HistorySection
+from countingroom.history.last_rows import LastRows
 from countingroom.history.port import Maintained, Position
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import MINUTE_NS, Horizon, Resolution, early_removal, kept_from
@@ -50,6 +51,9 @@ class DuckStore:
         self._chunk = chunk
         self._section = section or HistorySection()
         self._lock = threading.Lock()
+        self._last = LastRows()
+        self._sources: dict[str, str] = {}
+        """Table -> what is read in its place, of a file of an earlier format that is only read."""
         self._open()
 
     def _open(self) -> None:
@@ -68,12 +72,7 @@ class DuckStore:
                 },
             )
             self._writer = self._root.cursor()
-            if not self._read_only:
-                self._writer.execute(sql.SCHEMA)
-                if self._writer.execute(sql.LACKS_COLUMNS).fetchall()[0][0]:
-                    with self._transaction() as writer:
-                        for statement in sql.add_columns():
-                            writer.execute(statement)
+            self._prepare()
             self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
             self._with_text = {
                 int(key) for (key,) in self._writer.execute("SELECT DISTINCT point FROM text").fetchall()
@@ -83,6 +82,22 @@ class DuckStore:
             sequence, stored, raw, minute = self._writer.execute("FROM progress").fetchall()[0]
             self._position = Position(sequence=sequence, stored_ns=stored)
             self._horizon = Horizon(raw_ns=raw, minute_ns=minute)
+            if not self._sources:
+                found = arrays.columns(self._writer.sql(sql.latest()).fetchnumpy(), self._names())
+                self._last.take(found, self._keys(found))
+
+    def _prepare(self) -> None:
+        """Make the tables of a new file, and convert one of an earlier format."""
+        found = duckdb_format.version(self._writer)
+        duckdb_format.refuse_newer(self._path, found)
+        if self._read_only:
+            if duckdb_format.is_halfway(self._writer):
+                raise duckdb_format.halfway(self._path)
+            self._sources = duckdb_format.sources(self._writer) if found < duckdb_format.VERSION else {}
+        elif found == 0:
+            self._writer.execute(f"{sql.SCHEMA} INSERT INTO format VALUES ({duckdb_format.VERSION})")
+        elif found < duckdb_format.VERSION:
+            duckdb_format.convert(self._writer, self._path)
 
     def position(self) -> Position:
         return self._position
@@ -129,6 +144,7 @@ class DuckStore:
         self._due |= minutes
         self._recent["raw"] += len(columns) - len(texts)
         self._recent["text"] += len(texts)
+        self._last.take(columns, point.astype(np.int64))
         self._position = position
 
     def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
@@ -162,6 +178,12 @@ class DuckStore:
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         missing = {self._ids[name]: name for name in names if name in self._ids}
         found: list[Columns] = []
+        if not self._sources:
+            now, earlier = self._last.before(missing, at_ns, since_ns)
+            found.append(now)
+            missing = {key: missing[key] for key in earlier}
+        if not missing:
+            return together(found)
         with self._query() as ask:
             for back in _BACK_NS:
                 start = max(since_ns, at_ns - back)
@@ -193,6 +215,8 @@ class DuckStore:
             arrays.register(writer, {"minute_ns": due})
             for statement in sql.roll(due[0], due[-1] + MINUTE_NS, horizon.raw_ns, horizon.minute_ns):
                 writer.execute(statement)
+            past, rows = self._replaced(horizon)
+        self._replace(past, rows)
         self._due.difference_update(due)
         for name in ("minute", "five"):
             self._recent[name] = self._count(f"{name}_recent")
@@ -205,6 +229,7 @@ class DuckStore:
                 with self._transaction() as writer:
                     for statement in sql.settle(name):
                         writer.execute(statement)
+                    self._write_latest(self._last.all())
                 self._recent[name] = 0
 
     def _retain(self, horizon: Horizon, five_ns: int) -> None:
@@ -221,10 +246,40 @@ class DuckStore:
                 for statement in sql.drop(table, before):
                     writer.execute(statement)
             writer.execute("UPDATE progress SET raw_ns = ?, minute_ns = ?", [horizon.raw_ns, horizon.minute_ns])
+            past, rows = self._replaced(horizon)
+        self._replace(past, rows)
         self._horizon = horizon
         self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
         with suppress(duckdb.TransactionException):  # a query is open: the space is freed after the next removal
             self._writer.execute("CHECKPOINT")
+
+    def _replaced(self, horizon: Horizon) -> tuple[list[int], Columns]:
+        """Within a transaction that removed rows: the points whose last row went, and their last rows now. Numbers go
+        before texts, so only a point that has texts can have an earlier row."""
+        past = self._last.past(horizon)
+        asked = sql.Asked(keys=tuple(key for key in past if key in self._with_text), start_ns=-(2**62), end_ns=2**62)
+        rows = self._columns(self._writer, sql.last(asked)) if asked.keys else empty()
+        if past:
+            arrays.register(self._writer, {"point": past})
+            self._writer.execute("DELETE FROM latest WHERE point IN (SELECT point FROM batch)")
+            self._put_latest(rows)
+        return past, rows
+
+    def _replace(self, past: list[int], rows: Columns) -> None:
+        if past:
+            self._last.drop(past)
+            self._last.take(rows, self._keys(rows))
+
+    def _write_latest(self, rows: Columns) -> None:
+        """All last rows, with a chunk that is sorted: those of a later time are in the recent rows."""
+        self._writer.execute("DELETE FROM latest")
+        self._put_latest(rows)
+
+    def _put_latest(self, rows: Columns) -> None:
+        if len(rows):
+            texts = np.array([rows.texts.get(row) for row in range(len(rows))], object)
+            columns = arrays.samples(rows, self._keys(rows), slice(None)) | {"text": texts}
+            arrays.insert(self._writer, "latest", columns)
 
     def _early(self, now_ns: int) -> int | None:
         """Raw samples before this go for lack of disk space; None while there is enough."""
@@ -237,16 +292,21 @@ class DuckStore:
             return None
         return early_removal(oldest, now_ns)
 
+    def _keys(self, columns: Columns) -> Integers:
+        return np.fromiter(map(self._ids.__getitem__, columns.names), np.int64, len(columns))
+
+    def _names(self) -> dict[int, str]:
+        return {key: name for name, key in self._ids.items()}
+
     def _count(self, table: str) -> int:
         return int(self._writer.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def _asked(self, names: Iterable[str], start_ns: int, end_ns: int) -> sql.Asked:
         keys = tuple(self._ids[name] for name in dict.fromkeys(names) if name in self._ids)
-        return sql.Asked(keys=keys, start_ns=start_ns, end_ns=end_ns)
+        return sql.Asked(keys=keys, start_ns=start_ns, end_ns=end_ns, sources=self._sources)
 
     def _columns(self, ask: duckdb.DuckDBPyConnection, query: str) -> Columns:
-        names = {key: name for name, key in self._ids.items()}
-        return arrays.columns(ask.sql(query).fetchnumpy(), names)
+        return arrays.columns(ask.sql(query).fetchnumpy(), self._names())
 
     @contextmanager
     def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
