@@ -11,7 +11,7 @@ import numpy as np
 from countingroom.core.errors import LinkError
 from countingroom.history.columns import Columns
 from countingroom.history.port import Position
-from countingroom.history.stores.port import moved
+from countingroom.history.stores.port import StoreLimits, moved
 from tests.memory_store import MemoryStore
 
 
@@ -22,6 +22,8 @@ def key(columns: Columns, row: int) -> tuple[Any, ...]:
 
 class MemoryFurtherStore:
     """A FurtherStore that ends with its process."""
+
+    limits = StoreLimits()
 
     def __init__(self) -> None:
         self._kept = MemoryStore()

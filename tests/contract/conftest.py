@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from countingroom.storage.database import Database
+from tests.contract.series_servers import InfluxServer, VictoriaMetricsServer
 from tests.contract.storage.postgres import Postgres
 from tests.contract.storage.stand import Stand
 
@@ -19,6 +20,22 @@ POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
 @pytest.fixture(scope="module")
 def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
     server = Postgres(needs("initdb"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def influxdb_server(needs: Callable[[str], str]) -> Iterator[InfluxServer]:
+    server = InfluxServer(needs("influxd"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def victoriametrics_server(needs: Callable[[str], str]) -> Iterator[VictoriaMetricsServer]:
+    server = VictoriaMetricsServer(needs("victoria-metrics"))
     server.start()
     yield server
     server.stop()

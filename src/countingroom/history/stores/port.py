@@ -12,11 +12,31 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from msgspec import Struct
+
 from countingroom.core.errors import LinkError
 from countingroom.history.columns import Columns
 from countingroom.history.port import Position
 
 POSITION_MOVED = "position_moved"
+
+
+class StoreLimits(Struct, frozen=True, kw_only=True):
+    """What a store keeps of samples. The defaults are those of a store that keeps all."""
+
+    resolution_ns: int = 1
+    """Times are kept in multiples of this, rounded down."""
+    equal_times: bool = True
+    """All samples of a point that have one time (of this resolution) are kept. Otherwise one is: the last of an
+    append."""
+    device_time: bool = True
+    """The time of the device is kept where it is not the time of the sample."""
+    messages: bool = True
+    """So are the time of arrival, the message of a sample (`sent_ns`, `place`, `whole`) and the device's alarm."""
+    digits: int = 17
+    """Digits of a number, counted from the first one of the largest number of its point."""
+    most_texts: int | None = None
+    """Different texts of a point that are kept; None: all."""
 
 
 class SampleReader(Protocol):
@@ -69,6 +89,11 @@ class SampleWriter(Protocol):
 
 class FurtherStore(SampleWriter, SampleReader, Protocol):
     """What an adapter implements."""
+
+    @property
+    def limits(self) -> StoreLimits:
+        """What it cannot keep. The contract suite asks for it, and the documentation says it."""
+        ...
 
 
 def moved(store: str, is_at: Position, after: Position) -> LinkError:

@@ -23,7 +23,7 @@ from countingroom.core.errors import LinkError
 from countingroom.history.columns import Columns, Integers, together
 from countingroom.history.port import Position
 from countingroom.history.stores import postgresql_rows as binary
-from countingroom.history.stores.port import moved
+from countingroom.history.stores.port import StoreLimits, moved
 from countingroom.history.stores.postgresql_schema import schema
 from countingroom.history.stores.postgresql_section import PostgresqlSection
 
@@ -46,6 +46,8 @@ _MISSING = f"""
 
 class PostgresqlStore:
     """A FurtherStore in a schema of a database."""
+
+    limits = StoreLimits()
 
     def __init__(self, name: str, section: PostgresqlSection, timeout_s: float) -> None:
         self._name = name

@@ -10,7 +10,9 @@ from countingroom.history.stores.port import FurtherStore
 from countingroom.history.stores.section import StoreSection
 
 OPENERS = {
+    "influxdb": "countingroom.history.stores.influxdb:InfluxStore",
     "postgresql": "countingroom.history.stores.postgresql:PostgresqlStore",
+    "victoriametrics": "countingroom.history.stores.victoriametrics:VictoriaMetricsStore",
 }
 """Key in a `StoreSection` -> path of what makes the store from its name, its settings and the deadline in seconds."""
 

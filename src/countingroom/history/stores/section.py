@@ -7,13 +7,17 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from countingroom.core.yaml.section import Seconds, Section
+from countingroom.history.stores.influxdb_section import InfluxSection
 from countingroom.history.stores.postgresql_section import PostgresqlSection
+from countingroom.history.stores.victoriametrics_section import VictoriaMetricsSection
 
 
 class StoreSection(Section):
     """A store. It has the settings of one kind."""
 
+    influxdb: InfluxSection | None = None
     postgresql: PostgresqlSection | None = None
+    victoriametrics: VictoriaMetricsSection | None = None
     timeout: Annotated[Seconds, Field(ge=1, le=600)] = 30.0
     """A call to the store that takes longer has failed, and is tried again."""
 
