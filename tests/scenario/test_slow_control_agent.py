@@ -15,9 +15,10 @@ from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.errors import Cause
 from countingroom.core.messages import HOST_STOPPED, Command, DeviceState, Link, Presence, Reply, decode, encode
+from countingroom.core.start_up import START_UP_S
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.agent import AgentRunner
-from countingroom.runs.agents.kinds.slow_control import START_S, SlowControl
+from countingroom.runs.agents.kinds.slow_control import SlowControl
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import plain_chart
 from countingroom.testing.clock import FakeClock
@@ -294,7 +295,7 @@ async def test_started_without_a_device_host_it_is_in_error_in_the_end(
     await stage.end()
     stage.serves = ()
     await stage.begin("", memory=tmp_path)
-    await stage.clock.advance(START_S)
+    await stage.clock.advance(START_UP_S)
     assert (stage.now.state, stage.code) == ("Error", "no_host")
 
 

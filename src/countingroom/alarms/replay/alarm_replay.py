@@ -20,7 +20,7 @@ from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.events import AlarmEvent
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.messages import Catalogue, DeviceState, Readings
-from countingroom.core.start_up import HEARD_S
+from countingroom.core.start_up import HEARD_S, START_UP_S
 
 _NEVER = 1 << 63
 
@@ -38,7 +38,7 @@ class AlarmReplay:
     def __init__(
         self,
         definitions: Defines,
-        catalogues: Iterable[Catalogue],
+        catalogues: Collection[Catalogue],
         begin_ns: int,
         *,
         devices: Collection[str] | None = None,
@@ -82,7 +82,11 @@ class AlarmReplay:
             held=self._book.held,
             listeners=self._others,
         )
+        self._unheard = {*(devices or ()), *(one.device for one in catalogues)}
+        """Devices of which nothing was recorded since the begin."""
         self._known_at_ns: int | None = begin_ns + round(HEARD_S * 1e9)
+        self._known_by_ns = begin_ns + round(START_UP_S * 1e9)
+        """As an engine, it waits so long for devices that are not heard."""
         self._due_ns = _NEVER
         for catalogue in catalogues:
             self._evaluation.catalogue(catalogue.device, catalogue, begin_ns)
@@ -95,6 +99,8 @@ class AlarmReplay:
             self.pass_time(now_ns)
         self._now_ns = now_ns = max(now_ns, self._now_ns)
         self.readings += len(message.points)
+        if message.device in self._unheard:
+            self._hear(message.device)
         due_ns = self._evaluation.read(message, now_ns)
         if due_ns is not None and due_ns < self._due_ns:
             self._due_ns = due_ns
@@ -107,6 +113,7 @@ class AlarmReplay:
     def device(self, key: str, state: DeviceState, now_ns: int) -> None:
         """The state of a device or channel, at this key of the bucket of states."""
         self._begin(now_ns)
+        self._hear(state.device)
         self._evaluation.device(key, state.device, state, self._now_ns)
         self._settle()
 
@@ -119,6 +126,8 @@ class AlarmReplay:
     def served(self, device: str, is_alive: bool, now_ns: int) -> None:
         """Whether the host of a device was alive."""
         self._begin(now_ns)
+        if is_alive:
+            self._hear(device)
         self._evaluation.device_served(device, is_alive, self._now_ns)
         self._settle()
 
@@ -144,8 +153,11 @@ class AlarmReplay:
         while self._due_ns <= now_ns:
             self._now_ns = max(self._due_ns, self._now_ns)
             if self._known_at_ns is not None and self._known_at_ns <= self._now_ns:
-                self._known_at_ns = None
-                self._evaluation.all_known(self._now_ns)
+                if self._unheard and self._now_ns < self._known_by_ns:
+                    self._known_at_ns = self._known_by_ns
+                else:
+                    self._known_at_ns = None
+                    self._evaluation.all_known(self._now_ns)
             self._evaluation.pass_time(self._now_ns)
             for one in self._others:
                 one.pass_time(self._now_ns)
@@ -161,6 +173,11 @@ class AlarmReplay:
 
     def _suppressed(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
         return self._suppression.events(self._known.every(), book)
+
+    def _hear(self, device: str) -> None:
+        self._unheard.discard(device)
+        if not self._unheard and self._known_at_ns == self._known_by_ns:
+            self._known_at_ns = self._due_ns = self._now_ns  # it was the last one that was waited for
 
     def _begin(self, now_ns: int) -> None:
         self.pass_time(now_ns)

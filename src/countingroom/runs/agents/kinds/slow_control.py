@@ -19,6 +19,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, DeviceError, NotAllowed
 from countingroom.core.messages import HOST_STOPPED, Command, DeviceState, Link, Presence, Reply, decode
+from countingroom.core.start_up import HEARD_S, START_UP_S
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.port import Handle, Recovery, System
@@ -28,11 +29,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25
 _ANSWER_S = 5.0
-_FIRST_S = 3.5
-"""Time-out for the first heartbeat of a running device host."""
-START_S = 15.0
-"""So long after its start an agent waits for the first heartbeat of a device host, and for the device: all processes
-may be starting, and the agents are ready before the hosts. Before, no run outlived a restart of everything."""
 _USER = "agents"
 _SPONTANEOUS = {
     (ACTIVE, UNCONFIGURED): "abort",
@@ -109,7 +105,7 @@ class SlowControl(System):
                 self._device = device
                 kept = self.handle.chart.to_common(found.state) if _is_between_hosts(device) else self._common()
                 if kept in (ACTIVE, RECORDING):
-                    self._starting_until_s = self._clock.monotonic() + START_S
+                    self._starting_until_s = self._clock.monotonic() + START_UP_S
                     return found
         return None
 
@@ -238,7 +234,7 @@ class SlowControl(System):
     def _take(self, entry: Entry) -> None:
         device = decode(entry.data, DeviceState) if entry.data else None
         if device and self._device and device.boot != self._device.boot:
-            self._new_until_s = self._clock.monotonic() + _FIRST_S
+            self._new_until_s = self._clock.monotonic() + HEARD_S
         self._device = device
         self._news.set()
 
@@ -249,12 +245,12 @@ class SlowControl(System):
                 if presence is None:
                     continue
                 if self._section.device in presence.targets and not presence.leaving:
-                    self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + _FIRST_S
+                    self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + HEARD_S
                 self._heard()
 
     async def _look(self) -> None:
-        """Check regularly for missing heartbeats of the host; the first check is after _FIRST_S."""
-        await self._clock.sleep(_FIRST_S)
+        """Check regularly for missing heartbeats of the host; the first check is after HEARD_S."""
+        await self._clock.sleep(HEARD_S)
         self._known.set()
         while True:
             if self._bus.connected and self._clock.monotonic() >= self._deaf_until_s:
@@ -268,7 +264,7 @@ class SlowControl(System):
         self._be_deaf()
 
     def _be_deaf(self) -> None:
-        self._deaf_until_s = self._clock.monotonic() + _FIRST_S
+        self._deaf_until_s = self._clock.monotonic() + HEARD_S
 
     def _heard(self) -> None:
         hosted = self._clock.monotonic() <= self._served_until_s
