@@ -9,7 +9,14 @@ from msgspec import structs
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError
-from countingroom.core.notify.messages import Notification, NotificationState, NotifyCursor, OutboxEntry
+from countingroom.core.notify.messages import (
+    Notification,
+    NotificationState,
+    NotifyCursor,
+    OutboxEntry,
+    begun,
+    is_due,
+)
 
 DUE, TRYING, SENT = NotificationState.DUE, NotificationState.TRYING, NotificationState.SENT
 
@@ -74,11 +81,17 @@ class MemoryOutbox:
     async def claim(self, writer: int, channel: str, now_ns: int) -> Notification | None:
         self._check(writer)
         due = self._due(channel)
-        if not due or due[0].due_ns > now_ns:
+        if not due or not is_due(due[0].due_ns, now_ns):
             return None
-        claimed = structs.replace(due[0], attempt=due[0].attempt + 1)
+        claimed = begun(due[0], now_ns)
         self._change(claimed.id, notification=claimed, state=TRYING)
         return claimed
+
+    async def release(self, writer: int, channel: str, held: Collection[str]) -> None:
+        self._check(writer)
+        for id, entry in self.entries.items():
+            if entry.state is TRYING and entry.notification.channel == channel and id not in held:
+                self._change(id, state=DUE)
 
     async def next_due_ns(self, channel: str) -> int | None:
         self._answer()

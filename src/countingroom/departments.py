@@ -237,7 +237,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     # For rules and interlocks. The commands that they may send are in app/bus_users.py.
                     hears=("live.readings.*", "presence.>", "events.>"),
                     stores=("events.alarms.*",),
-                    states=("alarm", "notification", "rule", "interlock"),
+                    states=("alarm", "notification", "notify_message", "notify_track", "rule", "interlock"),
                     leases=("alarms",),
                     reads=(subjects.READINGS_STREAM,),
                 ),
@@ -253,6 +253,8 @@ DEPARTMENTS: tuple[Department, ...] = (
         state=(
             StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),
             StateKey(prefix="notification", message="countingroom.core.notify.messages:ChannelState", live=True),
+            StateKey(prefix="notify_message", message="countingroom.core.notify.messages:OutboxEntry"),
+            StateKey(prefix="notify_track", message="countingroom.core.notify.tracks:Track"),
             StateKey(prefix="rule", message="countingroom.core.rules.states:RuleState", live=True),
             StateKey(prefix="interlock", message="countingroom.core.interlocks.states:InterlockState", live=True),
         ),

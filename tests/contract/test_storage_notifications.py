@@ -173,6 +173,33 @@ async def test_a_message_that_was_being_tried_when_the_process_died_is_due_again
     assert (untried.is_repeat, untried.attempt) == (False, 1)
 
 
+async def test_what_a_claim_without_an_answer_took_is_due_again(database: Database) -> None:
+    writer = await begin(database)
+    outbox = database.notifications
+    await outbox.put(writer, [MESSAGE, other(1), other(2, channel="pager")])
+    for channel in ("mail", "mail", "pager"):
+        assert await outbox.claim(writer, channel, MESSAGE.due_ns + S)
+    await outbox.release(writer, "mail", {other(1).id})
+    found = {entry.notification.id: entry.state.value for entry in await outbox.pending()}
+    assert found == {MESSAGE.id: "due", other(1).id: "trying", other(2).id: "trying"}
+    again = await outbox.claim(writer, "mail", MESSAGE.due_ns + S)
+    assert again is not None
+    assert (again.id, again.is_repeat) == (MESSAGE.id, False)
+
+
+async def test_a_message_that_expired_before_its_first_try_gets_its_time_anew(database: Database) -> None:
+    writer = await begin(database)
+    outbox = database.notifications
+    await outbox.put(writer, [MESSAGE])
+    late_ns = MESSAGE.expires_ns + S
+    claimed = await outbox.claim(writer, "mail", late_ns)
+    assert claimed is not None
+    assert claimed.expires_ns == late_ns + MESSAGE.expires_ns - MESSAGE.created_ns
+    await outbox.failed(writer, MESSAGE.id, "451", next_ns=late_ns, may_repeat=False)
+    (entry,) = await outbox.pending()
+    assert entry.notification.expires_ns == claimed.expires_ns
+
+
 async def test_a_failed_try_waits_for_the_next_one(database: Database) -> None:
     writer = await begin(database)
     outbox = database.notifications

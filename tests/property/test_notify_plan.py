@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from countingroom.core.alarms.history import AlarmEntry, HistoryKind
 from countingroom.core.alarms.states import AlarmState, BaseState, Shelf
 from countingroom.core.notify.duty import Calendar
-from countingroom.core.notify.plan import missed, plan
+from countingroom.core.notify.missed import missed
+from countingroom.core.notify.plan import plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import Escalation, NotifyRoute, NotifySpec, QuietHours, Rate, Recipients
 from countingroom.core.notify.tracks import PlanState, restored, saved
@@ -157,7 +158,7 @@ class Engine:
 
     def _look(self, second: int, *, lost: bool = False) -> int | None:
         rows = [row for row in self.world.rows if row.sequence > self.cursor and row.time_ns <= second * S]
-        rows += missed(self.spec, self.state, self.world.states[second]) if second and lost else []
+        rows += missed(self.spec, self.state, self.world.states[second], second * S) if second and lost else []
         present = self.world.states[second]
         changed = {id for id in (*present, *self.seen) if present.get(id) != self.seen.get(id)}
         found = plan(self.spec, self.state, rows, present, second * S, last=self.last, changed=changed)

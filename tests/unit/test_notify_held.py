@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from countingroom.alarms.notify.held_outbox import HeldOutbox
-from countingroom.core.notify.messages import Notification, NotificationKind, NotificationState
+from countingroom.core.notify.messages import Notification, NotificationKind, NotificationState, OutboxEntry
 from countingroom.testing.clock import FakeClock
 
 MESSAGE = Notification(
@@ -36,11 +36,38 @@ def box() -> Box:
 
 
 async def test_a_message_that_a_worker_of_the_database_has_is_not_taken(box: Box) -> None:
-    assert not box.is_done("1")
+    box.keep([MESSAGE])
     assert box.may_send("1")
-    assert box.is_done("1")
     box.offer([MESSAGE])
+    box.send_kept()
     assert (box.calls, await box.pending()) == ([], ())
+    box.finished("1")
+    box.send_kept()
+    box.keep([MESSAGE])
+    box.send_kept()
+    assert (box.calls, await box.pending()) == ([], ())
+
+
+async def test_what_a_worker_of_the_database_gives_back_is_sent_from_here_at_its_time(box: Box) -> None:
+    box.keep([MESSAGE, structs.replace(MESSAGE, id="2", priority=3)])
+    assert box.may_send("1")
+    box.give_back(structs.replace(MESSAGE, attempt=1, due_ns=5, is_repeat=True))
+    box.send_kept()
+    assert box.calls == ["offered"]
+    assert await box.claim(1, "mail", 4) is None
+    again = await box.claim(1, "mail", 5)
+    assert again == structs.replace(MESSAGE, attempt=2, due_ns=5, is_repeat=True)
+
+
+async def test_the_result_that_the_database_does_not_take_is_kept_here(box: Box) -> None:
+    box.keep([MESSAGE])
+    assert box.may_send("1")
+    sent = OutboxEntry(notification=MESSAGE, state=NotificationState.SENT, ended_ns=7)
+    box.adopt(sent)
+    assert box.unstored() == (sent,)
+    assert box.calls == ["ended"]
+    box.send_kept()
+    assert await box.pending() == ()
 
 
 async def test_a_worker_of_the_database_leaves_one_that_is_here_or_was(box: Box) -> None:
@@ -55,9 +82,7 @@ async def test_a_worker_of_the_database_leaves_one_that_is_here_or_was(box: Box)
     assert box.calls == ["offered", "ended"]
     entries = box.unstored()
     assert [one.state for one in entries] == [NotificationState.SENT]
-    assert not box.is_done("1")
     box.stored(entries)
-    assert box.is_done("1")
     assert not box.has("1")
     assert not box.may_send("1")
     box.offer([MESSAGE])

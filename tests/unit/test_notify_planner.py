@@ -10,7 +10,8 @@ from msgspec import structs
 
 from countingroom.core.alarms.history import AlarmEntry, HistoryKind
 from countingroom.core.alarms.states import AlarmState, BaseState
-from countingroom.core.notify.plan import missed, plan
+from countingroom.core.notify.missed import missed
+from countingroom.core.notify.plan import plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import Escalation, NotifyRoute, NotifySpec, Rate, Recipients
 from countingroom.core.notify.tracks import PlanState
@@ -268,9 +269,9 @@ def test_a_route_without_a_recipient_is_told() -> None:
 def test_an_announcement_whose_row_was_lost_is_found() -> None:
     desk = Desk(spec_of())
     desk.at(0, row(0))
-    assert missed(desk.spec, desk.state, desk.present) == []
+    assert missed(desk.spec, desk.state, desk.present, 9 * S) == []
     desk.change("a", announced_ns=5 * S, priority=1)
-    (found,) = missed(desk.spec, desk.state, desk.present)
+    (found,) = missed(desk.spec, desk.state, desk.present, 9 * S)
     assert (found.time_ns, found.occurrence, found.priority) == (5 * S, 1, 1)
     desk.change("a", base=BaseState.ACKNOWLEDGED)
-    assert missed(desk.spec, desk.state, desk.present) == []
+    assert missed(desk.spec, desk.state, desk.present, 9 * S) == []

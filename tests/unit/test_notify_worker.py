@@ -56,7 +56,7 @@ class Stand:
         self.dead: list[tuple[str, str]] = []
         self.worker = self.make_worker()
 
-    def make_worker(self, linked: Linked | None = None) -> ChannelWorker:
+    def make_worker(self, linked: Linked | None = None, leads: Callable[[], bool] = lambda: True) -> ChannelWorker:
         """`linked`: adds to a message what only the sent one has."""
         return ChannelWorker(
             "mail",
@@ -68,6 +68,7 @@ class Stand:
             dead=lambda message, reason: self.dead.append((message.id, reason)),
             record=ChannelRecord("mail", self.line, lambda _: None),
             linked=linked,
+            leads=leads,
         )
 
     def message(self, number: int = 1, *, after_s: float = 0.0, lasts_s: float = 3600.0) -> Notification:
@@ -259,3 +260,39 @@ async def test_a_repeat_after_a_restart_is_marked() -> None:
     async with stand.running():
         await stand.clock.advance(1)
     assert stand.line.sent == [structs.replace(message, attempt=2, is_repeat=True)]
+
+
+async def test_a_process_that_was_stopped_sends_nothing_after_its_successor() -> None:
+    stand = Stand()
+    leads = True
+
+    def stop() -> None:
+        nonlocal leads
+        leads = False
+
+    stand.line.before = stop
+    stand.worker = stand.make_worker(leads=lambda: leads)
+    async with stand.running():
+        await stand.put(stand.message())
+        await stand.clock.advance(60)
+    assert stand.line.sent == []
+    assert list(stand.outbox.states().values()) == ["trying"]  # for the successor
+
+
+async def test_a_message_that_expired_before_its_first_try_is_tried() -> None:
+    stand = Stand(failed("451 later"), ACCEPTED)
+    await stand.outbox.put(1, [stand.message(lasts_s=3600)])
+    await stand.clock.advance(7200)
+    async with stand.running():
+        await stand.clock.advance(10)
+    assert list(stand.outbox.states().values()) == ["sent"]
+    assert len(stand.line.sent) == 2
+
+
+async def test_a_message_stored_before_the_wall_clock_was_set_back_is_tried() -> None:
+    stand = Stand()
+    await stand.outbox.put(1, [stand.message()])
+    stand.clock.step(-3600)
+    async with stand.running():
+        await stand.clock.advance(1)
+    assert list(stand.outbox.states().values()) == ["sent"]

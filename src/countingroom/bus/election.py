@@ -49,6 +49,11 @@ class Leadership:
         return self._lease.lost
 
     @property
+    def is_held(self) -> bool:
+        """Whether the lease is held at this moment. It only reads, so any thread may ask."""
+        return self._lease.is_held
+
+    @property
     def token(self) -> int:
         """Fencing token of the present lease."""
         return self._lease.token

@@ -95,6 +95,11 @@ class Lease(Protocol):
         """Whether it is lost. Local knowledge, never later than the server gives the lease to another client."""
         ...
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held at this moment. It only reads, so any thread may ask."""
+        ...
+
     async def wait_lost(self) -> None: ...
 
     async def release(self) -> None:

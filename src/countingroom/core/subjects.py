@@ -8,6 +8,8 @@ STATE_BUCKET = "state"
 LEASE_BUCKET = "leases"
 POSITIONS_BUCKET = "consumers"
 """The acknowledged position of each durable consumer."""
+NOTIFY_MESSAGES = "notify_message"
+NOTIFY_TRACKS = "notify_track"
 READINGS_STREAM = "readings"
 EVENTS_STREAM = "events"
 
@@ -54,6 +56,16 @@ def partition_key(partition: str) -> str:
 def alarm_key(alarm: str) -> str:
     """Key in `state` of an alarm (`AlarmState`). Its id is a path of tokens, see `core/alarms/identity.py`."""
     return f"alarm.{'.'.join(map(token, alarm.split('.')))}"
+
+
+def notify_message_key(message: str) -> str:
+    """Key in `state` of an urgent message to people that has not ended (`OutboxEntry`), for the next alarm process."""
+    return f"{NOTIFY_MESSAGES}.{token(message)}"
+
+
+def notify_track_key(track: str) -> str:
+    """Key in `state` of an urgent alarm that was told (`Track`), for the next alarm process."""
+    return f"{NOTIFY_TRACKS}.{token(track)}"
 
 
 def notification_key(channel: str) -> str:

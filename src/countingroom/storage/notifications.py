@@ -15,14 +15,16 @@ from typing import Any
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.notify.messages import (
+    AHEAD_NS,
     Notification,
     NotificationState,
     NotifyCursor,
     OutboxEntry,
+    begun,
 )
 from countingroom.storage import rows
 from countingroom.storage.acknowledge_links import issue
@@ -106,12 +108,30 @@ class Notifications(Repository):
         """The message of this channel that is due first, marked as being tried; None where none is due. Its `attempt`
         counts this try."""
         check_writer(connection, writer)
-        row = connection.execute(_due(channel).where(notification.c.due_ns <= now_ns)).first()
+        due_ns = notification.c.due_ns
+        row = connection.execute(_due(channel).where(or_(due_ns <= now_ns, due_ns > now_ns + AHEAD_NS))).first()
         if row is None:
             return None
-        values = {"state": NotificationState.TRYING.value, "attempt": row.attempt + 1}
+        message = begun(_notification(row), now_ns)
+        values = {
+            "state": NotificationState.TRYING.value,
+            "attempt": message.attempt,
+            "expires_ns": message.expires_ns,
+        }
         connection.execute(update(notification).where(notification.c.sequence == row.sequence).values(values))
-        return structs.replace(_notification(row), attempt=row.attempt + 1)
+        return message
+
+    @writing
+    def release(self, connection: Connection, writer: int, channel: str, held: Collection[str]) -> None:
+        """After a `claim` whose outcome is not known: the messages of this channel that are marked as being tried are
+        due again, but for those of `held`, which are sent without the outbox. The caller tries none now."""
+        check_writer(connection, writer)
+        table = notification.c
+        query = select(table.sequence, table.id)
+        query = query.where(table.channel == channel, table.state == NotificationState.TRYING.value)
+        for row in [row for row in connection.execute(query) if row.id not in held]:
+            again = update(notification).where(table.sequence == row.sequence)
+            connection.execute(again.values(state=NotificationState.DUE.value))
 
     @reading
     def next_due_ns(self, connection: Connection, channel: str) -> int | None:
@@ -251,6 +271,7 @@ def _held(entry: OutboxEntry) -> dict[str, Any]:
     return {
         "state": state.value,
         "due_ns": message.due_ns,
+        "expires_ns": message.expires_ns,
         "attempt": message.attempt,
         "is_repeat": message.is_repeat,
         "error": entry.error[:MOST_ERROR],
@@ -260,7 +281,9 @@ def _held(entry: OutboxEntry) -> dict[str, Any]:
 
 def _notification(row: Row[Any]) -> Notification:
     message = _notifications.decode(row.message)
-    return structs.replace(message, due_ns=row.due_ns, attempt=row.attempt, is_repeat=row.is_repeat)
+    return structs.replace(
+        message, due_ns=row.due_ns, expires_ns=row.expires_ns, attempt=row.attempt, is_repeat=row.is_repeat
+    )
 
 
 def _entry(row: Row[Any]) -> OutboxEntry:

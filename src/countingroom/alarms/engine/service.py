@@ -159,7 +159,7 @@ class AlarmService:
         begin = partial(self._begin, book, known, publisher, carried)
         begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
         rules, writer = await self._make_rules(begun.writer, publisher, known)
-        self._notify = notify = self._notification(book, known, writer, publisher, begun.unsaved)
+        self._notify = notify = self._notification(book, known, writer, publisher, begun, leadership)
         keeper = AlarmKeeper(
             book,
             self._store,
@@ -262,11 +262,12 @@ class AlarmService:
         known: KnownAlarms,
         writer: int | None,
         publisher: Publisher,
-        unsaved: Collection[str],
+        begun: Begun,
+        leadership: Leadership,
     ) -> NotifyService | None:
-        """None where nothing is to be told, and while the database does not answer: it has the outbox."""
+        """None where nothing is to be told."""
         section = self._definitions.section.notify
-        if self._outbox is None or writer is None or not section.in_use:
+        if self._outbox is None or not section.in_use:
             return None
         return NotifyService(
             section,
@@ -274,10 +275,13 @@ class AlarmService:
             self._outbox,
             writer,
             self._clock,
+            self._bus,
             publisher,
             find=known.find,
             present=[entry.published() for entry in book.entries() if not entry.record.is_at_rest],
-            unsaved=unsaved,
+            unsaved=begun.unsaved,
+            shifts=begun.shifts,
+            leads=lambda: leadership.is_held,
             troubles=self._troubles,
         )
 

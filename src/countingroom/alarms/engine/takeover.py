@@ -54,6 +54,8 @@ class Begun(Struct, frozen=True, kw_only=True):
     """Those that are saved otherwise than they are."""
     rows: tuple[AlarmEntry, ...] = ()
     """History that is to be saved."""
+    shifts: dict[str, int] = {}
+    """Alarm -> what is added to the occurrences that it was given before its database answered."""
 
 
 class Takeover:
@@ -110,8 +112,13 @@ class Takeover:
                 publisher.delete(subjects.alarm_key(id))
         for row in reversed(told):
             publisher.event(event_of(row))
-        ids = frozenset(one.subject.id for one in book.entries())
-        return Begun(writer=writer, ids=ids, unsaved=unsaved, rows=tuple(_renumbered(carried, last)) if writer else ())
+        return Begun(
+            writer=writer,
+            ids=frozenset(one.subject.id for one in book.entries()),
+            unsaved=unsaved,
+            rows=tuple(_renumbered(carried, last)) if writer else (),
+            shifts=_shifts(published, carried.new, last) if writer else {},
+        )
 
     async def _published(self) -> dict[str, AlarmState]:
         """The alarms on the bus."""
@@ -160,6 +167,16 @@ def _numbered(
             del found[id]
         else:
             found[id] = replace(state, occurrence=state.occurrence + known.occurrence)
+    return found
+
+
+def _shifts(published: dict[str, AlarmState], new: Collection[str], last: dict[str, SavedAlarm]) -> dict[str, int]:
+    """What `_numbered` added, also for what is left out: it goes on under the number that is saved."""
+    found: dict[str, int] = {}
+    for id in new:
+        if (known := last.get(id)) is not None:
+            state = published.get(id)
+            found[id] = known.occurrence - state.occurrence if known.state and state else known.occurrence
     return found
 
 

@@ -57,18 +57,20 @@ class Deliveries:
         dead: Dead | None = None,
         linked: Linked | None = None,
         held: HeldOutbox | None = None,
+        leads: Callable[[], bool] = lambda: True,
         line: Callable[[str, ChannelSection, Clock], Line] = line_of,
     ) -> None:
         """`writer`: the number from `Alarms.take_over`; the first `wake` comes after `Notifications.recover`.
         `still_wanted`: asked right before a message is sent. `troubles`: why the department is not ready;
         then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it.
         `linked`: adds the link that acknowledges, right before a message is sent. `held`: what is sent although the
-        database is away."""
+        database is away. `leads`: whether no other process may have taken over; it is called in any thread."""
         self._store = store
         self._writer = writer
         self._clock = clock
         self._publisher = publisher
         self._on_dead = dead
+        self._held = held
         self._is_recovered = asyncio.Event()
         self._workers: dict[str, ChannelWorker] = {}
         self._held_workers: dict[str, ChannelWorker] = {}
@@ -83,9 +85,9 @@ class Deliveries:
                 still_wanted=still_wanted,
                 dead=self._dead,
                 record=ChannelRecord(name, found, self._changed),
+                leads=leads,
             )
-            may_send = held.may_send if held else _always
-            self._workers[name] = make(store=store, linked=linked, may_send=may_send)
+            self._workers[name] = make(store=store, linked=linked, beside=held)
             if held:
                 self._held_workers[name] = make(store=held)
         self._heartbeat = None if heartbeat is None else OutsideHeartbeat(heartbeat, clock, troubles)
@@ -134,10 +136,10 @@ class Deliveries:
         async with asyncio.TaskGroup() as group:
             if self._heartbeat is not None:
                 group.create_task(self._heartbeat.run())
-            # A message that is being tried now must not be taken for one of the last process.
-            await self._is_recovered.wait()
             for worker in self._held_workers.values():
                 group.create_task(worker.run())
+            # A message that is being tried now must not be taken for one of the last process.
+            await self._is_recovered.wait()
             await self._end_unknown()
             for worker in self._workers.values():
                 group.create_task(worker.run())
@@ -178,6 +180,8 @@ class Deliveries:
             if one.channel not in self._workers:
                 reason = f"the description has no channel {one.channel} any more"
                 await retry.run(partial(self._store.dead, self._writer, one.id, reason))
+                if self._held:
+                    self._held.finished(one.id)
                 self._dead(one, reason)
 
     def _changed(self, state: ChannelState) -> None:
@@ -199,8 +203,3 @@ class Deliveries:
         )
         if self._on_dead is not None:
             self._on_dead(message, reason)
-
-
-def _always(_: str) -> bool:
-    """There is no other outbox."""
-    return True

@@ -5,7 +5,8 @@ the next step. A message is stored before it is sent, and what was planned is st
 that takes over goes on from there.
 
 While the database is away it plans from what the keeper could not save. Urgent messages are sent from memory
-(`held_outbox.py`) and stored, with all else, when the database answers.
+(`held_outbox.py`) and stored, with all else, when the database answers. What the next engine must know of them stands
+on the bus (`bus_copy.py`). An engine that begins without the database begins with that, and with the alarms on the bus.
 """
 
 from __future__ import annotations
@@ -16,27 +17,31 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from functools import partial
 from typing import Protocol, TypeVar
 
+from msgspec.structs import replace
+
+from countingroom.alarms.notify.bus_copy import BusCopy, Copied
 from countingroom.alarms.notify.follow_ups import FollowUps, SentMessages
+from countingroom.alarms.notify.heard_rows import HeardRows
 from countingroom.alarms.notify.held_outbox import HeldOutbox
 from countingroom.alarms.notify.planning import MessagePlanning, UnstoredPlan
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import LinkError, NotFound
+from countingroom.core.errors import LinkError
 from countingroom.core.notify.messages import (
+    URGENT_PRIORITY,
     Notification,
-    NotificationKind,
+    NotificationState,
     NotifyCursor,
     OutboxEntry,
-    notification_id,
 )
 from countingroom.core.notify.plan import is_unanswered
 from countingroom.core.notify.planned import NextMessages
 from countingroom.core.notify.routes import NotifySpec
-from countingroom.core.notify.texts import EXPIRES_NS, Find, Wording
+from countingroom.core.notify.rule_message import rule_messages
+from countingroom.core.notify.texts import Find, Wording
 from countingroom.core.notify.tracks import PlanState
 from countingroom.core.retry import Retry, edge_log
-from countingroom.core.yaml.validation_errors import did_you_mean
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -52,14 +57,8 @@ TOGETHER_S = 0.1
 SHARE = 5.0
 LONGEST_TOGETHER_S = 2.0
 """With many alarms it pauses so many times as long as the last look took, at most so long."""
-HEARD = 20_000
-"""Rows of the history that are remembered until they are read; the oldest are forgotten."""
 LONGEST_S = 60.0
 """The time is looked at again after so long, because the wall clock may be set."""
-
-
-RowKey = tuple[int, str, str, int]
-"""What makes a row of the history another one, before it has a number."""
 
 
 class NotifyStore(SentMessages, Protocol):
@@ -86,7 +85,7 @@ class Notifier:
         spec: NotifySpec,
         words: Wording,
         store: NotifyStore,
-        writer: int,
+        writer: int | None,
         clock: Clock,
         *,
         find: Find,
@@ -94,10 +93,14 @@ class Notifier:
         stored: Callable[[], None],
         held: HeldOutbox | None = None,
         unsaved: Collection[str] = (),
+        copy: BusCopy | None = None,
+        shifts: Mapping[str, int] | None = None,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`. `present`: the alarms that are not at rest, and `unsaved` those
-        of them that are saved otherwise than they are: an engine that could not save them may have told of them.
-        `stored` is called when messages were stored. `held` takes what is sent while the database is away."""
+        """`writer`: the number from `Alarms.take_over`; None: the database has not answered. `present`: the alarms that
+        are not at rest, and `unsaved` those of them that are saved otherwise than they are: an engine that could not
+        save them may have told of them. `stored` is called when messages were stored. `held` takes what is sent while
+        the database is away, `copy` what the next engine must know of it. `shifts`: alarm -> by how much its occurrence
+        has become another one since the last engine."""
         self._spec = spec
         self._words = words
         self._store = store
@@ -109,14 +112,13 @@ class Notifier:
         perhaps_told = {id: state.announced_ns for id, state in self._present.items() if id in unsaved}
         self._planning = MessagePlanning(spec, words, find, perhaps_told)
         self._waiting = UnstoredPlan()
-        self._urgent: dict[str, Notification] = {}
-        """Urgent messages that no worker has."""
-        self._heard: dict[RowKey, AlarmEntry] = {}
-        """Rows that the keeper told of, and that were not read yet."""
-        self._unsaved: set[RowKey] = set()
-        """Those of them that the keeper could not save."""
-        self._taken: dict[RowKey, None] = {}
-        """Rows that were planned before they were read."""
+        self._copy = copy
+        self._shifts = shifts or {}
+        self._is_blind = False
+        """The database has not answered since this engine began."""
+        self._has_looked = False
+        """Whether it was looked for alarms whose rows were lost."""
+        self._heard = HeardRows()
         self._news = asyncio.Event()
         self._changed: set[str] = set()
         """Alarms whose state was saved since the last look."""
@@ -132,19 +134,12 @@ class Notifier:
     def saved(self, changed: Iterable[SavedAlarm], rows: Iterable[AlarmEntry] = ()) -> None:
         """The keeper has saved these states and the rows that tell of them."""
         self._take(changed)
-        for row in rows:
-            if _key(row) not in self._taken:
-                self._heard[_key(row)] = row
-                self._unsaved.discard(_key(row))
-        while len(self._heard) > HEARD:
-            del self._heard[next(iter(self._heard))]
+        self._heard.saved(rows)
 
     def unsaved(self, changed: Iterable[SavedAlarm], rows: Iterable[AlarmEntry]) -> None:
         """The keeper could not save these states and rows, and saves them later."""
         self._take(changed)
-        for row in rows:
-            self._heard[_key(row)] = row
-            self._unsaved.add(_key(row))
+        self._heard.unsaved(rows)
 
     def _take(self, changed: Iterable[SavedAlarm]) -> None:
         for one in changed:
@@ -163,6 +158,11 @@ class Notifier:
         """Why people are not told of alarms, one sentence each."""
         if not self._report.is_failing:
             return []
+        if self._is_blind:
+            return [
+                "the database has not answered since this alarm process began: people are told of alarms of priority 1"
+                " and 2, of some perhaps once more, and other messages wait"
+            ]
         return ["messages to people wait for the database, but for those about alarms of priority 1 and 2"]
 
     def warnings(self) -> list[str]:
@@ -183,13 +183,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Plan, until cancelled."""
-        cursor = await self._with_database(partial(self._store.recover, self._writer))
-        self._sequence = cursor.sequence
-        self._state = await self._planning.restored(cursor.plan)
-        pending = await self._with_database(self._store.pending)
-        self._keep_urgent(entry.notification for entry in pending)
-        self._stored()  # those of the last engine that were not sent
-        has_begun = False
+        await self._begin()
         while True:
             self._news.clear()
             began_s = self._clock.monotonic()
@@ -198,9 +192,10 @@ class Notifier:
             try:
                 rows, is_whole = await self._read()
                 await self._plan(rows, last=self._last)
-                if is_whole and not has_begun:
-                    has_begun = True
-                    await self._plan(await self._planning.missed(self._state, self._present), last=None)
+                if is_whole and (not self._has_looked or self._heard.has_lost):
+                    self._has_looked = True
+                    self._heard.has_lost = False
+                    await self._plan(await self._missed(), last=None)
                 await self._store_waiting()
             except LinkError:
                 await self._plan_heard()
@@ -210,87 +205,98 @@ class Notifier:
                     continue
             await self._wait(self._clock.monotonic() - began_s)
 
+    async def _begin(self) -> None:
+        """With what the last engine left in the database and on the bus."""
+        copied = Copied()
+        if self._copy:
+            read = partial(self._copy.read, self._shifts)
+            report = edge_log(_log, "alarms: the copy of messages is not read", "alarms: it is read again")
+            copied = await Retry(self._clock, report, pause_s=RETRY_S).run(read)
+        self._state = PlanState(tracks=copied.tracks)
+        try:
+            cursor, pending = await self._attempt(partial(self._recover, copied))
+        except LinkError:
+            cursor, pending = await self._without_database(copied)
+        self._sequence = cursor.sequence
+        self._state, self._waiting = await self._planning.rejoined(cursor.plan, self._state, self._waiting)
+        self._planning.known(self._state.tracks.values())
+        self._last = None
+        self._held.keep(entry.notification for entry in pending)
+        if self._copy:
+            waiting = {entry.notification.id for entry in pending}
+            for entry in copied.messages:
+                if (id := entry.notification.id) not in waiting and not self._held.has(id):
+                    self._copy.ended(id)
+            await self._copy.planned(self._state.tracks, ())
+            self._copy.forget(copied.tracks.keys() - self._state.tracks.keys())
+        self._stored()  # those of the last engine that were not sent
+
+    async def _recover(self, copied: Copied) -> tuple[NotifyCursor, tuple[OutboxEntry, ...]]:
+        """How far the last engine has come, and its messages that may still be sent."""
+        writer = self._known_writer()
+        cursor = await self._store.recover(writer)
+        if copied.messages:
+            tried = [entry for entry in copied.messages if _is_tried(entry)]
+            new = [entry.notification for entry in copied.messages if not _is_tried(entry)]
+            await self._store.put(writer, new, held=tried)
+            await self._store.recover(writer)  # what it was trying from memory is due again, with the mark
+        return cursor, await self._store.pending()
+
+    async def _without_database(self, copied: Copied) -> tuple[NotifyCursor, tuple[OutboxEntry, ...]]:
+        """Tell people what is urgent until the database answers. What the last engine has told stands on the bus; what
+        it may have told without that is marked as a possible repeat."""
+        self._is_blind = True
+        self._planning.perhaps_told({state.id: state.announced_ns for state in self._present.values()})
+        self._planning.known(copied.tracks.values())
+        now_ns = self._clock.now_ns()
+        self._held.offer(
+            replace(entry.notification, is_repeat=True, due_ns=now_ns)
+            for entry in copied.messages
+            if entry.state.is_pending and entry.notification.channel in self._spec.directory.channels
+        )
+        recovering = asyncio.ensure_future(self._with_database(partial(self._recover, copied)))
+        recovering.add_done_callback(lambda _: self._news.set())
+        try:
+            await self._plan([row for row in await self._missed() if row.priority <= URGENT_PRIORITY], last=None)
+            while not recovering.done():
+                self._news.clear()
+                began_s = self._clock.monotonic()
+                await self._plan_heard()
+                if not recovering.done():
+                    await self._wait(self._clock.monotonic() - began_s)
+            return recovering.result()
+        finally:
+            recovering.cancel()
+            self._is_blind = False
+
+    async def _missed(self) -> list[AlarmEntry]:
+        return await self._planning.missed(self._state, self._present, self._clock.now_ns())
+
     async def tell(self, to: Sequence[str], title: str, text: str, principal: str, *, id: str) -> int:
         """Send a message to channels, persons and calendars, and return to how many channels. The same `id` sends it
         once. NotFound for an unknown name, or where no person is on duty; LinkError where it could not be stored."""
-        directory = self._spec.directory
-        known = [*directory.channels, *directory.people, *directory.calendars]
-        for name in to:
-            if name not in known:
-                raise NotFound(
-                    f"there is no channel, person or calendar {name}{did_you_mean(name, known)}",
-                    source="alarms.notify",
-                    suggestion="name one of alarms.notify",
-                )
+        named = f"[{self._words.experiment}] {title}"
         now_ns = self._clock.now_ns()
-        recipients = directory.recipients(to, now_ns)
-        if not recipients:
-            raise NotFound(
-                f"no person is on duty: {', '.join(to)}", source="alarms.notify", suggestion="look at the calendar"
-            )
-        messages = [
-            Notification(
-                id=notification_id(NotificationKind.RULE.value, id, one.channel),
-                channel=one.channel,
-                kind=NotificationKind.RULE,
-                title=" ".join(f"[{self._words.experiment}] {title}".split()),
-                text=f"{text.strip()}\n\nSent by {principal}.\n",
-                person=one.person,
-                created_ns=now_ns,
-                due_ns=now_ns,
-                expires_ns=now_ns + EXPIRES_NS,
-            )
-            for one in recipients
-        ]
-        try:
-            async with within(self._clock, STORE_S):
-                await self._store.put(self._writer, messages)
-        except TimeoutError as error:
-            raise LinkError(
-                f"the database did not answer within {STORE_S:g} s",
-                source="alarms.notify",
-                code="timeout",
-                suggestion="look at the database and its disk",
-            ) from error
+        messages = rule_messages(self._spec.directory, to, named, text, principal, id=id, now_ns=now_ns)
+        await self._within(lambda: self._store.put(self._known_writer(), messages))
         self._stored()
         return len(messages)
 
     async def _read(self) -> tuple[list[AlarmEntry], bool]:
         """The rows that were not planned yet, and whether they are all that the database has. LinkError."""
-        heard = self._heard.copy()
+        heard = self._heard.keys()
         rows = await self._attempt(partial(self._store.news, self._sequence, ROWS))
-        found = [row for row in rows if _key(row) not in self._taken]
-        for key in map(_key, rows):
-            self._heard.pop(key, None)
-            self._taken.pop(key, None)
-            self._unsaved.discard(key)
         is_whole = len(rows) < ROWS
-        if is_whole:  # what was saved before is read, so that the rest of it is not saved
-            found += self._take_heard(key for key in heard if key in self._unsaved)
-            for key in heard:
-                self._heard.pop(key, None)
+        found = self._heard.read(rows, heard, is_whole=is_whole)
         if rows:
             self._sequence = rows[-1].sequence
             self._waiting = self._waiting.then(UnstoredPlan(sequence=self._sequence, is_read=True))
         return found, is_whole
 
-    def _take_heard(self, keys: Iterable[RowKey]) -> list[AlarmEntry]:
-        """Rows that are planned before they are read."""
-        found: list[AlarmEntry] = []
-        for key in list(keys):
-            if (row := self._heard.pop(key, None)) is not None:
-                found.append(row)
-                self._taken[key] = None
-                self._unsaved.discard(key)
-        while len(self._taken) > 2 * HEARD:
-            del self._taken[next(iter(self._taken))]
-        return found
-
     async def _plan_heard(self) -> None:
         """Without the database: plan what the keeper told, and send what is urgent from memory."""
-        await self._plan(self._take_heard(self._heard), last=self._last)
-        self._keep_urgent(self._waiting.messages)
-        self._held.offer(self._urgent.values())
+        await self._plan(self._heard.take(), last=self._last)
+        self._held.send_kept()
 
     async def _plan(self, rows: Sequence[AlarmEntry], *, last: NextMessages | None) -> None:
         changed, self._changed = self._changed, set()
@@ -305,12 +311,16 @@ class Notifier:
         self._last = found
         self._state = found.state
         self._waiting = self._waiting.then(waiting)
+        # In this order: a track without its messages would say that they were sent.
+        self._held.keep(waiting.messages)
+        if self._copy:
+            await self._copy.planned(found.changed.tracks, found.messages)
 
     async def _store_waiting(self) -> None:
         """Store what was planned and what was sent from memory. LinkError; then the same is stored again until it is
         known to be: planned anew it could be other messages about the same alarms."""
         if held := self._held.unstored():  # first: follow-ups look at it
-            await self._attempt(partial(self._store.put, self._writer, held=held))
+            await self._attempt(lambda: self._store.put(self._known_writer(), held=held))
             self._held.stored(held)
         waiting = self._waiting
         if not waiting:
@@ -320,17 +330,12 @@ class Notifier:
         here = [one for one in waiting.messages if not self._held.has(one.id)]
         sequence = waiting.sequence if waiting.is_read else None
         put = partial(self._store.put, sequence=sequence, changed=waiting.changed)
-        await self._attempt(lambda: put(self._writer, [*here, *follow_ups]))
+        await self._attempt(lambda: put(self._known_writer(), [*here, *follow_ups]))
         self._waiting = UnstoredPlan()
-        self._keep_urgent(here)
+        if self._copy:
+            self._copy.stored()
         if here or follow_ups:
             self._stored()
-
-    def _keep_urgent(self, messages: Iterable[Notification]) -> None:
-        """Remember urgent messages until a worker has them: the database may be away before."""
-        known = self._urgent
-        self._urgent = {id: one for id, one in known.items() if not self._held.is_done(id)}
-        self._urgent |= {one.id: one for one in messages if one.is_urgent}
 
     async def _wait(self, took_s: float) -> None:
         """Until something was saved, or the time of the next step. `took_s`: of the last look."""
@@ -365,12 +370,22 @@ class Notifier:
             async with within(self._clock, STORE_S):
                 return await call()
         except TimeoutError as error:
-            raise LinkError(f"the database did not answer within {STORE_S:g} s", source="alarms") from error
+            raise _no_answer(f"the database did not answer within {STORE_S:g} s") from error
+
+    def _known_writer(self) -> int:
+        if self._writer is None:
+            raise _no_answer("the database has not answered since this alarm process began")
+        return self._writer
+
+
+def _no_answer(text: str) -> LinkError:
+    return LinkError(text, source="alarms.notify", code="no_answer", suggestion="look at the database and its disk")
+
+
+def _is_tried(entry: OutboxEntry) -> bool:
+    """Whether it was sent, or may have been, without the database."""
+    return entry.state is not NotificationState.DUE or entry.notification.attempt > 0
 
 
 def _nothing() -> None:
     """No worker sends what is held."""
-
-
-def _key(row: AlarmEntry) -> RowKey:
-    return row.time_ns, row.alarm, row.kind.value, row.occurrence

@@ -4,7 +4,7 @@ has to go on. All that it works on is given to it and is not changed by others."
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -15,11 +15,12 @@ from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.notify.messages import Notification, NotificationKind
-from countingroom.core.notify.plan import missed, plan
+from countingroom.core.notify.missed import missed, together
+from countingroom.core.notify.plan import plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.texts import Find, Wording, compose
-from countingroom.core.notify.tracks import PlanState, restored, saved
+from countingroom.core.notify.tracks import PlanChanges, PlanState, Track, restored, saved
 
 T = TypeVar("T")
 
@@ -84,9 +85,9 @@ class MessagePlanning:
         repeats = frozenset(one.id for one in found.messages if self._may_repeat(one))
         return found, await _beside(size, partial(_worded, found, definitions, seen, self._words, repeats))
 
-    async def missed(self, before: PlanState, present: Mapping[str, AlarmState]) -> list[AlarmEntry]:
-        """Rows of alarms that no track knows."""
-        return await _beside(len(present), partial(missed, self._spec, before, {**present}))
+    async def missed(self, before: PlanState, present: Mapping[str, AlarmState], now_ns: int) -> list[AlarmEntry]:
+        """Rows of alarms that no track knows, and of those that are over."""
+        return await _beside(len(present), partial(missed, self._spec, before, {**present}, now_ns))
 
     async def worded(self, planned: Sequence[Planned], present: Mapping[str, AlarmState]) -> list[Notification]:
         """Follow-ups whose receivers are known, with their words."""
@@ -95,18 +96,35 @@ class MessagePlanning:
         seen = present if size < INLINE else {**present}
         return await _beside(size, lambda: [compose(one, definitions.get, seen, self._words) for one in planned])
 
-    async def restored(self, plan: Mapping[str, str]) -> PlanState:
-        """What the planner remembers, from what was saved."""
-        state = await _beside(len(plan), partial(restored, plan.items()))
-        # What the earlier engine saved of an alarm tells what it told.
-        known = {(track.alarm, track.announced_ns) for track in state.tracks.values()}
+    def perhaps_told(self, alarms: Mapping[str, int | None]) -> None:
+        """Of these alarms an earlier engine may have told -> their announcement."""
+        self._perhaps_told = {**self._perhaps_told, **alarms}
+
+    def known(self, tracks: Iterable[Track]) -> None:
+        """What an earlier engine left of these alarms tells what it told."""
+        known = {(track.alarm, track.announced_ns) for track in tracks}
         self._perhaps_told = {alarm: ns for alarm, ns in self._perhaps_told.items() if (alarm, ns) not in known}
-        return state
+
+    async def rejoined(
+        self, plan: Mapping[str, str], before: PlanState, waiting: UnstoredPlan
+    ) -> tuple[PlanState, UnstoredPlan]:
+        """What the planner remembers and what is to be stored, when the database gives what was saved. `before` and
+        `waiting`: what is known without it; of each alarm counts what has come further."""
+        return await _beside(len(plan) + len(before.tracks), partial(_rejoined, plan, before, waiting))
 
     def _may_repeat(self, planned: Planned) -> bool:
         if planned.kind is NotificationKind.REMINDER:  # its time is in its identity: it is another one
             return False
         return any(self._perhaps_told.get(track.alarm) == track.announced_ns for track in planned.tracks)
+
+
+def _rejoined(plan: Mapping[str, str], before: PlanState, waiting: UnstoredPlan) -> tuple[PlanState, UnstoredPlan]:
+    state = restored(plan.items())
+    over = {track.key for one in waiting.follow_ups for track in one.tracks} - before.tracks.keys()
+    further = together(state, before.tracks)
+    tracks = {key: track for key, track in {**state.tracks, **further}.items() if key not in over}
+    changes = PlanChanges(tracks={**dict.fromkeys(over), **further}, sent=before.sent)
+    return PlanState(tracks=tracks, sent={**state.sent, **before.sent}), replace(waiting, changed=saved(changes))
 
 
 def _worded(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from countingroom.alarms.notify.acknowledging import AcknowledgeLinker, LinkStore
+from countingroom.alarms.notify.bus_copy import BusCopy
 from countingroom.alarms.notify.deliveries import Deliveries
 from countingroom.alarms.notify.duty_answers import DutyAnswers
 from countingroom.alarms.notify.held_outbox import HeldOutbox
@@ -55,18 +56,23 @@ class NotifyService:
         section: NotifySection,
         experiment: str,
         store: NotifyDatabase,
-        writer: int,
+        writer: int | None,
         clock: Clock,
+        bus: Bus,
         publisher: Publisher,
         *,
         find: Find,
         present: Iterable[AlarmState],
         unsaved: Collection[str] = (),
+        shifts: Mapping[str, int] | None = None,
+        leads: Callable[[], bool] = lambda: True,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
-        """`experiment`: its name, for subjects. `writer`: the number from `Alarms.take_over`. `present`: the alarms
-        that are not at rest, and `unsaved` those of them that are saved otherwise. `troubles`: why the department is
-        not ready."""
+        """`experiment`: its name, for subjects. `writer`: the number from `Alarms.take_over`; None: the database has
+        not answered, and only urgent messages are sent. `present`: the alarms
+        that are not at rest, and `unsaved` those of them that are saved otherwise. `shifts`: alarm -> by how
+        much its occurrence has become another one. `leads`: whether no other process may have taken over; it is called
+        in any thread. `troubles`: why the department is not ready."""
         self._store = store
         self._clock = clock
         self._publisher = publisher
@@ -76,7 +82,8 @@ class NotifyService:
         self._news = asyncio.Event()
         """Messages may be dead that are to be sent another way."""
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
-        self._held = HeldOutbox(clock, offered=self._wake_held, ended=self._wake_notifier)
+        copy = BusCopy(bus, publisher, clock, leads)
+        self._held = HeldOutbox(clock, offered=self._wake_held, ended=self._wake_notifier, copy=copy)
         self.notifier = Notifier(
             self._spec,
             words,
@@ -88,19 +95,24 @@ class NotifyService:
             stored=self._wake,
             held=self._held,
             unsaved=unsaved,
+            copy=copy,
+            shifts=shifts,
         )
+        # Without a number the notifier recovers no outbox, and then nothing is taken from it.
+        number = writer or 0
         self.deliveries = Deliveries(
             section.channels,
             section.heartbeat,
             store,
-            writer,
+            number,
             clock,
             publisher,
             still_wanted=self.notifier.still_wanted,
             troubles=troubles,
             dead=self._dead,
-            linked=AcknowledgeLinker(section, self._spec.directory, store, writer).linked,
+            linked=AcknowledgeLinker(section, self._spec.directory, store, number).linked,
             held=self._held,
+            leads=leads,
         )
 
     def troubles(self) -> list[str]:
@@ -145,6 +157,8 @@ class NotifyService:
         """Send what is dead another way. What was planned for it before is not stored again."""
         report = edge_log(_log, "alarms: dead messages are not read", "alarms: dead messages are read again")
         handled: set[str] = set()
+        if (writer := self._writer) is None:
+            return
         while True:
             await self._news.wait()
             self._news.clear()
@@ -155,8 +169,9 @@ class NotifyService:
             now_ns = self._clock.now_ns()
             messages = [sent for one in new for sent in elsewhere(one.notification, one.error, self._spec, now_ns)]
             if messages:
-                put = partial(self._store.put, self._writer, messages)
+                put = partial(self._store.put, writer, messages)
                 await Retry(self._clock, report, pause_s=RETRY_S).run(put)
+                self._held.keep(messages)
                 self.deliveries.wake()
             handled = {one.notification.id for one in dead}
 

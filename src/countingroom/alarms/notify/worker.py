@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
@@ -19,7 +19,7 @@ from countingroom.alarms.notify.line import Line
 from countingroom.alarms.notify.sender import Delivery, TryOutcome
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, LinkError
-from countingroom.core.notify.messages import ChannelState, Notification, OutboxEntry
+from countingroom.core.notify.messages import ChannelState, Notification, NotificationState, OutboxEntry, failed_try
 from countingroom.core.retry import Retry, edge_log
 
 T = TypeVar("T")
@@ -36,18 +36,31 @@ RETRY_S = 1.0
 """Between two attempts to reach the database."""
 LINK_S = 5.0
 """The most that an urgent message waits for its link."""
+RECORD_S = 5.0
+"""The most that what came of the try of an urgent message waits for the database."""
 
 
 class OutboxStore(Protocol):
     """What a worker needs of the database; `storage/notifications.py` is it."""
 
     def claim(self, writer: int, channel: str, now_ns: int) -> Awaitable[Notification | None]: ...
+    def release(self, writer: int, channel: str, held: Collection[str]) -> Awaitable[None]: ...
     def next_due_ns(self, channel: str) -> Awaitable[int | None]: ...
     def sent(self, writer: int, id: str, note: str = "") -> Awaitable[None]: ...
     def failed(self, writer: int, id: str, error: str, *, next_ns: int, may_repeat: bool) -> Awaitable[None]: ...
     def dead(self, writer: int, id: str, error: str) -> Awaitable[None]: ...
     def cancel(self, writer: int, id: str, reason: str = "") -> Awaitable[None]: ...
     def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+
+
+class Beside(Protocol):
+    """What the worker of the database needs of the outbox in memory; `held_outbox.py` is it."""
+
+    def may_send(self, id: str) -> bool: ...
+    def give_back(self, message: Notification) -> None: ...
+    def finished(self, id: str) -> None: ...
+    def adopt(self, entry: OutboxEntry) -> None: ...
+    def ids(self) -> Collection[str]: ...
 
 
 StillWanted = Callable[[Notification], bool]
@@ -116,10 +129,12 @@ class ChannelWorker:
         dead: Dead,
         record: ChannelRecord,
         linked: Linked | None = None,
-        may_send: Callable[[str], bool] = lambda _: True,
+        beside: Beside | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         """`writer`: the number from `Alarms.take_over`. `linked`: adds to a message what only the sent one has.
-        `may_send`: whether a message of this identity from `store` is not sent by another worker."""
+        `beside`: the outbox in memory, where `store` is that of the database. `leads`: whether no other process may
+        have taken over; it only reads, and is called in any thread."""
         self._channel = channel
         self._line = line
         self._store = store
@@ -129,7 +144,10 @@ class ChannelWorker:
         self._dead = dead
         self._record = record
         self._linked = linked
-        self._may_send = may_send
+        self._beside = beside
+        self._leads = leads
+        self._is_claim_unknown = False
+        """Whether the database may have given a message that this worker did not get."""
         self._news = asyncio.Event()
         self._database = edge_log(
             _log,
@@ -159,14 +177,24 @@ class ChannelWorker:
             if self._line.is_hanging:
                 await self._wait_for_line()
             now_ns = self._clock.now_ns()
-            message = await self._saved(lambda: self._store.claim(self._writer, self._channel, self._clock.now_ns()))
+            message = await self._saved(self._claim)
             if message is not None:
-                if self._may_send(message.id):
+                if self._beside is None or self._beside.may_send(message.id):
                     await self._handle(message)
                 continue
             next_ns = await self._saved(partial(self._store.next_due_ns, self._channel))
             wait_s = LONGEST_WAIT_S if next_ns is None else min(LONGEST_WAIT_S, (next_ns - now_ns) / 1e9)
             await self._wait(wait_s)
+
+    async def _claim(self) -> Notification | None:
+        if self._is_claim_unknown:
+            await self._store.release(self._writer, self._channel, self._beside.ids() if self._beside else ())
+            self._is_claim_unknown = False
+        try:
+            return await self._store.claim(self._writer, self._channel, self._clock.now_ns())
+        except LinkError:
+            self._is_claim_unknown = True
+            raise
 
     async def test(self, message: Notification) -> Delivery:
         """Send a message at once, past the outbox, and say what came of it."""
@@ -180,12 +208,15 @@ class ChannelWorker:
         if not self._still_wanted(message):
             return await self._cancel(message)
         shown = await self._with_link(message)
-        delivery = await self._line.send(shown, lambda: self._still_wanted(message))
+        delivery = await self._line.send(shown, lambda: self._leads() and self._still_wanted(message))
         match delivery.outcome:
             case TryOutcome.ACCEPTED:
-                await self._saved(lambda: self._store.sent(self._writer, message.id, delivery.text))
+                call = partial(self._store.sent, self._writer, message.id, delivery.text)
+                await self._ended(call, message, NotificationState.SENT, delivery.text)
                 self._count(delivery)
             case TryOutcome.UNWANTED:
+                if not self._leads():  # what becomes of it is up to the process that leads now
+                    await asyncio.Event().wait()  # until it is cancelled
                 await self._cancel(message)
             case TryOutcome.REFUSED:
                 self._count(delivery)
@@ -212,19 +243,49 @@ class ChannelWorker:
         now_ns = self._clock.now_ns()
         next_ns = min(now_ns + round(backoff_s(message.attempt) * 1e9), message.expires_ns)
         may_repeat = delivery.outcome is TryOutcome.UNKNOWN
-        await self._saved(
-            lambda: self._store.failed(self._writer, message.id, delivery.text, next_ns=next_ns, may_repeat=may_repeat)
+        fail = partial(self._store.failed, self._writer, message.id, delivery.text)
+        call = partial(fail, next_ns=next_ns, may_repeat=may_repeat)
+        again = failed_try(message, next_ns=next_ns, may_repeat=may_repeat)
+        is_stored = await self._recorded(
+            call, OutboxEntry(notification=again, state=NotificationState.DUE, error=delivery.text)
         )
+        if is_stored and self._beside:
+            self._beside.give_back(again)
         await self._clock.sleep(PAUSE_S)
 
     async def _cancel(self, message: Notification) -> None:
-        await self._saved(lambda: self._store.cancel(self._writer, message.id, "it was not wanted any more"))
+        reason = "it was not wanted any more"
+        call = partial(self._store.cancel, self._writer, message.id, reason)
+        await self._ended(call, message, NotificationState.CANCELLED, reason)
         self._record.cancelled()
 
     async def _end(self, message: Notification, reason: str) -> None:
-        await self._saved(lambda: self._store.dead(self._writer, message.id, reason))
+        call = partial(self._store.dead, self._writer, message.id, reason)
+        await self._ended(call, message, NotificationState.DEAD, reason)
         self._record.dead()
         self._dead(message, reason)
+
+    async def _ended(
+        self, call: Callable[[], Awaitable[None]], message: Notification, state: NotificationState, why: str
+    ) -> None:
+        """Record the end of a message."""
+        entry = OutboxEntry(notification=message, state=state, error=why, ended_ns=self._clock.now_ns())
+        if await self._recorded(call, entry) and self._beside:
+            self._beside.finished(message.id)
+
+    async def _recorded(self, call: Callable[[], Awaitable[None]], entry: OutboxEntry) -> bool:
+        """Whether the database has what came of a try. That of an urgent message does not wait for a database that is
+        away: the outbox in memory goes on with it."""
+        if self._beside is None or not entry.notification.is_urgent:
+            await self._saved(call)
+            return True
+        try:
+            async with within(self._clock, RECORD_S):
+                await call()
+        except (LinkError, TimeoutError):
+            self._beside.adopt(entry)
+            return False
+        return True
 
     def _count(self, delivery: Delivery) -> None:
         self._record.count(delivery, self._clock.now_ns())

@@ -22,6 +22,10 @@ class MemoryLease:
     def lost(self) -> bool:
         return self._server.held(self.name) is not self._holding
 
+    @property
+    def is_held(self) -> bool:
+        return not self.lost
+
     async def wait_lost(self) -> None:
         clock = self._server.clock
         with self._link.news.joined(Bell()) as bell:

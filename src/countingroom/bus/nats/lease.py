@@ -82,6 +82,10 @@ class NatsLease:
         return self._lost.is_set()
 
     @property
+    def is_held(self) -> bool:
+        return not self._lost.is_set() and self._clock.monotonic() < self._until
+
+    @property
     def _until(self) -> float:
         renewed = self._process.until(self.name) if self._process else None
         return self._key.until if renewed is None else renewed

@@ -10,12 +10,17 @@ from enum import StrEnum
 from uuid import NAMESPACE_OID, uuid5
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 URGENT_PRIORITY = 2
 """Messages about alarms of this priority and more urgent ones are sent also while the database is away."""
+
+
+AHEAD_NS = 360_000_000_000
+"""No message waits for so long between two tries: one that does was stored before the wall clock was set back."""
 
 
 class NotificationKind(StrEnum):
@@ -152,3 +157,21 @@ class ChannelState(Struct, frozen=True, kw_only=True):
 def notification_id(*parts: str | int) -> str:
     """The identity of a message, from all that makes it another one: route, alarm, occurrence, step, channel."""
     return uuid5(NAMESPACE_OID, "\0".join(map(str, ("notification", *parts)))).hex
+
+
+def is_due(due_ns: int, now_ns: int) -> bool:
+    """Whether a message that waits until `due_ns` may be tried now."""
+    return due_ns <= now_ns or due_ns > now_ns + AHEAD_NS
+
+
+def begun(message: Notification, now_ns: int) -> Notification:
+    """The message with one more try begun. One that expired before its first try gets its time anew: it could not be
+    sent before."""
+    if message.attempt == 0 and message.expires_ns <= now_ns:
+        message = replace(message, expires_ns=now_ns + message.expires_ns - message.created_ns)
+    return replace(message, attempt=message.attempt + 1)
+
+
+def failed_try(message: Notification, *, next_ns: int, may_repeat: bool) -> Notification:
+    """The message after a try that failed. `may_repeat`: it may have been delivered all the same."""
+    return replace(message, due_ns=next_ns, is_repeat=message.is_repeat or may_repeat)

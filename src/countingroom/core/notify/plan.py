@@ -60,23 +60,6 @@ def plan(
     return planning.outcome()
 
 
-def missed(spec: NotifySpec, before: PlanState, present: Present) -> list[AlarmEntry]:
-    """Rows for alarms that are announced and not acknowledged, and that no track knows: those of a new route, and those
-    whose rows of the history were lost. An engine begins with them."""
-    found: list[AlarmEntry] = []
-    for state in present.values():
-        if not is_waiting(state) or state.announced_ns is None:
-            continue
-        for name, route in spec.routes.items():
-            track = before.tracks.get((name, state.id))
-            if route.matches(state.area, state.priority) and (
-                track is None or (track.occurrence, track.announced_ns) < (state.occurrence, state.announced_ns)
-            ):
-                found.append(_row_of(state, state.announced_ns))
-                break
-    return sorted(found, key=lambda row: (row.time_ns, row.alarm))
-
-
 class _Planning:
     """One run of the planner."""
 
@@ -369,20 +352,6 @@ def is_waiting(state: AlarmState) -> bool:
 def is_unanswered(state: AlarmState) -> bool:
     """Whether it is active, not acknowledged and without a flag."""
     return state.base is BaseState.UNACKNOWLEDGED and not state.has_flag
-
-
-def _row_of(state: AlarmState, announced_ns: int) -> AlarmEntry:
-    return AlarmEntry(
-        time_ns=announced_ns,
-        alarm=state.id,
-        area=state.area,
-        title=state.title,
-        kind=HistoryKind.ANNOUNCED,
-        occurrence=state.occurrence,
-        base=state.base,
-        priority=state.priority,
-        text=state.text,
-    )
 
 
 def _urgency(track: Track) -> tuple[int, int, str]:
