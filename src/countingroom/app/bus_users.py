@@ -22,22 +22,29 @@ from countingroom.experiment import Experiment
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import SystemSection
+from countingroom.tracker.description import TrackerSection
 
 
 def users(experiment: Experiment) -> list[BusUser]:
     """All users with their permissions, beside the supervisor."""
     systems = experiment.section(RunsSection).systems
-    own_roles = (_role(role, _principals(experiment, role)) for role in roles().values())
+    own_roles = (_role(role, _commands(experiment, role)) for role in roles().values())
     return [*own_roles, *(_agent(name, system) for name, system in systems.items())]
 
 
-def _principals(experiment: Experiment, role: ProcessRole) -> list[str]:
-    """The principals of the description that a role may send commands as. It may send as no other."""
-    return [*experiment.section(AlarmsSection).principals] if role.name == "alarms" else []
+def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
+    """The commands that a role may send as principals of the description. It may send as no other."""
+    match role.name:
+        case "alarms":
+            names, words = experiment.section(AlarmsSection).principals, ("devices", "runs")
+        case "tracker":
+            names, words = experiment.section(TrackerSection).principals, ("devices",)
+        case _:
+            return []
+    return [subjects.commands_of(name, word) for name in names for word in words]
 
 
-def _role(role: ProcessRole, principals: Sequence[str]) -> BusUser:
-    commands = [subjects.commands_of(name, word) for name in principals for word in ("devices", "runs")]
+def _role(role: ProcessRole, commands: Sequence[str]) -> BusUser:
     own = structs.replace(
         role.bus,
         answers=(*role.bus.answers, *(f"command.*.{word}.*" for word in role.commands)),

@@ -34,6 +34,7 @@ def check(
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.check_interlocks import InterlockCheck
     from countingroom.cli.check_points import point_warnings
+    from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
     from countingroom.experiment import Invalid, load_with_problems
     from countingroom.runs.description import RunsSection
 
@@ -47,7 +48,9 @@ def check(
         hosted, found = build_devices(loaded)
         alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
         warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
-        problems = loaded.in_order([*found, *wrong_configurations(loaded), *alarms.problems(), *locks.problems()])
+        warnings = (*warnings, *tracker_warnings(loaded))
+        found += [*tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
+        problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         interlocks = [] if problems else locks.facts()
     except Invalid as invalid:
         problems = list(invalid.problems)

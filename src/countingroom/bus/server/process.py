@@ -23,6 +23,10 @@ _DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG."""
 
 
+REMEMBERED_FILE = "server.json"
+"""Its file in the folder of the server."""
+
+
 class Remembered(msgspec.Struct, kw_only=True):
     """Name and ports of the server, kept in the data directory from one start to the next."""
 

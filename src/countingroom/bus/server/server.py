@@ -225,7 +225,7 @@ class EmbeddedServer:
         return known.first_sequence
 
     def _remember(self) -> None:
-        file = self._directory / "server.json"
+        file = self._directory / server_process.REMEMBERED_FILE
         credentials.write_private(file, msgspec.json.encode(self._known))
 
     async def _wait_for_former(self) -> None:
@@ -246,7 +246,7 @@ class EmbeddedServer:
 
     def _write_configuration(self) -> None:
         mqtt = self._description.mqtt
-        file = self._directory / "server.json"
+        file = self._directory / server_process.REMEMBERED_FILE
         known = server_process.remembered(file)
         known.port = server_process.choose_port("127.0.0.1", self._description.port, known.port)
         known.mqtt_port = server_process.choose_port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0

@@ -1,0 +1,180 @@
+"""The start function of the role `tracker`, and what it takes from the sections of devices and of the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from countingroom.app.roles import Platform, Role, Setting
+from countingroom.bus.description import BusSection, MqttUser
+from countingroom.bus.server import credentials
+from countingroom.bus.server.process import REMEMBERED_FILE, remembered
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.yaml.located import Path as KeyPath
+from countingroom.core.yaml.validation_errors import did_you_mean
+from countingroom.devices.description import DevicesSection, kind_of
+from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.marta.alarms import text_of
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.names import severity_of
+from countingroom.devices.drivers.marta.points import alarm_bits
+from countingroom.devices.section import DeviceSection
+from countingroom.experiment import Experiment
+from countingroom.tracker.broker import BrokerPlace
+from countingroom.tracker.description import CaenTopics, TrackerBroker, TrackerSection
+from countingroom.tracker.facts import CaenFacts, CaenRow, MartaFacts, TrackerFacts
+
+DRIVERS = {"caen": CaenSection, "chiller": JulaboSection, "marta": MartaSection}
+"""Key of the section -> what the device behind it must be."""
+
+
+def tracker(setting: Setting) -> Role:
+    """The topics of the tracker DCS, for the devices that the description names."""
+    from countingroom.tracker.service import TrackerService
+
+    section = setting.experiment.section(TrackerSection)
+    found = facts(setting.experiment)
+    bus = setting.experiment.bus
+    principal = next(iter(section.principals.values()))
+
+    async def run(platform: Platform) -> None:
+        service = TrackerService(
+            platform.bus,
+            setting.clock,
+            found,
+            lambda: broker_place(section, bus, setting.data),
+            principal,
+            audit=platform.database.audit.append,
+        )
+        platform.ready({"topics of": sorted(found.devices)})
+        await service.run()
+
+    return run
+
+
+def facts(experiment: Experiment) -> TrackerFacts:
+    """What the section says, with what the sections of its devices add; ConfigurationError where they do not fit."""
+    for path, message in problems(experiment):
+        raise ConfigurationError(message, source=".".join(map(str, ("tracker", *path))))
+    section, devices = experiment.section(TrackerSection), _devices(experiment)
+    caen, marta = section.caen, section.marta
+    return TrackerFacts(
+        caen=_caen(caen, devices[caen.device]) if caen else None,
+        chiller=section.chiller.device if section.chiller else "",
+        marta=_marta(marta.device, devices[marta.device]) if marta else None,
+        sensors=dict(section.sensors),
+    )
+
+
+def problems(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
+    """Where in the section, and what does not fit the devices or the listener of the bus."""
+    section, devices = experiment.section(TrackerSection), _devices(experiment)
+    for key, name in section.devices.items():
+        if name in devices and not isinstance(devices[name], wanted := DRIVERS[key]):
+            yield (key, "device"), f"{name} is no device with driver: {kind_of(wanted)}"
+    if section.caen and isinstance(supply := devices.get(section.caen.device), CaenSection):
+        for number, channel in section.caen.channels.items():
+            if channel not in supply.channels:
+                hint = did_you_mean(channel, supply.channels)
+                yield ("caen", "channels", number), f"{section.caen.device} has no channel {channel}{hint}"
+    if section.in_use and section.broker == "builtin":
+        yield from _listener_problems(section, experiment.bus)
+
+
+def _listener_problems(section: TrackerSection, bus: BusSection) -> Iterator[tuple[KeyPath, str]]:
+    if bus.mqtt is None:
+        yield ("broker",), "the bus has no MQTT listener: describe bus.mqtt, or give the address of a broker"
+    elif (user := _user(section, bus)) is None:
+        hint = did_you_mean(section.user, [one.name for one in bus.mqtt.users])
+        yield ("user",), f"bus.mqtt has no user {section.user}{hint}"
+    else:
+        published, subscribed = own_topics(section)
+        for verb, topics, allowed in (("publish", published, user.publish), ("subscribe", subscribed, user.subscribe)):
+            for topic in topics:
+                if not any(_covers(pattern, topic) for pattern in allowed):
+                    yield ("user",), f"the user {user.name} of bus.mqtt may not {verb} {topic}: add it to `{verb}`"
+
+
+def own_topics(section: TrackerSection) -> tuple[list[str], list[str]]:
+    """The topics that it publishes on, and those that it subscribes to."""
+    published = [
+        *(("dcs/status", "dcs/channels", "dcs/error") if section.caen else ()),
+        *(("julabo/status", "julabo/error") if section.chiller else ()),
+        *(("MARTA/status", "MARTA/alarms", "MARTA/error") if section.marta else ()),
+        *section.sensors.values(),
+    ]
+    roots = [("dcs", section.caen), ("julabo", section.chiller), ("MARTA", section.marta)]
+    return published, [f"{root}/cmd/#" for root, part in roots if part]
+
+
+def broker_place(section: TrackerSection, bus: BusSection, data: Path) -> BrokerPlace:
+    """Where the broker is now; ConfigurationError where that is not known."""
+    broker = section.broker
+    if isinstance(broker, TrackerBroker):
+        host, port, tls = broker.place
+        secret = broker.password
+        return BrokerPlace(
+            host=host,
+            port=port,
+            tls=tls,
+            ca=broker.ca,
+            user=broker.user,
+            password=(lambda: secret.read("tracker.broker.password")) if secret else str,
+        )
+    user, mqtt = _user(section, bus), bus.mqtt
+    if mqtt is None or user is None:
+        raise ConfigurationError("the bus has no MQTT listener with this user", source="tracker.user")
+    host = "127.0.0.1" if mqtt.host in ("0.0.0.0", "::") else mqtt.host
+    port = mqtt.port or remembered(credentials.bus_folder(data) / REMEMBERED_FILE).mqtt_port
+    return BrokerPlace(host=host, port=port, user=user.name, password=user.password)
+
+
+def _user(section: TrackerSection, bus: BusSection) -> MqttUser | None:
+    return next((one for one in bus.mqtt.users if one.name == section.user), None) if bus.mqtt else None
+
+
+def _covers(pattern: str, topic: str) -> bool:
+    wanted, levels = pattern.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        wanted, levels = wanted[:-1], levels[: len(wanted) - 1]
+    elif levels[-1] == "#":
+        return False
+    return len(wanted) == len(levels) and all(
+        one in ("+", "*", level) for one, level in zip(wanted, levels, strict=True)
+    )
+
+
+def _devices(experiment: Experiment) -> dict[str, DeviceSection]:
+    return dict(experiment.section(DevicesSection).items())
+
+
+def _caen(topics: CaenTopics, supply: DeviceSection) -> CaenFacts:
+    if not isinstance(supply, CaenSection):
+        raise TypeError(f"{topics.device} is no CAEN supply")
+    names = topics.channels or {name: name for name in supply.channels}
+    rows = tuple(
+        CaenRow(
+            id=number,
+            channel=name,
+            module=channel.module,
+            lv_board=channel.lv.board,
+            lv_channel=channel.lv.chan,
+            hv_board=channel.hv.board,
+            hv_channel=channel.hv.chan,
+        )
+        for number, name in names.items()
+        for channel in [supply.channels[name]]
+    )
+    return CaenFacts(device=topics.device, rows=rows, untouched=topics.untouched)
+
+
+def _marta(device: str, plant: DeviceSection) -> MartaFacts:
+    if not isinstance(plant, MartaSection):
+        raise TypeError(f"{device} is no MARTA plant")
+    bits = sorted(alarm_bits(plant), key=severity_of)
+    return MartaFacts(
+        device=device,
+        fields={name: register.deadband for name, register in plant.registers.items()},
+        alarms={bit: text_of(bit, plant.alarm_codes) for bit in bits},
+    )

@@ -1,0 +1,148 @@
+"""The connection to the broker: publishes what is due, and hands over what comes in. It is made anew when it is lost.
+
+Messages have QoS 0 and are not retained, in both directions, as those of the tracker DCS. The session is clean, so the
+broker keeps nothing for a time in which there is no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
+from msgspec import Struct
+
+from countingroom.core.errors import LinkError
+from countingroom.tracker.outgoing import Publication
+
+MOST_PAYLOAD = 1024
+"""Bytes of a command; of a longer one only so much is kept that it is seen to be too long."""
+WAITING = 256
+"""Messages that wait to be read; further ones are dropped."""
+KEEPALIVE_S = 5
+TIMEOUT_S = 3.0
+
+_REFUSED = 0x80
+_quiet = logging.getLogger("countingroom.tracker.client")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class BrokerPlace(Struct, frozen=True, kw_only=True):
+    """Where the broker is, and who connects."""
+
+    host: str
+    port: int
+    tls: bool = False
+    ca: str = ""
+    user: str = ""
+    password: Callable[[], str] = lambda: ""
+    """Reads the password, at each connection."""
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+class Incoming(Struct, frozen=True, kw_only=True):
+    """A message that came in."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class _BoundedQueue(asyncio.Queue[Message]):
+    """The queue of the client, with short messages."""
+
+    def put_nowait(self, item: Message) -> None:
+        item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])
+        super().put_nowait(item)
+
+
+class BrokerSession:
+    """One connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def publish(self, message: Publication) -> None:
+        """Hand a message to the broker; LinkError where the connection has ended."""
+        try:
+            await self._client.publish(message.topic, message.payload, qos=0, retain=False)
+        except MqttError as error:
+            raise _lost(str(error)) from error
+
+    async def receive(self, take: Callable[[Incoming], None]) -> None:
+        """Hand over each message; LinkError when the connection ends."""
+        try:
+            async for message in self._client.messages:
+                take(Incoming(topic=str(message.topic), payload=message.payload, retained=bool(message.retain)))
+        except MqttError as error:
+            raise _lost(str(error)) from error
+        raise _lost("the messages ended")
+
+
+@asynccontextmanager
+async def connected(
+    place: BrokerPlace, topics: Sequence[str], will: Publication | None
+) -> AsyncGenerator[BrokerSession]:
+    """A connection that is subscribed to the topics. `will`: what the broker publishes when it is lost. LinkError where
+    it cannot be made, ConfigurationError where the password cannot be read."""
+    password = place.password() if place.user else ""
+    context = ssl.create_default_context(cafile=place.ca or None) if place.tls else None
+    client = Client(
+        place.host,
+        place.port,
+        username=place.user or None,
+        password=password or None,
+        tls_context=context,
+        protocol=ProtocolVersion.V311,
+        clean_session=True,
+        will=Will(will.topic, will.payload, qos=0, retain=False) if will else None,
+        timeout=TIMEOUT_S,
+        keepalive=KEEPALIVE_S,
+        max_queued_incoming_messages=WAITING,
+        queue_type=cast("type[asyncio.Queue[Message]]", _BoundedQueue),
+        logger=_quiet,
+    )
+    try:
+        await client.__aenter__()
+    except (MqttError, OSError, ValueError) as error:
+        raise _lost(str(error), str(place)) from error
+    try:
+        await _subscribe(client, topics, place)
+        yield BrokerSession(client)
+    finally:
+        try:
+            await client.__aexit__(None, None, None)
+        except MqttError as error:
+            _quiet.debug("the end was not orderly: %s", error)
+
+
+async def _subscribe(client: Client, topics: Sequence[str], place: BrokerPlace) -> None:
+    refused: list[str] = []
+    try:
+        for topic in topics:
+            answer: Any = await client.subscribe(topic, qos=0)
+            if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in answer):
+                refused.append(topic)
+    except MqttError as error:
+        raise _lost(str(error), str(place)) from error
+    if refused:
+        raise LinkError(
+            f"the broker refuses {place.user or 'anonymous'} the topics {', '.join(refused)}",
+            source=str(place),
+            code="topics_refused",
+            suggestion="allow this user to subscribe to them",
+        )
+
+
+def _lost(reason: str, source: str = "broker") -> LinkError:
+    return LinkError(
+        f"no connection to the broker: {reason}",
+        source=source,
+        suggestion="check that the broker runs at this address and accepts this user",
+    )

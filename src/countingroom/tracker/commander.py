@@ -1,0 +1,306 @@
+"""Sends what dashboards ask for to the devices, as the principal of the section and with its rights.
+
+Each command goes the way of every other: checked against the role of its principal, judged by the device host, an event
+with its end, an entry of the audit. What is refused or fails is told on the error topic of its device. Commands to one
+device are sent in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from html import escape
+from typing import Any
+from uuid import uuid4
+
+from msgspec import Struct
+
+from countingroom.bus.ask import ask
+from countingroom.bus.port import Bus
+from countingroom.bus.publisher import Publisher
+from countingroom.core import command_permissions, policy, subjects
+from countingroom.core.accounts import AuditEntry, Outcome
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, RequestError
+from countingroom.core.messages import Catalogue, Command, Event, EventKind, Reply
+from countingroom.core.policy import Permission, Principal
+from countingroom.core.retry import Retry, edge_log
+from countingroom.tracker import documents
+from countingroom.tracker.broker import Incoming
+from countingroom.tracker.facts import TrackerFacts
+from countingroom.tracker.orders import DashboardOrder, Refresh, asked, error_topic, kind_of
+from countingroom.tracker.outgoing import Publication
+from countingroom.tracker.refusal_reports import RefusalReports
+
+_log = logging.getLogger(__name__)
+
+DEPARTMENT = "tracker"
+ORIGIN = "mqtt"
+ANSWER_S = 5.0
+"""A device host accepts or refuses at once."""
+LATE_S = 5.0
+"""A command that has waited for so long is not sent any more."""
+WAITING = 32
+"""Commands to one device that wait; further ones are refused."""
+OPEN = 512
+"""Accepted commands whose end is awaited."""
+RETRY_S = 0.5
+
+Audit = Callable[[AuditEntry], Awaitable[None]]
+
+
+class _Waiting(Struct, frozen=True, kw_only=True):
+    order: DashboardOrder
+    message: Incoming
+    came_s: float
+
+
+class Commander:
+    """Takes what came in."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        facts: TrackerFacts,
+        principal: Principal,
+        *,
+        catalogue: Callable[[str], Catalogue | None],
+        refresh: Callable[[str], None],
+        tell: Callable[[Publication], None],
+        audit: Audit,
+    ) -> None:
+        """`catalogue`: device -> what it has. `refresh`: publishes all of a kind. `tell`: publishes on an error
+        topic."""
+        self._bus = bus
+        self._clock = clock
+        self._facts = facts
+        self._principal = principal
+        self._catalogue = catalogue
+        self._refresh = refresh
+        self._tell = tell
+        self._audit = audit
+        self._reports = RefusalReports()
+        self._publisher = Publisher(bus, clock, DEPARTMENT)
+        self._queues = {device: asyncio.Queue[_Waiting](WAITING) for device in facts.devices}
+        self._open: OrderedDict[str, Incoming] = OrderedDict()
+        """Identity of an accepted command -> the message that asked for it."""
+
+    def parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What runs beside; each until cancelled."""
+
+        def worker(device: str) -> Callable[[], Coroutine[Any, Any, None]]:
+            return lambda: self._work(self._queues[device])
+
+        return [self._publisher.run, self._follow_ends, *(worker(device) for device in self._queues)]
+
+    def take(self, message: Incoming) -> None:
+        """Do what a message asks for, or refuse it. It never raises."""
+        try:
+            self._take(message)
+        except CountingRoomError as error:
+            self._refused(message, error.cause)
+
+    def forget(self) -> None:
+        """Refuse what came by a connection that has ended."""
+        for queue in self._queues.values():
+            while not queue.empty():
+                self._refused(queue.get_nowait().message, _LOST)
+
+    async def drain(self) -> None:
+        """Publish the events that wait, at the end."""
+        await self._publisher.drain()
+
+    def _take(self, message: Incoming) -> None:
+        if message.retained:
+            raise RequestError(
+                "a retained message is not obeyed: it may be of any age",
+                code="retained",
+                suggestion="send commands without the retain flag, and clear the retained one at the broker",
+            )
+        wanted = asked(self._facts, message.topic, message.payload)
+        if isinstance(wanted, Refresh):
+            self._refresh(wanted.kind)
+            return
+        try:
+            self._queues[wanted.device].put_nowait(
+                _Waiting(order=wanted, message=message, came_s=self._clock.monotonic())
+            )
+        except asyncio.QueueFull:
+            raise RequestError(
+                f"{WAITING} commands to {wanted.device} wait already",
+                code="too_many",
+                suggestion="wait until the device answers, then repeat it",
+            ) from None
+
+    async def _work(self, queue: asyncio.Queue[_Waiting]) -> None:
+        while True:
+            waiting = await queue.get()
+            try:
+                await self._carry(waiting)
+            except CountingRoomError as error:
+                self._refused(waiting.message, error.cause, waiting.order)
+            except Exception as error:  # a message must not end what serves the others
+                _log.exception("tracker: a message on %s was not served: %s", waiting.message.topic, error)
+
+    async def _carry(self, waiting: _Waiting) -> None:
+        order, message = waiting.order, waiting.message
+        if self._clock.monotonic() - waiting.came_s > LATE_S:
+            raise RequestError(
+                f"it has waited for more than {LATE_S:g} s for {order.device}",
+                code="too_late",
+                suggestion="look at the present state and decide again",
+            )
+        cause = policy.decide(
+            self._principal, self._permission(order), f"device.{order.device}", now_ns=self._clock.now_ns()
+        )
+        if cause is not None:
+            await self._record(order, Outcome.REFUSED, cause)
+            self._refused(message, cause, order)
+            return
+        id = uuid4().hex
+        self._open[id] = message
+        while len(self._open) > OPEN:
+            self._open.popitem(last=False)
+        try:
+            reply = await ask(self._bus, self._subject(order), self._command(id, order), Reply, timeout_s=ANSWER_S)
+        except CountingRoomError as error:
+            self._open.pop(id, None)
+            await self._record(order, Outcome.FAILED, error.cause)
+            raise
+        if reply.accepted:
+            await self._record(order, Outcome.ACCEPTED, None)
+            return
+        self._open.pop(id, None)
+        cause = reply.cause or Cause(
+            code="refused",
+            message=f"{order.device} refused and gave no reason",
+            suggestion="look at the present state",
+        )
+        await self._record(order, Outcome.REFUSED, cause)
+        self._error(message, cause)  # its event is that of the device host
+
+    def _subject(self, order: DashboardOrder) -> str:
+        return subjects.command(self._principal.name, "devices", order.device)
+
+    def _command(self, id: str, order: DashboardOrder) -> Command:
+        now_ns = self._clock.now_ns()
+        return Command(
+            id=id,
+            action=order.action,
+            channel=order.channel,
+            arguments=order.arguments,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(ANSWER_S * 1e9),
+            within_s=ANSWER_S,
+            origin=ORIGIN,
+        )
+
+    def _permission(self, order: DashboardOrder) -> Permission:
+        if (catalogue := self._catalogue(order.device)) is None:
+            raise LinkError(
+                f"{order.device} is not known yet",
+                source=f"devices.{order.device}",
+                code="not_known",
+                suggestion="see whether its device host runs",
+            )
+        if order.action == "set":
+            name = order.arguments.get("point")
+            return command_permissions.of_point(next((one for one in catalogue.points if one.name == name), None))
+        scope = "channel" if order.channel else "device"
+        specs = (one for one in catalogue.commands if (one.name, one.scope) == (order.action, scope))
+        return command_permissions.of_device(next(specs, None))
+
+    def _refused(self, message: Incoming, cause: Cause, order: DashboardOrder | None = None) -> None:
+        """Tell a refusal that no device host knows of."""
+        kind, now_s = kind_of(message.topic), self._clock.monotonic()
+        more = self._reports.event(kind, cause.code, now_s)
+        if more is not None:
+            self._publisher.event(
+                Event(
+                    id=uuid4().hex,
+                    kind=EventKind.REFUSED,
+                    time_ns=self._clock.now_ns(),
+                    department=DEPARTMENT,
+                    source=order.device if order else kind or DEPARTMENT,
+                    channel=order.channel if order else "",
+                    message=f"a command on {_printable(message.topic[:100])} refused: {cause.message}",
+                    principal=self._principal.name,
+                    action=order.action if order else "",
+                    cause=cause,
+                    data={
+                        "topic": _printable(message.topic[:200]),
+                        "payload": _shown(message),
+                        "left_out_before": more,
+                    },
+                )
+            )
+        self._error(message, cause)
+
+    def _error(self, message: Incoming, cause: Cause) -> None:
+        if not self._reports.message(self._clock.monotonic()):
+            return
+        # Dashboards show it as HTML, and parts of it are what somebody sent.
+        document = {
+            "topic": escape(_printable(message.topic[:200])),
+            "payload": escape(_shown(message)),
+            "code": cause.code,
+            "cause": escape(cause.message),
+            "suggestion": escape(cause.suggestion),
+        }
+        self._tell(Publication(topic=error_topic(message.topic), payload=documents.encoded(document)))
+
+    async def _record(self, order: DashboardOrder, outcome: str, cause: Cause | None) -> None:
+        entry = AuditEntry(
+            time_ns=self._clock.now_ns(),
+            who=self._principal.name,
+            what=order.action,
+            target=f"device.{order.device}",
+            arguments={**order.arguments, **({"channel": order.channel} if order.channel else {})},
+            origin=ORIGIN,
+            outcome=outcome,
+            cause=cause,
+        )
+        try:
+            await self._audit(entry)
+        except CountingRoomError as error:  # its event has all of it
+            _log.warning("the audit does not take %s of %s: %s", order.action, self._principal.name, error)
+
+    async def _follow_ends(self) -> None:
+        report = edge_log(_log, "tracker: ends of commands are not followed", "tracker: they are followed again")
+        await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(self._hear_ends)
+
+    async def _hear_ends(self) -> None:
+        async with self._bus.subscribe(subjects.events_of("devices"), limit=4096) as events:
+            async for message in events:
+                if not self._open:
+                    continue
+                event = self._bus.dead_letters.read(message.subject, message.data, Event)
+                if event is None or event.kind not in (EventKind.DONE, EventKind.FAILED):
+                    continue
+                asked_by = self._open.pop(event.command_id, None)
+                if asked_by and event.kind is EventKind.FAILED:
+                    self._error(
+                        asked_by,
+                        event.cause
+                        or Cause(code="failed", message=event.message, suggestion="look at the present state"),
+                    )
+        raise LinkError("the events ended", source="bus")
+
+
+_LOST = Cause(
+    code="connection_lost",
+    message="the connection over which it came has ended",
+    suggestion="look at the present state and decide again",
+)
+
+
+def _shown(message: Incoming) -> str:
+    text = _printable(message.payload[:100].decode(errors="replace"))
+    return text + ("…" if len(message.payload) > 100 else "")
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)

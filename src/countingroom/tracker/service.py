@@ -1,0 +1,257 @@
+"""The role `tracker`: one process is active by lease, any number stand by. Only the active one is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from countingroom.bus.election import Election, Leadership, holder_name
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry
+from countingroom.bus.presence import heartbeat
+from countingroom.bus.readings_follower import ReadingsFollower
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
+from countingroom.core.policy import Principal
+from countingroom.core.retry import Retry, edge_log
+from countingroom.tracker.broker import BrokerPlace, BrokerSession, connected
+from countingroom.tracker.commander import Audit, Commander
+from countingroom.tracker.facts import TrackerFacts
+from countingroom.tracker.orders import subscriptions
+from countingroom.tracker.outgoing import Publication, TrackerMessages
+
+_log = logging.getLogger(__name__)
+
+ROLE = "tracker"
+LEASE_S = 5.0
+ASK_AGAIN_S = 0.2
+RETRY_S = 0.5
+LONGEST_WAIT_S = 60.0
+ERRORS = 100
+"""Messages on error topics that wait; the oldest are dropped."""
+FAREWELL_S = 1.0
+"""The last messages, that all devices are disconnected, may take so long."""
+
+
+class TrackerService:
+    """Runs until cancelled."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        facts: TrackerFacts,
+        place: Callable[[], BrokerPlace],
+        principal: Principal,
+        *,
+        audit: Audit,
+        instance: str = "main",
+    ) -> None:
+        """`place`: finds the broker, at each connection: the listener of the bus may get another port. `principal`: as
+        whom commands are sent."""
+        self._principal = principal
+        self._audit = audit
+        self._bus = bus
+        self._clock = clock
+        self._facts = facts
+        self._place = place
+        self._instance = instance
+        self._boot = uuid4().hex
+        self._report = edge_log(_log, "tracker: no broker", "tracker: connected to the broker", each_reason=True)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        election = Election(
+            self._bus,
+            self._clock,
+            ROLE,
+            holder=holder_name(self._instance, self._boot),
+            ttl_s=LEASE_S,
+            ask_s=ASK_AGAIN_S,
+            source=ROLE,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                heartbeat(
+                    self._bus,
+                    self._clock,
+                    role=ROLE,
+                    instance=self._instance,
+                    boot=self._boot,
+                    troubles=self._troubles,
+                )
+            )
+            while True:
+                await election.lead(self._lead)
+
+    def _troubles(self) -> list[str]:
+        return ["the MQTT broker of the dashboards is not reached"] if self._report.is_failing else []
+
+    async def _lead(self, leadership: Leadership) -> None:
+        active = _Active(self._bus, self._clock, self._facts, self._principal, self._audit)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for run in active.parts():
+                    group.create_task(run())
+                await active.ready()
+                await self._connect(active, leadership)
+        finally:
+            await active.commander.drain()
+
+    async def _connect(self, active: _Active, leadership: Leadership) -> None:
+        """Connect and serve, again whenever the connection ends, until cancelled."""
+
+        async def attempt() -> None:
+            async with connected(self._place(), active.topics, active.will()) as session:
+                self._report.worked()
+                try:
+                    await active.serve(session)
+                except asyncio.CancelledError:
+                    if not leadership.lost:  # otherwise another process publishes already
+                        await active.say_farewell(session)
+                    raise
+
+        await Retry(self._clock, self._report, pause_s=RETRY_S, on=CountingRoomError).forever(attempt)
+
+
+class _Active:
+    """What the active process does."""
+
+    def __init__(self, bus: Bus, clock: Clock, facts: TrackerFacts, principal: Principal, audit: Audit) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._facts = facts
+        self._outgoing = TrackerMessages(facts, clock.monotonic())
+        self._news = asyncio.Event()
+        self._readings = ReadingsFollower(bus, clock, self._take_readings, current=self._readings_are_current)
+        self._states = [
+            BucketFollower(bus, clock, pattern, self._take_state, current=self._follow_news, lost=self._follow_news)
+            for pattern in ("device.*", "channel.>")
+        ]
+        self._catalogues: dict[str, Catalogue] = {}
+        self._catalogue_follower = BucketFollower(bus, clock, "catalogue.*", self._take_catalogue)
+        self._has_readings = asyncio.Event()
+        self._errors: deque[Publication] = deque(maxlen=ERRORS)
+        self.topics = subscriptions(facts)
+        """To subscribe to."""
+        self.commander = Commander(
+            bus,
+            clock,
+            facts,
+            principal,
+            catalogue=self._catalogues.get,
+            refresh=self._refresh,
+            tell=self._tell,
+            audit=audit,
+        )
+
+    def parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What runs beside the connection; each until cancelled."""
+        followers = (self._readings, self._catalogue_follower, *self._states)
+        return [self._follow_presence, *(one.run for one in followers), *self.commander.parts()]
+
+    async def ready(self) -> None:
+        """Return when the present values and states are known."""
+        await self._has_readings.wait()
+        for one in (*self._states, self._catalogue_follower):
+            await one.ready()
+
+    def will(self) -> Publication | None:
+        """What the broker publishes when this process dies: one topic can be told."""
+        if self._facts.caen:
+            return Publication(topic="dcs/status", payload=b'{"fsm_state":"DISCONNECTED"}')
+        if self._facts.marta:
+            return Publication(topic="MARTA/status", payload=b'{"fsm_state":"DISCONNECTED"}')
+        return None
+
+    async def serve(self, session: BrokerSession) -> None:
+        """Publish until the connection ends; LinkError then."""
+        self._outgoing.refresh()
+        receiving = asyncio.create_task(session.receive(self.commander.take))
+        receiving.add_done_callback(lambda _: self._news.set())
+        try:
+            while not receiving.done():
+                self._news.clear()
+                for message in self._outgoing.due(self._clock.monotonic()):
+                    await session.publish(message)
+                while self._errors:
+                    await session.publish(self._errors.popleft())
+                await self._until(self._outgoing.next_s())
+            await receiving
+        finally:
+            receiving.cancel()
+            with suppress(asyncio.CancelledError, LinkError):
+                await receiving
+            self.commander.forget()
+            self._errors.clear()
+
+    async def _until(self, time_s: float) -> None:
+        """Until this time, or until there is news."""
+        wait_s = time_s - self._clock.monotonic()
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                async with within(self._clock, min(wait_s, LONGEST_WAIT_S)):
+                    await self._news.wait()
+
+    async def say_farewell(self, session: BrokerSession) -> None:
+        """Publish once more: no value is the present one from now on."""
+        self._outgoing.bus(is_there=False, now_s=self._clock.monotonic())
+        self._outgoing.refresh()
+        with suppress(LinkError, TimeoutError):
+            async with within(self._clock, FAREWELL_S):
+                for message in self._outgoing.due(float("inf")):
+                    await session.publish(message)
+
+    def _refresh(self, kind: str) -> None:
+        self._outgoing.refresh(kind)
+        self._news.set()
+
+    def _tell(self, message: Publication) -> None:
+        self._errors.append(message)
+        self._news.set()
+
+    def _take_catalogue(self, entry: Entry) -> None:
+        if entry.data is not None:
+            catalogue = decode(entry.data, Catalogue)
+            if catalogue.device in self._outgoing.views:
+                self._catalogues[catalogue.device] = catalogue
+
+    def _take_readings(self, message: Readings) -> None:
+        if self._outgoing.readings(message):
+            self._news.set()
+
+    def _readings_are_current(self) -> None:
+        self._has_readings.set()
+        self._follow_news()
+
+    def _take_state(self, entry: Entry) -> None:
+        if entry.data is not None and self._outgoing.state(decode(entry.data, DeviceState)):
+            self._news.set()
+
+    def _follow_news(self) -> None:
+        """States are followed, or not any more."""
+        is_there = not any(one.stale for one in self._states)
+        if self._outgoing.bus(is_there=is_there, now_s=self._clock.monotonic()):
+            self._news.set()
+
+    async def _follow_presence(self) -> None:
+        report = edge_log(_log, "tracker: heartbeats are not followed", "tracker: heartbeats are followed again")
+        await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(self._hear)
+
+    async def _hear(self) -> None:
+        async with self._bus.subscribe(subjects.presence("devices", "*"), limit=1024) as heartbeats:
+            async for message in heartbeats:
+                presence = self._bus.dead_letters.read(message.subject, message.data, Presence)
+                if presence is None:
+                    continue
+                tell = self._outgoing.leave if presence.leaving else self._outgoing.beat
+                if tell(presence.targets, self._clock.monotonic()):
+                    self._news.set()
+        raise LinkError("the heartbeats ended", source="bus")
