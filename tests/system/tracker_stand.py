@@ -46,6 +46,7 @@ from countingroom.tracker.service import TrackerService
 from tests.contract.drivers.mqtt import Mosquitto
 from tests.patience import PATIENCE_S
 
+USER = "tracker-dcs"
 PASSWORD = "rosebud"
 FASTER = 3.0
 TOPICS = ["dcs/#", "julabo/#", "MARTA/#", "SB/#", "ESP01/#"]
@@ -202,15 +203,15 @@ async def broker_at(kind: str, place: Path) -> AsyncGenerator[dict[str, Any]]:
     secret = place / "password"
     secret.write_text(f"{PASSWORD}\n")
     if kind == "mosquitto":
-        broker = Mosquitto(user="tracker", password=PASSWORD)
+        broker = Mosquitto(user=USER, password=PASSWORD)
         await broker.start()
         try:
             address = f"mqtt://127.0.0.1:{broker.port}"
-            yield {"tracker": {"broker": {"address": address, "user": "tracker", "password": {"file": str(secret)}}}}
+            yield {"tracker": {"broker": {"address": address, "user": USER, "password": {"file": str(secret)}}}}
         finally:
             await broker.end()
         return
-    user = {"name": "tracker", "password_file": str(secret), "publish": TOPICS, "subscribe": TOPICS}
+    user = {"name": USER, "password_file": str(secret), "publish": TOPICS, "subscribe": TOPICS}
     bus = {"mqtt": {"port": 0, "users": [user]}}
     server = EmbeddedServer(place / "bus", description=BusSection.model_validate(bus), clock=SystemClock())
     await server.start()
@@ -231,7 +232,7 @@ def described(place: Path, keys: dict[str, Any], **tracker: Any) -> Experiment:
 def client_of(experiment: Experiment, place: Path) -> Client:
     """A client of the dashboards."""
     found = app_tracker.broker_place(experiment.section(TrackerSection), experiment.bus, place)
-    return Client(found.host, found.port, username="tracker", password=PASSWORD)
+    return Client(found.host, found.port, username=USER, password=PASSWORD)
 
 
 @asynccontextmanager

@@ -14,8 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from countingroom.bus.streams import STORE_BYTES
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.subjects import ROOTS
+from countingroom.core.subjects import ROOTS, is_agent_user
 from countingroom.core.yaml.section import Name, Section
+from countingroom.departments import roles
 
 _UNITS = {
     "": 1,
@@ -146,6 +147,9 @@ class Mqtt(Section):
         names = [user.name for user in self.users]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"duplicate users: {', '.join(twice)}")
+        own = [name for name in names if name in roles() or name == "supervisor" or is_agent_user(name)]
+        if own:  # the server has these users already, and does not start with two of one name
+            raise ValueError(f"{own[0]} is the name of a process of the experiment on its bus: choose another name")
         return self
 
 

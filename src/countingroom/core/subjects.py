@@ -231,6 +231,11 @@ def agent_user(system: str) -> str:
     return f"agent-{token(system)}"
 
 
+def is_agent_user(user: str) -> bool:
+    """Whether this is the name of the user of an agent."""
+    return user.startswith("agent-")
+
+
 DEPARTURES = "server.gone"
 """Subject of the server's disconnect events (`bus/disconnects.py`)."""
 

@@ -85,7 +85,7 @@ class TrackerSection(Section):
 
     broker: Literal["builtin"] | TrackerBroker = "builtin"
     """`builtin`: the MQTT listener of the bus."""
-    user: Name = "tracker"
+    user: Name = "tracker-dcs"
     """With the listener of the bus: the one of its users, `bus.mqtt.users`, as which it connects."""
     principal: Name = "dashboard"
     """Commands that come in act as `tracker.<principal>`, whoever sent them."""
