@@ -208,12 +208,16 @@ DEPARTMENTS: tuple[Department, ...] = (
                 bus=BusGrants(
                     answers=("query.history.*",),
                     stores=("events.history.*",),
+                    states=("history_store",),
                     reads=(subjects.READINGS_STREAM,),
                     positions=True,
                 ),
             ),
         ),
-        api=(f"{_API}.history", f"{_API}.history_archive", f"{_API}.trend_views"),
+        state=(
+            StateKey(prefix="history_store", message="countingroom.core.history_stores:HistoryStoreState", live=True),
+        ),
+        api=(f"{_API}.history", f"{_API}.history_archive", f"{_API}.history_stores", f"{_API}.trend_views"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
     ),

@@ -175,6 +175,25 @@ def test_a_time_of_long_ago_is_asked_for_as_it_was_meant(capsys: pytest.CaptureF
     assert "nothing recorded" in said, "a point without a value is told, not left out"
 
 
+def test_the_further_stores_are_listed_with_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    store = {
+        "store": "site",
+        "kind": "postgresql",
+        "health": "catching_up",
+        "lag_s": 12.5,
+        "behind_values": 2500,
+        "sequence": 81230,
+        "last_problem": "connection refused",
+        "last_problem_ns": 1_790_000_000_000_000_000,
+    }
+    answers: Answers = {("GET", "/api/v1/history/stores"): (200, {"running": False, "stores": [store]})}
+    with serving(answers) as (url, _):
+        assert run(["history", "stores", "--url", url]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for word in ("site", "catching up", "12.5", "2500", "81230", "refused", "does not run"):
+        assert word in said
+
+
 def test_what_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", "-o", str(tmp_path / "nowhere" / "schema.json")]) == 2
     assert "cannot be written: No such file or directory" in capsys.readouterr().err

@@ -97,6 +97,33 @@ def list_points(
         typer.echo(name)
 
 
+@app.command("stores")
+def list_stores(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """The further stores that get every sample too: health, and how far each of them is behind."""
+    from countingroom.core.times import format_time
+
+    found = fetch(url, "/api/v1/history/stores", as_json)
+    rows = [
+        (
+            one["store"],
+            one["kind"],
+            one["health"].replace("_", " "),
+            one["lag_s"],
+            one["behind_values"],
+            one["sequence"],
+            f"{format_time(one['last_problem_ns'])} {one['last_problem']}" if one["last_problem"] else "",
+        )
+        for one in found["stores"]
+    ]
+    if not rows:
+        typer.echo("the description has no further stores (history.stores)")
+        return
+    columns = ("store", "kind", "health", "lag [s]", "behind [values]", "at message", "last problem")
+    print_table(columns, rows, numbers=("lag [s]", "behind [values]", "at message"))
+    if not found["running"]:
+        typer.echo("the history does not run: this is what it said last")
+
+
 @app.command()
 def export(
     points: Points,

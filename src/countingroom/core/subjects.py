@@ -83,6 +83,11 @@ def interlock_key(name: str) -> str:
     return f"interlock.{token(name)}"
 
 
+def history_store_key(store: str) -> str:
+    """Key in `state` of a further store of the history (`HistoryStoreState`)."""
+    return f"history_store.{token(store)}"
+
+
 MAPPING_KEY = "detectors"
 """Key in `state` of the partition of each detector (`Placement`)."""
 

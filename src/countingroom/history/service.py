@@ -22,6 +22,7 @@ from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore
 from countingroom.history.queries import Queries
 from countingroom.history.rollup import Rollup
+from countingroom.history.stores.followers import Followers
 from countingroom.history.writer import Writer
 
 _ANSWERING = 2
@@ -64,6 +65,15 @@ class HistoryService:
             lambda work: _in(writing, work),
             max_disk_gb=self._section.max_disk_gb,
         )
+        followers = Followers(
+            self._bus,
+            self._clock,
+            store,
+            notes,
+            self._section.stores,
+            flush_s=self._section.flush,
+            registry=metrics.registry,
+        )
         async with AsyncExitStack() as stack:
 
             def figures(_: bytes) -> bytes:
@@ -77,8 +87,16 @@ class HistoryService:
                 tasks.create_task(notes.run())
                 tasks.create_task(writer.run())
                 tasks.create_task(rollup.run())
+                tasks.create_task(followers.run())
                 tasks.create_task(
-                    heartbeat(self._bus, self._clock, role="history", instance="main", boot=uuid.uuid4().hex)
+                    heartbeat(
+                        self._bus,
+                        self._clock,
+                        role="history",
+                        instance="main",
+                        boot=uuid.uuid4().hex,
+                        warnings=followers.warnings,
+                    )
                 )
 
 

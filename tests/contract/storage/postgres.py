@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -47,6 +48,10 @@ class Postgres:
     def halt(self) -> None:
         """End it as a crash does; `resume` runs it again."""
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+
+    def kill(self) -> None:
+        """End its main process by SIGKILL. The others end when they notice."""
+        os.kill(int((self._folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def stop(self) -> None:
         """End it and forget its data."""

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
+from countingroom.console.api.history_stores import shown_stores
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
@@ -39,7 +40,12 @@ class HistoryPages:
         """The history of selected points, or of those of a saved view."""
         points = await self._context.long_work.all(self._all_points())
         return self._render(
-            request, "trends.html", "trends", "Trends", data={"points": points, **await self._views(request, view)}
+            request,
+            "trends.html",
+            "trends",
+            "Trends",
+            data={"points": points, **await self._views(request, view)},
+            stores=shown_stores(self._context),
         )
 
     async def _views(self, request: Request, opened: str) -> dict[str, object]:
