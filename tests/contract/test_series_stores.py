@@ -16,6 +16,7 @@ import pytest
 from countingroom.core.errors import LinkError
 from countingroom.core.values import Quality, Scalar
 from countingroom.history.columns import Columns, together
+from countingroom.history.grafana.sources import InfluxSource, VictoriaMetricsSource
 from countingroom.history.port import Position
 from countingroom.history.stores import store_http
 from countingroom.history.stores.influxdb import InfluxStore
@@ -202,6 +203,36 @@ def test_the_tracker_layout_is_written_beside_the_points(influx: Callable[..., S
     stand.store.append(columns(("v", T0, 12.5, GOOD), ("w", T0, 1.0, GOOD)), at(1), after=at(0))
     assert stand.ask('SELECT lv, id FROM "t"') == [[T0, 12.5, "0"]]
     assert stand.count() == 2
+
+
+def test_the_questions_of_grafana_are_answered(influx: Callable[..., Stand]) -> None:
+    stand = influx()
+    stand.store.append(columns(("0.v", T0, 1.5, GOOD), ("a-b", T0, "ON", GOOD)), at(1), after=at(0))
+    source = InfluxSource("site", InfluxSection(database="cr"))
+    for target, wanted in (
+        (source.numbers("caen", ["0.v", "x/y"]), [[T0, 1.5]]),
+        (source.words("caen", ["a-b"], is_text=True), [[T0, "ON"]]),
+    ):
+        query = target["query"].replace("$timeFilter", f"time >= {T0} AND time < {T0 + S}").replace("$__interval", "1s")
+        assert stand.ask(query) == wanted
+
+
+def test_the_questions_of_grafana_are_answered_by_victoriametrics(
+    victoriametrics_server: VictoriaMetricsServer,
+) -> None:
+    stand = Stand(victoriametrics_server)
+    stand.store.append(columns(("0.v", T0, 1.5, GOOD), ("a-b", T0, "ON", GOOD)), at(1), after=at(0))
+    name = stand._name  # pyright: ignore[reportPrivateUsage]
+    source = VictoriaMetricsSource("site", VictoriaMetricsSection.model_validate({"prefix": name}))
+    for target, wanted in (
+        (source.numbers("caen", ["0.v", "x"]), ("0.v", None, "1.5")),
+        (source.words("caen", ["a-b"], is_text=True), ("a-b", "ON", "1")),
+    ):
+        form = {"query": target["expr"].replace("$__interval", "1s"), "time": str(T0 // S + 60), "nocache": "1"}
+        answer = httpx.post(f"{stand.server.url}/api/v1/query", data=form, trust_env=False).json()
+        (found,) = answer["data"]["result"]
+        assert (found["metric"]["point"], found["metric"].get("text"), found["value"][1]) == wanted
+    stand.store.close()
 
 
 def test_one_ms_has_one_sample_of_a_point(victoriametrics_server: VictoriaMetricsServer) -> None:

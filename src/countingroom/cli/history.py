@@ -160,6 +160,22 @@ def export(
     console.print(f"{output}: {count:,} samples", highlight=False, markup=False)
 
 
+@app.command()
+def grafana(
+    file: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder for the files.", show_default=False)],
+    store: Annotated[str, typer.Option("--store", help="The store that the dashboards ask; else the first one.")] = "",
+    dashboards: Annotated[
+        Path | None, typer.Option("--dashboards", help="Where Grafana finds the dashboards, on its machine.")
+    ] = None,
+) -> None:
+    """Write data sources and dashboards for Grafana, from the description and its history.stores."""
+    from countingroom.cli.grafana_files import write_files
+
+    for path in write_files(file, folder, store, dashboards):
+        typer.echo(str(path))
+
+
 def _range(since: str, to: str) -> tuple[int, int]:
     import time
 
