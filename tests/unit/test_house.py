@@ -108,6 +108,7 @@ MUTATIONS |= {"remove", "reverse", "setdefault", "sort", "update"}
 LITERALS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 CACHED: dict[str, str] = {
     "bus/memory/subjects.py:matches": "a pure function of two texts",
+    "core/yaml/validation_errors.py:_schema_of": "what follows from a class",
     "core/units.py:_registry": "the units of the program, made once and never changed",
     "devices/description.py:sections": "the drivers that are installed, which no running process changes",
     "experiment/description.py:experiment_model": "a class made from the constant table of departments",

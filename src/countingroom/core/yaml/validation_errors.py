@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -57,12 +58,18 @@ def _placed(
     error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], value: Any
 ) -> Iterator[tuple[Path, list[str], dict[str, Any]]]:
     """Each error of pydantic with its path as in the file, and the keys that the model knows there."""
-    schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
+    schema = model.json_schema() if isinstance(model, TypeAdapter) else _schema_of(model)
     for one in error.errors(include_url=False):
         path, keys = _written(one["loc"], schema, value)
         if one["type"].startswith("union_tag"):
             path = (*path, _discriminator(one))
         yield path, keys, cast(dict[str, Any], one)
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> Schema:
+    """The schema of a class. It takes longer to make than all the rest of a check, which asks for it several times."""
+    return model.model_json_schema()
 
 
 def _written(loc: tuple[int | str, ...], schema: Schema, value: Any) -> tuple[Path, list[str]]:
