@@ -133,8 +133,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert humidity in text
     experiment.write_text(text.replace(humidity, f"{humidity}stale_after: 8 s, "))
     with up(experiment, folder / "data", "--simulate") as running:
-        until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
+        until(lambda: are_connected(running), "all devices are connected")
         yield running
+
+
+def are_connected(running: Running) -> bool:
+    devices = running.devices().values()
+    return all(one["alive"] and one["state"] and one["state"]["state"] != "DISCONNECTED" for one in devices)
 
 
 @pytest.fixture
