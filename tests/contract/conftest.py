@@ -17,7 +17,7 @@ from tests.contract.storage.stand import Stand
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
     server = Postgres(needs("initdb"))
     server.start()
@@ -44,21 +44,28 @@ def victoriametrics_server(needs: Callable[[str], str]) -> Iterator[VictoriaMetr
 @pytest_asyncio.fixture(params=["sqlite", "memory", POSTGRESQL])
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     async with AsyncExitStack() as stack:
-        yield Stand(_url(request, tmp_path), stack)
+        yield Stand(await _url(request, tmp_path), stack)
 
 
 @pytest_asyncio.fixture(params=["sqlite", POSTGRESQL])
 async def shared_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A database that several can open."""
     async with AsyncExitStack() as stack:
-        yield Stand(_url(request, tmp_path), stack)
+        yield Stand(await _url(request, tmp_path), stack)
+
+
+@pytest_asyncio.fixture(params=["sqlite", POSTGRESQL])
+async def empty_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    """A database that several can open, and that has no tables yet."""
+    async with AsyncExitStack() as stack:
+        yield Stand(await _url(request, tmp_path, is_empty=True), stack)
 
 
 @pytest_asyncio.fixture(params=[POSTGRESQL])
 async def server_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A database that is a server."""
     async with AsyncExitStack() as stack:
-        yield Stand(_url(request, tmp_path), stack)
+        yield Stand(await _url(request, tmp_path), stack)
 
 
 @pytest_asyncio.fixture
@@ -66,7 +73,8 @@ async def database(stand: Stand) -> Database:
     return await stand.open()
 
 
-def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+async def _url(request: pytest.FixtureRequest, tmp_path: Path, *, is_empty: bool = False) -> str:
     if request.param == "postgresql":
-        return request.getfixturevalue("postgres").database()
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.database() if is_empty else await server.migrated()
     return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'storage.sqlite'}"

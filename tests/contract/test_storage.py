@@ -304,7 +304,7 @@ async def test_many_who_write_at_once_are_served_one_after_the_other(shared_stan
     assert revisions == set(range(2, 32))
 
 
-async def test_several_who_open_an_empty_database_at_once_make_one_schema(shared_stand: Stand) -> None:
-    doors = await asyncio.gather(*(shared_stand.open() for _ in range(4)))
+async def test_several_who_open_an_empty_database_at_once_make_one_schema(empty_stand: Stand) -> None:
+    doors = await asyncio.gather(*(empty_stand.open() for _ in range(4)))
     await doors[0].partitions.create("A", "cbm", "", "anna")
     assert [[one.name for one in await door.partitions.list()] for door in doors] == [["A"]] * 4
