@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from countingroom.core import subjects
+from countingroom.core.errors import Cause
 from countingroom.core.interlocks.events import InputReading
 from countingroom.core.interlocks.states import Truth
+from countingroom.core.messages import encode
 from tests.browser.conftest import Requester, serious, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
+from tests.console.runs_stage import partition
 from tests.system.running import Running
 
 DESK = {"width": 1440, "height": 900}
@@ -33,6 +37,15 @@ class Operator(Requester):
     def read(self, **inputs: InputReading) -> None:
         """These inputs are so from now on."""
         self.console.do(self.interlocks.read(**inputs))
+
+    def partition(self, **fields: Any) -> None:
+        """The partition that the interlock stops is so from now on."""
+        state = partition("mCBM", **fields)
+
+        async def publish() -> None:
+            await self.console.alarms.here.bus.put(subjects.STATE_BUCKET, subjects.partition_key("mCBM"), encode(state))
+
+        self.console.do(publish())
 
     def cause(self, name: str) -> Locator:
         """The row of a cause."""
@@ -56,8 +69,10 @@ def operator(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Opera
     """The interlock before any trip, at a desk; nothing may have gone wrong when it ends."""
     with alarm_console() as console:
         console.do(console.alarms.interlocks.read())
+        here_is_no_run = {"stop": Cause(code="nothing_to_do", message="mCBM does not record")}
         context = browser.new_context(viewport=DESK, color_scheme=request.param)  # type: ignore[arg-type]
         here = Operator(context.new_page(), console)
+        here.partition(run=0, refusals=here_is_no_run)
         here.open("/interlocks")
         expect(here.cause("bath")).to_be_visible()
         yield here
@@ -114,8 +129,21 @@ def test_a_trip_shows_what_was_first_what_acts_and_what_a_reset_lacks(operator: 
     operator.agree()
     expect(trip).to_contain_text("Not tripped; trip 1 was the last")
     expect(trip).to_contain_text("pump exchanged")
-    expect(operator.effect("no_start")).to_have_text("–")
+    expect(operator.effect("no_start")).to_have_text("free")
     assert not operator.interlocks.state.is_tripped
+
+
+def test_what_a_trip_would_do_now_is_shown_before_it(operator: Operator) -> None:
+    expect(operator.effect("no_start")).to_have_text("free")
+    expect(operator.effect("stop")).to_have_text("no run")
+    expect(operator.effect("hv")).to_have_text("–")
+    operator.partition(run=219, refusals={"stop": None})
+    expect(operator.effect("stop")).to_have_text("stops run 219")
+    operator.partition(run=0, refusals={"stop": None})  # between two runs of a sequence
+    expect(operator.effect("stop")).to_have_text("stop possible")
+    operator.picture("interlocks-between-runs")
+    operator.read(bath=_WARM)
+    expect(operator.effect("no_start")).to_have_text("forbidden")
 
 
 def test_a_bypassed_cause_trips_nothing_and_shows_what_it_would_do(operator: Operator) -> None:

@@ -128,3 +128,21 @@ async def test_no_change_in_place_takes_the_place_of_a_stop_that_came_at_the_sam
             assert (shown.run, shown.state) == (0, "QA_Active"), f"after {turns} turns"
             await world.does("configure_all")
         assert {run.end for run in await world.runs()} == {RunEnd.STOPPED}
+
+
+async def test_stop_is_shown_as_possible_between_two_runs_of_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room() as world:
+        shown = await world.partition()
+        assert shown is not None
+        assert shown.refusals["stop"] is not None
+        monkeypatch.setattr(world.database.runs, "reserve", slowly(world, world.database.runs.reserve, 3.0))
+        await world.does("sequence", **STARTS["sequence"])
+        await world.clock.advance(1)
+        shown = await world.partition()
+        assert shown is not None
+        assert (shown.run, shown.refusals["stop"], shown.refusals["abort"]) == (0, None, None)
+        assert (await world.ask("stop")).accepted
+        await nothing_records(world)
+        shown = await world.partition()
+        assert shown is not None
+        assert shown.refusals["stop"] is not None

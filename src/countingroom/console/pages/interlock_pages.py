@@ -12,6 +12,7 @@ from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 from countingroom.core import subjects
+from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.policy import Permission, decide
 
 
@@ -32,10 +33,12 @@ class InterlockPages:
 
     async def interlocks(self, request: Request) -> HTMLResponse:
         """The matrices. `denied_interlocks`: why this user may give none of their commands; None: the role that an
-        interlock declares decides."""
+        interlock declares decides. `partitions_of_interlocks`: those whose runs they stop or forbid."""
         principal, now_ns = requester(request).principal, self._context.clock.now_ns()
         denied = decide(principal, Permission.OPERATE, subjects.EXPERIMENT, now_ns=now_ns)
-        data = {"denied_interlocks": msgspec.to_builtins(denied)}
+        states = [one for one in self._context.latest.words.values() if isinstance(one, InterlockState)]
+        partitions = {effect.partition for state in states for effect in state.effects if effect.partition}
+        data = {"denied_interlocks": msgspec.to_builtins(denied), "partitions_of_interlocks": sorted(partitions)}
         return self._render(request, "interlocks.html", "interlocks", "Interlocks", data=data)
 
 

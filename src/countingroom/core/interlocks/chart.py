@@ -68,7 +68,11 @@ def fitted(spec: InterlockSpec, state: InterlockState) -> InterlockState:
     ]
     effects = [
         replace(
-            state.effect(one.name) or EffectState(name=one.name), title=one.shown, kind=one.kind.value, does=one.does
+            state.effect(one.name) or EffectState(name=one.name),
+            title=one.shown,
+            kind=one.kind.value,
+            does=one.does,
+            partition=one.partition,
         )
         for one in spec.effects
     ]
@@ -363,7 +367,9 @@ def _kept(effect: EffectState, due_ns: int | None, cause: str) -> tuple[int | No
 
 
 def _at_rest(effect: EffectState) -> EffectState:
-    return EffectState(name=effect.name, title=effect.title, kind=effect.kind, does=effect.does)
+    return EffectState(
+        name=effect.name, title=effect.title, kind=effect.kind, does=effect.does, partition=effect.partition
+    )
 
 
 def _not_after(now_ns: int, time_ns: int | None) -> int | None:

@@ -135,6 +135,11 @@ class EffectSpec(Struct, frozen=True, kw_only=True):
         return InterlockEffect.STOP if self.stop else InterlockEffect.FORBID
 
     @property
+    def partition(self) -> str:
+        """The partition whose run it stops or whose start it forbids; empty: none."""
+        return self.stop or self.forbid
+
+    @property
     def does(self) -> str:
         """What it does, in words: `caen.0 off, caen.1 off`."""
         if self.stop:

@@ -103,6 +103,8 @@ class EffectState(Struct, frozen=True, kw_only=True):
     """`commands`, `stop` or `forbid`."""
     does: str = ""
     """What it does, in words: `caen.0 off`."""
+    partition: str = ""
+    """The partition whose run it stops or whose start it forbids; empty: none."""
     due_ns: int | None = None
     """When it begins, while it waits for its delay."""
     acting_ns: int | None = None

@@ -38,7 +38,7 @@ from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_numbers import limit_of, reserve_run_number
 from countingroom.runs.partition.run_sequence import Sequence
-from countingroom.runs.planner.legality import REASONS, next_state, refusal
+from countingroom.runs.planner.legality import REASONS, next_state, refusal, refusals
 
 
 class PartitionCommands:
@@ -110,6 +110,13 @@ class PartitionCommands:
             system=request.text("system", ""),
             state="" if request.text("tag", "") else request.text("state", ""),
         )
+
+    def shown(self) -> dict[str, Cause | None]:
+        """What may be done now, as the partition shows it: command -> why not, None where it may."""
+        found = refusals(self._owner.partition)
+        if self._is_starting():
+            found |= {"stop": None, "abort": None}
+        return found
 
     def _is_starting(self) -> bool:
         """Whether a run will begin that the partition does not show yet."""

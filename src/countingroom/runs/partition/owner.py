@@ -45,7 +45,6 @@ from countingroom.runs.partition.stop_conditions import StopConditions
 from countingroom.runs.planner import events
 from countingroom.runs.planner.causes import CONFIGURATION_CHANGED
 from countingroom.runs.planner.events import Effect, Fact
-from countingroom.runs.planner.legality import refusals
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.step import step, wake_ns
@@ -95,6 +94,7 @@ class PartitionOwner:
         self.orders = Orders(context, lease, name, self.tell, lambda: self.start_permission.forbids(self.partition))
         self.hooks = Hooks(context, name, self.tell)
         self.state_publisher = StatePublisher(context, name, lease, self._snapshot)
+        self.life.accepted.changed = self.state_publisher.changed
         self._inbox: list[Fact] = []
         self._news = asyncio.Event()
         self._stale = asyncio.Event()
@@ -364,8 +364,7 @@ class PartitionOwner:
     # The published state.
 
     def _snapshot(self) -> PartitionState:
-        shown = refusals(self.partition)
-        return snapshot(self.partition, shown, owner=self.context.holder, boot=self.context.boot)
+        return snapshot(self.partition, self.handlers.shown(), owner=self.context.holder, boot=self.context.boot)
 
     def _control_changed(self, message: str, by: str) -> None:
         self.command_server.record(EventKind.NOTE, message, principal=by, action="control")

@@ -6,7 +6,7 @@ or what was asked before the stop would be done after it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from countingroom.core.errors import Cause
@@ -40,6 +40,8 @@ class AcceptedCommands:
     def __init__(self) -> None:
         self._open: set[AcceptedCommand] = set()
         self._by_id: dict[str, AcceptedCommand] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called when `is_starting` may have changed, which the partition shows."""
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -53,11 +55,13 @@ class AcceptedCommands:
         """A further start; to be removed when its goal is set, or it has failed."""
         start = AcceptedCommand(is_start=True)
         self._open.add(start)
+        self.changed()
         return start
 
     def remove(self, command: AcceptedCommand) -> None:
         """A stop finds its goal from now on."""
         self._open.discard(command)
+        self.changed()
 
     @contextmanager
     def accepted(self, command_id: str, *, is_start: bool) -> Generator[None]:
@@ -65,11 +69,12 @@ class AcceptedCommands:
         command = AcceptedCommand(is_start=is_start)
         self._open.add(command)
         self._by_id[command_id] = command
+        self.changed()
         try:
             yield
         finally:
             del self._by_id[command_id]
-            self._open.discard(command)
+            self.remove(command)
 
     def why_ended(self, command_id: str, source: str) -> Cause | None:
         """Why this command may not act any more; None: it may."""

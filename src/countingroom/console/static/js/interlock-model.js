@@ -37,15 +37,29 @@ export function causeState(state, cause, nowNs) {
   return { text: "normal", level: 0 };
 }
 
-// What an effect does now: {text, bad}.
-export function effectNow(effect, nowNs) {
+// What an effect does now, or would do: {text, bad, told}. partition: the published state of its partition, if any.
+export function effectNow(state, effect, partition, nowNs) {
   if (effect.acting_ns === null) {
     if (effect.due_ns !== null) return { text: `in ${rest(effect.due_ns - nowNs)}`, bad: true };
-    return { text: "–", bad: false };
+    return { bad: false, ...wouldDo(state, effect, partition) };
   }
   if (effect.kind === "forbid") return { text: "forbidden", bad: true };
   if (effect.reached_ns !== null) return { text: "done", bad: true };
   return { text: effect.trouble ? "not reached" : "under way", bad: true };
+}
+
+// What an effect that does not act would do, or already keeps from being done.
+function wouldDo(state, effect, partition) {
+  if (effect.kind === "forbid") {
+    if (state.unread) return { text: "forbidden", bad: true, told: "it is not known whether the interlock is tripped" };
+    const leads = state.matrix.filter((one) => one.effect === effect.name).map(({ cause }) => cause);
+    const present = state.causes.find((one) => leads.includes(one.name) && one.present_since_ns !== null && !one.bypass);
+    return present ? { text: "forbidden", bad: true, told: `a cause is present: ${titleOf(present)}` } : { text: "free", told: `a start of ${effect.partition} is not forbidden by this interlock` };
+  }
+  if (effect.kind !== "stop" || !partition) return { text: "–" };
+  if (partition.run) return { text: `stops run ${partition.run}`, told: `a trip would stop run ${partition.run} of ${effect.partition}` };
+  if (!partition.refusals.stop) return { text: "stop possible", told: `${effect.partition} is about to record: a trip would stop that` };
+  return { text: "no run", told: `no run of ${effect.partition} is open: a trip would stop nothing` };
 }
 
 // A cell of the matrix: {text, kind: "" | "acts" | "due" | "off", told}, or null where the cause does not lead there.

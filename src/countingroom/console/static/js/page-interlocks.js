@@ -1,5 +1,5 @@
 // The page of interlocks: each matrix as it is now, and below it what tripped, what is bypassed, and the proof tests.
-import { $, $$, el } from "./dom.js";
+import { $, $$, data, el } from "./dom.js";
 import { after, clock, iso, moment } from "./format.js";
 import { mark } from "./acts.js";
 import { glyph } from "./parts.js";
@@ -13,8 +13,9 @@ const time = (ns, text = moment(ns)) => el("time", { datetime: iso(ns), title: `
 const rows = (pairs) => el("dl", { class: "dl" }, ...pairs.filter(([, text]) => text).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]));
 
 export function page(live) {
-  live.watch = { devices: [], points: false, states: true, events: true, partitions: [""] };
+  live.watch = { devices: [], points: false, states: true, events: true, partitions: ["", ...data.partitions_of_interlocks] };
   const states = new Map(), // name -> published state
+    partitions = new Map(), // name -> published state, of those that effects stop or hold
     hosts = new Map(), // key -> what a device host says of its part
     histories = new Map(); // name -> {of: the change that was asked for, rows, problem}
 
@@ -36,8 +37,8 @@ export function page(live) {
       { class: "now" },
       el("th", { scope: "row", colspan: "5" }, "Effects now"),
       ...state.effects.map((one) => {
-        const { text, bad } = effectNow(one, nowNs);
-        return el("td", { class: bad ? "e bad" : "e", title: one.trouble || null, "data-effect": one.name }, text);
+        const { text, bad, told } = effectNow(state, one, partitions.get(one.partition), nowNs);
+        return el("td", { class: bad ? "e bad" : "e", title: one.trouble || told || null, "data-effect": one.name }, text);
       }),
     );
     const body = state.causes.map((cause) => {
@@ -205,6 +206,9 @@ export function page(live) {
     $("#interlock-legend").hidden = listed.length === 0;
   }
 
+  // Whether a trip would do something else to this partition; its members report often.
+  const differs = (before, now) => before?.run !== now?.run || !before?.refusals.stop !== !now?.refusals.stop;
+
   // The history is asked for when the interlock tripped, acted, was reset or was bypassed.
   async function ask(state) {
     const of = JSON.stringify([state.trip, state.reset_ns, state.causes.map(({ bypass, tripped_ns }) => [tripped_ns, bypass?.until_ns]), state.effects.map(({ acting_ns, reached_ns, trouble }) => [acting_ns, reached_ns, trouble])]);
@@ -230,12 +234,13 @@ export function page(live) {
     if (snapshot) {
       states.clear();
       hosts.clear();
+      partitions.clear();
     }
     for (const [key, state] of Object.entries(changed)) {
-      const into = key.startsWith("interlock.") ? states : key.startsWith("interlock_host.") ? hosts : null;
+      const into = key.startsWith("interlock.") ? states : key.startsWith("interlock_host.") ? hosts : key.startsWith("partition.") ? partitions : null;
       if (!into) continue;
-      any = true;
-      const name = into === states ? key.slice("interlock.".length) : key;
+      const name = into === hosts ? key : key.slice(key.indexOf(".") + 1);
+      any ||= into !== partitions || differs(partitions.get(name), state);
       if (state) into.set(name, state);
       else into.delete(name);
       if (state && into === states) ask(state);
