@@ -265,7 +265,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 bus=BusGrants(stores=("events.simulators.*",)),
                 modules=tuple(
                     f"countingroom.simulators.{module}"
-                    for module in ("run", "caen", "epics", "julabo", "marta", "modbus", "sensors", "switchbox")
+                    for module in ("run", "caen", "epics", "julabo", "marta", "modbus", "sensors", "switchbox", "text")
                 ),
             ),
         ),

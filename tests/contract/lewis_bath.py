@@ -44,9 +44,13 @@ class LewisHarness:
             await self._line.until_served()
         await self._line.open()
 
+    @property
+    def address(self) -> str:
+        """Where the bath is reached."""
+        return f"socket://127.0.0.1:{self._line.port}"
+
     def driver(self) -> JulaboDriver:
-        port = f"socket://127.0.0.1:{self._line.port}"
-        return JulaboDriver(JulaboSection(port=port, timeout=0.5, read_gap=0.001, write_gap=0.05), self.ports)
+        return JulaboDriver(JulaboSection(port=self.address, timeout=0.5, read_gap=0.001, write_gap=0.05), self.ports)
 
     def written(self) -> int:
         return self._written

@@ -38,6 +38,7 @@ KIND_OF_DRIVER = {
     "modbus": "modbus",
     "mqtt": "sensors",
     "switchbox": "switchbox",
+    "text": "text",
 }
 """Name of the driver -> its simulator."""
 

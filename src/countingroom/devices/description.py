@@ -22,6 +22,7 @@ from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.switchbox.description import SwitchboxSection
+from countingroom.devices.drivers.text.description import TextSection
 from countingroom.devices.section import DeviceSection, Problem
 
 GROUP = "countingroom.drivers"
@@ -34,6 +35,7 @@ OURS: tuple[type[DeviceSection], ...] = (
     ModbusSection,
     MqttSensorsSection,
     SwitchboxSection,
+    TextSection,
 )
 
 

@@ -56,6 +56,7 @@ _PLACES = {
     "modbus": ("modbus", "ModbusSimulator"),
     "sensors": ("sensors", "SensorSimulator"),
     "switchbox": ("switchbox", "SwitchboxSimulator"),
+    "text": ("text", "TextSimulator"),
 }
 
 KINDS: dict[str, Factory] = {kind: _in_module(*place) for kind, place in _PLACES.items()}

@@ -19,11 +19,11 @@ from countingroom.devices.drivers.julabo import codec
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.points import NOT_KNOWN, points
 from countingroom.devices.drivers.julabo.shifted import ShiftedAnswers, agree
-from countingroom.devices.drivers.julabo.unanswered import UnansweredQuestions
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.line import SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 from countingroom.devices.serial.receiver import ANY_LINE_END
+from countingroom.devices.serial.unanswered import UnansweredQuestions
 
 PROBES = (Probe(codec.VERSION, codec.is_version, is_constant=True), Probe(codec.STATUS, codec.is_status))
 

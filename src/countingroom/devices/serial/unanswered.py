@@ -1,4 +1,4 @@
-"""Which questions a bath answers. Models differ: a question without an answer is a point that is not there. Pure."""
+"""Which questions a device answers. Models differ: a question without an answer is a point that is not there. Pure."""
 
 from __future__ import annotations
 
