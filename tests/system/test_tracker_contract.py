@@ -43,7 +43,7 @@ async def refused(stand: Stand, topic: str, payload: str, code: str) -> dict[str
 
 async def done(stand: Stand, topic: str, payload: str, *writes: tuple[str, object]) -> None:
     """Send it, and wait until the device got exactly these values."""
-    line = {"dcs": "caen", "julabo": "julabo", "MARTA": "co2"}[topic.split("/", maxsplit=1)[0]]
+    line = {"dcs": "caen", "julabo": "julabo", "MARTA": "co2", "SB": "box"}[topic.split("/", maxsplit=1)[0]]
     written = stand.lines[line].written
     written.clear()
     await stand.client.publish(topic, payload)
@@ -52,7 +52,7 @@ async def done(stand: Stand, topic: str, payload: str, *writes: tuple[str, objec
 
 
 async def test_defect_04_nothing_is_written_when_it_starts(stand: Stand) -> None:
-    assert [line.written for line in stand.lines.values()] == [[], [], [], []]
+    assert [line.written for line in stand.lines.values()] == [[]] * 5
 
 
 async def test_defect_07_a_new_connection_is_told_everything(stand: Stand) -> None:
@@ -181,6 +181,23 @@ async def test_the_buttons_of_the_plant(stand: Stand) -> None:
     await done(stand, "MARTA/cmd/stop_chiller", "an id", ("set_start_chiller", False))
     await stand.said("MARTA/status", lambda one: one["fsm_state"] == "CONNECTED", len(stand.came))
     await refused(stand, "MARTA/cmd/start_co2", "an id", "not_allowed")
+
+
+async def test_the_buttons_of_the_switchbox(stand: Stand) -> None:
+    since = len(stand.came)
+    await done(stand, "SB/cmd", "CH7|ON", ("7.enabled", True))
+    await done(stand, "SB/cmd", "LV|ON", ("lv", True))
+    await done(stand, "SB/cmd", "HV|ON", ("hv", True))
+    await stand.said("SB/status", lambda one: one == {"lv": 1, "hv": 1, "channels": 64}, since)
+    await refused(stand, "SB/cmd", "CH8|ON", "hv_on")
+    await refused(stand, "SB/cmd", "LV|OFF", "hv_on")
+    await refused(stand, "SB/cmd", "CH|ON", "untouched_field")
+    await done(stand, "SB/cmd", "HV|OFF", ("hv", False))
+    await done(stand, "SB/cmd", "CH*|OFF", ("channels_on", 0))
+    since = len(stand.came)
+    await stand.client.publish("SB/cmd", "STATUS?")
+    await stand.said("SB/status", lambda one: one == {"lv": 1, "hv": 0, "channels": 0}, since)
+    await done(stand, "SB/cmd", "LV|OFF", ("lv", False))
 
 
 async def test_defect_10_co2_without_chiller_is_an_alarm_and_everything_goes_on(stand: Stand) -> None:

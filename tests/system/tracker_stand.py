@@ -36,6 +36,8 @@ from countingroom.devices.drivers.julabo.behaviour import JulaboBehaviour
 from countingroom.devices.drivers.julabo.points import points as julabo_points
 from countingroom.devices.drivers.marta.behaviour import MartaBehaviour
 from countingroom.devices.drivers.marta.points import points as marta_points
+from countingroom.devices.drivers.switchbox.behaviour import SwitchboxBehaviour
+from countingroom.devices.drivers.switchbox.points import points as switchbox_points
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.port import Sample, Sink
@@ -67,6 +69,7 @@ DESCRIPTION: dict[str, Any] = {
         },
         "julabo": {"driver": "julabo", "port": "/dev/null"},
         "co2": {"driver": "marta", "host": "127.0.0.1"},
+        "box": {"driver": "switchbox", "port": "/dev/null"},
         "boards": {
             "driver": "mqtt",
             "sensors": {"ESP01": ""},
@@ -75,9 +78,10 @@ DESCRIPTION: dict[str, Any] = {
     },
     "tracker": {
         "caen": {"device": "caen"},
-        "roles": {"device.caen": "expert", "device.julabo": "shifter", "device.co2": "shifter"},
+        "roles": {"device.caen": "expert", "device.julabo": "shifter", "device.co2": "shifter", "device.box": "expert"},
         "chiller": {"device": "julabo"},
         "marta": {"device": "co2"},
+        "switchbox": {"device": "box"},
         "sensors": {"boards.ESP01.DS_temp": "ESP01/sensors/DS/temp"},
     },
 }
@@ -130,6 +134,8 @@ class Line:
     def _follows(self, point: str, value: Scalar) -> dict[str, Scalar]:
         if point.endswith("_pw"):
             return {point.replace("_pw", "_status"): int(bool(value))}
+        if point == "channels_on":
+            return {name: False for name in self.values if name.endswith(".enabled")}
         if point == "running":
             return {"status_code": 3 if value else 2}
         readback = point.removeprefix("set_")
@@ -184,6 +190,7 @@ def hosted(experiment: Experiment) -> list[Hosted]:
         "caen": ([one.point for one in variables(sections["caen"])], CaenBehaviour(sections["caen"])),
         "julabo": (julabo_points(sections["julabo"]), JulaboBehaviour(sections["julabo"])),
         "co2": (marta_points(sections["co2"]), MartaBehaviour(sections["co2"])),
+        "box": (switchbox_points(stale_after_s=0, confirm_s=5.0), SwitchboxBehaviour()),
         "boards": (
             [Point(name="ESP01.DS_temp", channel="ESP01", column="DS_temp")],
             PlainBehaviour(("ESP01",)),

@@ -105,6 +105,13 @@ def test_a_right_description_has_no_problems_and_its_facts(tmp_path: Path) -> No
         ({"tracker__broker": {"address": "tcp://x"}}, "a broker is written mqtt://HOST:1883"),
         ({"tracker__broker": {"address": "mqtt://x", "ca": "a"}}, "ca is for an address with mqtts"),
         ({"tracker__broker": {"address": "mqtt://x", "password": {"env": "P"}}}, "a password belongs to a user"),
+        (
+            {
+                "devices__box": {"driver": "switchbox", "mqtt": {"host": "localhost", "port": 1883}},
+                "tracker__switchbox": {"device": "box"},
+            },
+            "the box is on this broker with the same topics",
+        ),
         ({"tracker__roles": {"partition.x": "expert"}}, "roles"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

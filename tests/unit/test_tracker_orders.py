@@ -50,6 +50,13 @@ ORDERS: list[tuple[str, bytes, str, str, dict[str, Scalar]]] = [
     ("MARTA/cmd/set_temperature_setpoint", b"-15.5", "set_temperature_setpoint", "", {"temperature": -15.5}),
     ("MARTA/cmd/set_speed_setpoint", b"3500", "set_speed_setpoint", "", {"speed": 3500.0}),
     ("MARTA/cmd/set_flow_setpoint", b"2.5", "set_flow_setpoint", "", {"flow": 2.5}),
+    ("SB/cmd", b"LV|ON", "lv_on", "", {}),
+    ("SB/cmd", b"LV|OFF", "lv_off", "", {}),
+    ("SB/cmd", b"HV|ON", "hv_on", "", {}),
+    ("SB/cmd", b"HV|OFF", "hv_off", "", {}),
+    ("SB/cmd", b"CH7|ON", "enable", "7", {}),
+    ("SB/cmd", b"CH48|OFF", "disable", "48", {}),
+    ("SB/cmd", b"CH*|OFF", "disable_all", "", {}),
 ]
 
 
@@ -70,10 +77,15 @@ def test_what_a_dashboard_sends_is_a_command(
 
 
 @pytest.mark.parametrize(
-    ("topic", "kind"), [("dcs/cmd/refresh", "caen"), ("julabo/cmd/refresh", "chiller"), ("MARTA/cmd/refresh", "marta")]
+    ("topic", "kind"),
+    [("dcs/cmd/refresh", "caen"), ("julabo/cmd/refresh", "chiller"), ("MARTA/cmd/refresh", "marta")],
 )
 def test_a_refresh_commands_no_device(topic: str, kind: str) -> None:
     assert asked(FACTS, topic, ID) == Refresh(kind=kind)
+
+
+def test_the_question_for_the_status_of_the_switchbox_commands_nothing() -> None:
+    assert asked(FACTS, "SB/cmd", b"STATUS?") == Refresh(kind="switchbox")
 
 
 REFUSED: list[tuple[str, bytes, str]] = [
@@ -116,6 +128,16 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("MARTA/cmd/set_flow_active", b"true", "not_understood"),
     ("MARTA/cmd/start", ID, "unknown_topic"),
     ("ESP01/cmd/start", ID, "unknown_topic"),
+    ("SB/cmd", b"CH|ON", UNTOUCHED),
+    ("SB/cmd", b"", UNTOUCHED),
+    ("SB/cmd", b"CH*|ON", "not_understood"),
+    ("SB/cmd", b"CH0|ON", "not_understood"),
+    ("SB/cmd", b"CH07|ON", "not_understood"),
+    ("SB/cmd", b"CH49|ON", "unknown_channel"),
+    ("SB/cmd", b"CH7|TOGGLE", "not_understood"),
+    ("SB/cmd", b"LV|ON\nHV|ON", "not_understood"),
+    ("SB/cmd", b"STATUS", "not_understood"),
+    ("SB/cmd/lv", b"LV|ON", "unknown_topic"),
 ]
 
 
@@ -163,7 +185,10 @@ def test_any_message_is_a_known_command_of_a_known_channel_or_refused(topic: str
         assert error.cause.code in {UNTOUCHED, "not_understood", "too_long", "unknown_topic", "unknown_channel"}
         return
     if isinstance(found, Refresh):
-        assert topic.endswith("/cmd/refresh")
+        assert topic.endswith("/cmd/refresh") or topic == "SB/cmd"
+        return
+    if found.kind == "switchbox":
+        assert topic == "SB/cmd"
         return
     # One level names one channel, and only a topic without it is for all.
     assert found.channel in ("", "0", "spare")
@@ -174,7 +199,7 @@ def test_any_message_is_a_known_command_of_a_known_channel_or_refused(topic: str
 
 
 def test_it_subscribes_to_commands_of_the_devices_that_there_are() -> None:
-    assert subscriptions(FACTS) == ["dcs/cmd/#", "julabo/cmd/#", "MARTA/cmd/#"]
+    assert subscriptions(FACTS) == ["dcs/cmd/#", "julabo/cmd/#", "MARTA/cmd/#", "SB/cmd"]
     assert error_topic("dcs/cmd/setv/lv/0") == "dcs/error"
 
 

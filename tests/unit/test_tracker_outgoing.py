@@ -39,6 +39,7 @@ FACTS = TrackerFacts(
         fields={"TT05_CO2": 0.2, "set_start_co2": 0.0, "status": 0.0},
         alarms={"EB_FS": "Full stop: <button> & more", "CP_LP_FS": "Full stop: compressor low pressure"},
     ),
+    switchbox="box",
     sensors={"boards.ESP01.DS_temp": "ESP01/sensors/DS/temp"},
 )
 
@@ -210,6 +211,19 @@ def test_a_sensor_is_a_bare_number_and_silent_while_it_is_not_good(stand: Stand)
     assert stand.told(105.0, "ESP01/sensors/DS/temp") == [21.5]
     stand.out.readings(message("boards", {"ESP01.DS_temp": 21.5}, Quality.STALE))
     assert stand.told(170.0, "ESP01/sensors/DS/temp") == []
+
+
+def test_the_switchbox_is_two_bits_and_a_mask_and_answers_each_question(stand: Stand) -> None:
+    channels: dict[str, Scalar] = {f"{number}.enabled": number in (1, 7, 48) for number in range(1, 49)}
+    stand.out.readings(message("box", {"lv": True, "hv": False, **channels}))
+    stand.out.state(state("box", "LV_ON"))
+    expected = {"lv": 1, "hv": 0, "channels": (1 << 0) | (1 << 6) | (1 << 47)}
+    assert stand.told(105.0, "SB/status") == [expected]
+    assert stand.told(106.0, "SB/status") == []
+    stand.out.refresh("switchbox")
+    assert stand.told(106.3, "SB/status") == [expected]
+    stand.out.readings(message("box", {"hv": True, "7.enabled": True}, Quality.STALE))
+    assert stand.told(108.0, "SB/status") == [{"lv": 1, "hv": None, "channels": None}]
 
 
 def test_a_silent_host_and_a_lost_bus_disconnect_everything_and_both_come_back(stand: Stand) -> None:

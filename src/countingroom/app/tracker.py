@@ -19,13 +19,15 @@ from countingroom.devices.drivers.marta.alarms import text_of
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.marta.names import severity_of
 from countingroom.devices.drivers.marta.points import alarm_bits
+from countingroom.devices.drivers.switchbox.description import SwitchboxSection
 from countingroom.devices.section import DeviceSection
 from countingroom.experiment import Experiment
 from countingroom.tracker.broker import BrokerPlace
 from countingroom.tracker.description import CaenTopics, TrackerBroker, TrackerSection
 from countingroom.tracker.facts import CaenFacts, CaenRow, MartaFacts, TrackerFacts
 
-DRIVERS = {"caen": CaenSection, "chiller": JulaboSection, "marta": MartaSection}
+_LOOPBACK = "127.0.0.1"
+DRIVERS = {"caen": CaenSection, "chiller": JulaboSection, "marta": MartaSection, "switchbox": SwitchboxSection}
 """Key of the section -> what the device behind it must be."""
 
 
@@ -63,6 +65,7 @@ def facts(experiment: Experiment) -> TrackerFacts:
         caen=_caen(caen, devices[caen.device]) if caen else None,
         chiller=section.chiller.device if section.chiller else "",
         marta=_marta(marta.device, devices[marta.device]) if marta else None,
+        switchbox=section.switchbox.device if section.switchbox else "",
         sensors=dict(section.sensors),
     )
 
@@ -78,8 +81,29 @@ def problems(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             if channel not in supply.channels:
                 hint = did_you_mean(channel, supply.channels)
                 yield ("caen", "channels", number), f"{section.caen.device} has no channel {channel}{hint}"
+    if section.switchbox and isinstance(box := devices.get(section.switchbox.device), SwitchboxSection):
+        yield from _box_problems(section, experiment.bus, box)
     if section.in_use and section.broker == "builtin":
         yield from _listener_problems(section, experiment.bus)
+
+
+def _box_problems(section: TrackerSection, bus: BusSection, box: SwitchboxSection) -> Iterator[tuple[KeyPath, str]]:
+    """The box itself listens to these topics, on the broker of the dashboards: each would hear the other."""
+    if box.mqtt is None or {box.mqtt.command_topic, box.mqtt.status_topic}.isdisjoint(("SB/cmd", "SB/status")):
+        return
+    if isinstance(section.broker, TrackerBroker):
+        host, port, _ = section.broker.place
+    else:
+        host, port = _LOOPBACK, bus.mqtt.port if bus.mqtt else 0
+    if (_plain(host), port) == (_plain(box.mqtt.host), box.mqtt.port):
+        yield (
+            ("switchbox", "device"),
+            "the box is on this broker with the same topics: give the box other topics, or a broker of its own",
+        )
+
+
+def _plain(host: str) -> str:
+    return _LOOPBACK if host.casefold() in ("localhost", "::1", "0.0.0.0") else host.casefold()
 
 
 def _listener_problems(section: TrackerSection, bus: BusSection) -> Iterator[tuple[KeyPath, str]]:
@@ -102,10 +126,12 @@ def own_topics(section: TrackerSection) -> tuple[list[str], list[str]]:
         *(("dcs/status", "dcs/channels", "dcs/error") if section.caen else ()),
         *(("julabo/status", "julabo/error") if section.chiller else ()),
         *(("MARTA/status", "MARTA/alarms", "MARTA/error") if section.marta else ()),
+        *(("SB/status", "SB/error") if section.switchbox else ()),
         *section.sensors.values(),
     ]
     roots = [("dcs", section.caen), ("julabo", section.chiller), ("MARTA", section.marta)]
-    return published, [f"{root}/cmd/#" for root, part in roots if part]
+    subscribed = [f"{root}/cmd/#" for root, part in roots if part]
+    return published, [*subscribed, *(["SB/cmd"] if section.switchbox else [])]
 
 
 def broker_place(section: TrackerSection, bus: BusSection, data: Path) -> BrokerPlace:

@@ -97,6 +97,8 @@ class TrackerSection(Section):
     """`julabo/…`"""
     marta: OneDevice | None = None
     """`MARTA/…`"""
+    switchbox: OneDevice | None = None
+    """`SB/…`"""
     sensors: dict[str, Annotated[str, AfterValidator(_topic)]] = {}
     """Point, `<device>.<point>` -> topic of its value. For boards that do not publish on this broker themselves."""
 
@@ -108,7 +110,7 @@ class TrackerSection(Section):
     @property
     def devices(self) -> dict[str, str]:
         """Key -> device."""
-        parts = {"caen": self.caen, "chiller": self.chiller, "marta": self.marta}
+        parts = {"caen": self.caen, "chiller": self.chiller, "marta": self.marta, "switchbox": self.switchbox}
         return {key: part.device for key, part in parts.items() if part}
 
     @property

@@ -28,6 +28,7 @@ CHILLER_FIELDS = (
     *("status_code", "internal_temp", "setpoint_1", "setpoint_2", "setpoint_3", "used_setpoint", "power"),
     *("ext_is_used", "external_temp"),
 )
+SWITCHBOX_CHANNELS = 48
 Document = Mapping[str, Any]
 
 UNKNOWN_ALARMS = "The plant is not reached: its alarms are not known (DISCONNECTED)\n"
@@ -105,6 +106,22 @@ def alarm_text(facts: MartaFacts, view: DeviceView) -> str:
     unknown = any(view.value(bit) is None for bit in facts.alarms)
     lines = [f"{escape(text)} ({escape(bit)})\n" for bit, text in facts.alarms.items() if view.value(bit) is True]
     return "".join([*lines, *(["Some alarms of the plant are not known now (UNKNOWN)\n"] if unknown else [])])
+
+
+def switchbox_points() -> list[str]:
+    """The points that `SB/status` is made of: the two voltages, and the channels in the order of their bits."""
+    return ["lv", "hv", *(f"{number}.enabled" for number in range(1, SWITCHBOX_CHANNELS + 1))]
+
+
+def switchbox_document(view: DeviceView) -> dict[str, Scalar]:
+    """`SB/status`: the voltages as 0 or 1, and the mask of the enabled channels; bit 0 is channel 1."""
+    lv, hv, *channels = (view.value(point) for point in switchbox_points())
+    mask = sum(1 << bit for bit, is_on in enumerate(channels) if is_on)
+    return {"lv": _bit(lv), "hv": _bit(hv), "channels": None if None in channels else mask}
+
+
+def _bit(value: Scalar) -> int | None:
+    return None if value is None else int(bool(value))
 
 
 def sensor_payload(value: Scalar) -> bytes:

@@ -45,11 +45,18 @@ class TrackerFacts(Struct, frozen=True, kw_only=True):
     chiller: str = ""
     """The device behind `julabo/`."""
     marta: MartaFacts | None = None
+    switchbox: str = ""
+    """The device behind `SB/`."""
     sensors: dict[str, str] = {}
     """Point, `<device>.<point>` -> topic."""
 
     @property
     def devices(self) -> frozenset[str]:
         """All devices behind any topic."""
-        named = [self.caen.device if self.caen else "", self.chiller, self.marta.device if self.marta else ""]
+        named = [
+            self.caen.device if self.caen else "",
+            self.chiller,
+            self.marta.device if self.marta else "",
+            self.switchbox,
+        ]
         return frozenset(filter(None, [*named, *(address.partition(".")[0] for address in self.sensors)]))

@@ -15,6 +15,7 @@ from msgspec import Struct
 from countingroom.core.errors import NotFound, OutOfRange
 from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.values import Scalar
+from countingroom.tracker.documents import SWITCHBOX_CHANNELS
 from countingroom.tracker.facts import CaenFacts, TrackerFacts
 
 MOST_PAYLOAD = 1024
@@ -22,6 +23,7 @@ MOST_PAYLOAD = 1024
 UNTOUCHED = "untouched_field"
 """The code of the refusal of what a dashboard sends for a field that nobody has touched."""
 
+_SWITCHBOX_CHANNEL = re.compile(r"CH([1-9][0-9]{0,2})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -43,7 +45,7 @@ class Refresh(Struct, frozen=True, kw_only=True):
 
 
 Asked = DashboardOrder | Refresh
-ROOTS = {"dcs": "caen", "julabo": "chiller", "MARTA": "marta"}
+ROOTS = {"dcs": "caen", "julabo": "chiller", "MARTA": "marta", "SB": "switchbox"}
 """First level of a topic -> key of the section."""
 
 
@@ -58,6 +60,7 @@ def subscriptions(facts: TrackerFacts) -> list[str]:
         *(["dcs/cmd/#"] if facts.caen else []),
         *(["julabo/cmd/#"] if facts.chiller else []),
         *(["MARTA/cmd/#"] if facts.marta else []),
+        *(["SB/cmd"] if facts.switchbox else []),
     ]
 
 
@@ -72,6 +75,8 @@ def asked(facts: TrackerFacts, topic: str, payload: bytes) -> Asked:
         raise OutOfRange(
             f"the payload has more than {MOST_PAYLOAD} bytes", code="too_long", suggestion="send what dashboards send"
         )
+    if topic == "SB/cmd" and facts.switchbox:
+        return _switchbox(facts.switchbox, _text(payload))
     levels = topic.split("/")
     if levels[1:2] == ["cmd"] and len(levels) > 2:
         match levels[0]:
@@ -128,6 +133,32 @@ def _simple(
         raise _unknown(topic)
     action, arguments = table[levels[0]]
     return DashboardOrder(kind=kind, device=device, action=action, arguments=arguments(payload))
+
+
+def _switchbox(device: str, text: str) -> Asked:
+    if text == "STATUS?":
+        return Refresh(kind="switchbox")
+    what, bar, word = text.partition("|")
+    if not bar or word not in ("ON", "OFF"):
+        raise _not_understood(text, "LV|ON, HV|OFF, CH7|ON, CH*|OFF or STATUS?")
+    is_on = word == "ON"
+    if what in ("LV", "HV"):
+        return DashboardOrder(kind="switchbox", device=device, action=f"{what}_{word}".lower())
+    if what == "CH*" and not is_on:
+        return DashboardOrder(kind="switchbox", device=device, action="disable_all")
+    if what == "CH":
+        raise OutOfRange("no channel was chosen", code=UNTOUCHED, suggestion="choose a channel first")
+    match = _SWITCHBOX_CHANNEL.fullmatch(what)
+    if match is None:
+        raise _not_understood(text, "LV|ON, HV|OFF, CH7|ON, CH*|OFF or STATUS?")
+    if int(match[1]) > SWITCHBOX_CHANNELS:
+        raise NotFound(
+            f"there is no channel {match[1]}",
+            code="unknown_channel",
+            suggestion=f"choose one of 1 to {SWITCHBOX_CHANNELS}",
+        )
+    action = "enable" if is_on else "disable"
+    return DashboardOrder(kind="switchbox", device=device, action=action, channel=match[1])
 
 
 def _nothing(payload: bytes) -> dict[str, Scalar]:

@@ -83,6 +83,8 @@ class TrackerMessages:
             self._add_chiller(facts.chiller)
         if facts.marta:
             self._add_marta(facts.marta)
+        if facts.switchbox:
+            self._add_switchbox(facts.switchbox)
         for address, topic in facts.sensors.items():
             self._add_sensor(address, topic)
         self._periodic = [item for item in self._items if item.every_s]
@@ -130,7 +132,7 @@ class TrackerMessages:
         return self._believe(now_s)
 
     def refresh(self, kind: str = "") -> None:
-        """Publish all of a kind (`caen`, `chiller`, `marta`, `sensor`) soon, or of all kinds."""
+        """Publish all of a kind (`caen`, `chiller`, `marta`, `switchbox`, `sensor`) soon, or of all kinds."""
         for item in self._items:
             if kind in ("", item.kind):
                 item.is_forced = True
@@ -208,6 +210,11 @@ class TrackerMessages:
         item = _Item("marta", "MARTA/status", make, every_s=PLANT_S, full_s=PLANT_FULL_S)
         self._add(item, facts.device, [""], facts.fields)
         self._add(_Item("marta", "MARTA/alarms", alarms, every_s=PLANT_S), facts.device, [""], facts.alarms)
+
+    def _add_switchbox(self, device: str) -> None:
+        view = self.views[device]
+        make = _known(view, lambda _: documents.switchbox_document(view))
+        self._add(_Item("switchbox", "SB/status", make), device, [""], documents.switchbox_points())
 
     def _add_sensor(self, address: str, topic: str) -> None:
         device, _, point = address.partition(".")
