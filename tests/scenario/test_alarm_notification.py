@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from countingroom.core import subjects
+from countingroom.core.commands.alarms import listed
 from countingroom.core.messages import decode, encode
 from countingroom.core.notify.duty_query import DutyAnswer, DutyQuery
 from countingroom.core.notify.messages import ChannelState, NotificationState, OutboxEntry
@@ -247,3 +248,41 @@ async def test_the_state_of_a_channel_that_was_removed_leaves_the_bus_at_a_takeo
         await stage.clock.advance(1)
         assert await stage.bus.get("state", subjects.notification_key("gone")) is None
         assert await stage.bus.get("state", subjects.notification_key("pager")) is not None
+
+
+async def test_delay_and_escalation_go_on_when_the_wall_clock_is_set_back(stage: AlarmStage) -> None:
+    async with stage.engine("one"), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(20)
+        stage.clock.step(-3600)
+        await stage.clock.advance(20)
+        assert planned(stage) == [("first", "mail")]
+        await stage.clock.advance(300)
+        stage.clock.step(-7200)
+        await stage.clock.advance(310)
+        assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+
+
+async def test_a_new_engine_escalates_although_the_wall_clock_was_set_back_before(stage: AlarmStage) -> None:
+    async with stage.host("chiller"):
+        async with stage.engine("one"):
+            await stage.read(bath=37.5)
+            await stage.clock.advance(40)
+        stage.clock.step(-3600)
+        async with stage.engine("two"):
+            await stage.clock.advance(610)
+            assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+
+
+async def test_a_shelf_ends_after_its_time_although_the_wall_clock_is_set_back(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        alarms = listed({BATH: None})
+        assert await stage.command("shelve", alarms=alarms, reason="repair", seconds=600.0) is None
+        await stage.clock.advance(100)
+        stage.clock.step(-3600)
+        await stage.clock.advance(450)
+        assert (await stage.shown())[BATH] == "shelved"
+        await stage.clock.advance(80)
+        assert (await stage.shown())[BATH] == "unacknowledged"
+        assert (await stage.alarms())[BATH].shelf is None

@@ -30,6 +30,7 @@ from countingroom.core.alarms.events import (
     TimePassed,
 )
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
+from countingroom.core.alarms.set_back import set_back
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 from countingroom.core.errors import Cause
 
@@ -195,6 +196,17 @@ class AlarmBook:
                 changes.saved[id] = entry
         return changes
 
+    def set_back(self, by_ns: int, now_ns: int) -> BookChanges:
+        """The wall clock was set back by so much: shelves end after the time that was asked for."""
+        changes = BookChanges()
+        self._due.clear()
+        for id, entry in self._entries.items():
+            if (moved := set_back(entry.record, by_ns)) is not entry.record:
+                entry.record = moved
+                changes.published[id] = changes.saved[id] = entry
+            self._schedule(entry, now_ns)
+        return changes
+
     def next_due_ns(self) -> int | None:
         """When `pass_time` has something to do."""
         return self._due[0][0] if self._due else None
@@ -241,7 +253,7 @@ class AlarmBook:
                 changes.published[subject.id] = entry
             elif finding.level:
                 changes.refreshed[subject.id] = entry
-        return before is None or was_unknown != entry.unknown or _folded_by(before) != _folded_by(finding)
+        return before is None or was_unknown != entry.unknown or before.folded_by != finding.folded_by
 
     def _settle(self, batch: Mapping[str, EngineAlarm], now_ns: int, changes: BookChanges) -> None:
         """Fold, then let each alarm of the batch take its step."""
@@ -380,11 +392,6 @@ def _titled(definition: AlarmDefinition | None, subject: AlarmSubject) -> AlarmD
     if definition is None or not definition.title:
         return AlarmDefinition(id=subject.id, title=subject.title)
     return definition
-
-
-def _folded_by(finding: AlarmFinding) -> tuple[int, int, str]:
-    """What folds depend on."""
-    return finding.level, finding.since_ns, finding.blames
 
 
 def _is_recorded(effects: Iterable[AlarmEffect]) -> bool:

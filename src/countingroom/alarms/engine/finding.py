@@ -61,6 +61,11 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     removed: bool = False
     """Its source is no longer described."""
 
+    @property
+    def folded_by(self) -> tuple[int, int, str]:
+        """What folds depend on."""
+        return self.level, self.since_ns, self.blames
+
     def sentence(self) -> str:
         """What is abnormal."""
         return self.reading.sentence() if self.reading else self.text

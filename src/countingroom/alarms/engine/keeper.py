@@ -30,6 +30,7 @@ from countingroom.core.alarms.states import LOWEST_PRIORITY, AlarmState
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.retry import edge_log
+from countingroom.core.set_back import SetBackWatch
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class AlarmKeeper:
         """When the first of them came."""
         self._due_events: DueEvents | None = None
         self._news = asyncio.Event()
+        self._watch = SetBackWatch(clock)
         self._turn = asyncio.Lock()
         self._refreshed: dict[str, EngineAlarm] = {}
         self._refreshed_s = float("-inf")
@@ -171,6 +173,8 @@ class AlarmKeeper:
             events = None
             if not self._waiting:
                 events, self._due_events = self._due_events, None
+            if by_ns := self._watch.by_ns():
+                await self._carry(self._book.set_back(by_ns, self._clock.now_ns()))
             for changes in turn(self._book, found, events, self._clock.now_ns()):
                 await self._carry(changes)
             if found:

@@ -42,6 +42,7 @@ from countingroom.core.notify.rule_message import rule_messages
 from countingroom.core.notify.texts import Find, Wording
 from countingroom.core.notify.tracks import PlanState
 from countingroom.core.retry import Retry, edge_log
+from countingroom.core.set_back import SetBackWatch
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Notifier:
         self._held = held or HeldOutbox(clock, offered=_nothing, ended=_nothing)
         self._present = {state.id: state for state in present}
         perhaps_told = {id: state.announced_ns for id, state in self._present.items() if id in unsaved}
-        self._planning = MessagePlanning(spec, words, find, perhaps_told)
+        self._planning = MessagePlanning(spec, words, find, perhaps_told, SetBackWatch(clock))
         self._waiting = UnstoredPlan()
         self._copy = copy
         self._shifts = shifts or {}
@@ -218,7 +219,8 @@ class Notifier:
         except LinkError:
             cursor, pending = await self._without_database(copied)
         self._sequence = cursor.sequence
-        self._state, self._waiting = await self._planning.rejoined(cursor.plan, self._state, self._waiting)
+        now_ns = self._clock.now_ns()
+        self._state, self._waiting = await self._planning.rejoined(cursor.plan, self._state, self._waiting, now_ns)
         self._planning.known(self._state.tracks.values())
         self._last = None
         self._held.keep(entry.notification for entry in pending)

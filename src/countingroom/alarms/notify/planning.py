@@ -19,8 +19,10 @@ from countingroom.core.notify.missed import missed, together
 from countingroom.core.notify.plan import plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import NotifySpec
+from countingroom.core.notify.set_back import not_ahead, set_back
 from countingroom.core.notify.texts import Find, Wording, compose
 from countingroom.core.notify.tracks import PlanChanges, PlanState, Track, restored, saved
+from countingroom.core.set_back import SetBackWatch
 
 T = TypeVar("T")
 
@@ -59,8 +61,17 @@ class UnstoredPlan(Struct, frozen=True, kw_only=True):
 class MessagePlanning:
     """Calls the planner with the routes and words of the description."""
 
-    def __init__(self, spec: NotifySpec, words: Wording, find: Find, perhaps_told: Mapping[str, int | None]) -> None:
-        """`perhaps_told`: alarms of which an earlier engine may have told without a trace -> their announcement."""
+    def __init__(
+        self,
+        spec: NotifySpec,
+        words: Wording,
+        find: Find,
+        perhaps_told: Mapping[str, int | None],
+        watch: SetBackWatch | None = None,
+    ) -> None:
+        """`perhaps_told`: alarms of which an earlier engine may have told without a trace -> their announcement.
+        `watch`: notices that the wall clock was set back."""
+        self._watch = watch
         self._perhaps_told = perhaps_told
         self._spec = spec
         self._words = words
@@ -77,13 +88,18 @@ class MessagePlanning:
         changed: Sequence[str] = (),
     ) -> tuple[NextMessages, UnstoredPlan]:
         """What the planner gives, and what of it is to be stored."""
+        moved = PlanChanges()
+        if self._watch and (by_ns := self._watch.by_ns()):
+            before, moved = set_back(before, by_ns)
+            last = None
         size = len(rows) + len(before.tracks)
         seen = present if size < INLINE else {**present}  # others may change it meanwhile
         found = await _beside(size, partial(plan, self._spec, before, rows, seen, now_ns, last=last, changed=changed))
         first = {one.tracks[0].alarm for one in found.messages}
         definitions = {alarm: self._find(alarm) for alarm in first}
         repeats = frozenset(one.id for one in found.messages if self._may_repeat(one))
-        return found, await _beside(size, partial(_worded, found, definitions, seen, self._words, repeats))
+        waiting = await _beside(size, partial(_worded, found, definitions, seen, self._words, repeats))
+        return found, UnstoredPlan(changed=saved(moved)).then(waiting) if moved else waiting
 
     async def missed(self, before: PlanState, present: Mapping[str, AlarmState], now_ns: int) -> list[AlarmEntry]:
         """Rows of alarms that no track knows, and of those that are over."""
@@ -106,11 +122,13 @@ class MessagePlanning:
         self._perhaps_told = {alarm: ns for alarm, ns in self._perhaps_told.items() if (alarm, ns) not in known}
 
     async def rejoined(
-        self, plan: Mapping[str, str], before: PlanState, waiting: UnstoredPlan
+        self, plan: Mapping[str, str], before: PlanState, waiting: UnstoredPlan, now_ns: int
     ) -> tuple[PlanState, UnstoredPlan]:
         """What the planner remembers and what is to be stored, when the database gives what was saved. `before` and
         `waiting`: what is known without it; of each alarm counts what has come further."""
-        return await _beside(len(plan) + len(before.tracks), partial(_rejoined, plan, before, waiting))
+        size = len(plan) + len(before.tracks)
+        state, waiting = await _beside(size, partial(_rejoined, plan, before, waiting))
+        return await _beside(size, partial(not_ahead, self._spec, state, now_ns)), waiting
 
     def _may_repeat(self, planned: Planned) -> bool:
         if planned.kind is NotificationKind.REMINDER:  # its time is in its identity: it is another one

@@ -141,10 +141,10 @@ class _Planning:
     def _announce(self, route: NotifyRoute, row: AlarmEntry, former: Track | None) -> None:
         told = former.told if former else ()
         thread = former.thread if former else ""
-        due_ns = row.time_ns + route.after_ns
+        due_ns = min(row.time_ns, self._now_ns) + route.after_ns  # the wall clock may have been set back since
         is_again = row.kind is HistoryKind.ANNOUNCED_AGAIN
         if former and former.occurrence == row.occurrence:
-            if row.time_ns <= former.announced_ns:
+            if row.time_ns <= former.announced_ns and not self._is_present(row, former):
                 return  # it is known
             if former.step == 0 and former.due_ns is not None:
                 due_ns = min(due_ns, former.due_ns)  # a rise of priority does not delay it
@@ -167,6 +167,11 @@ class _Planning:
                 thread=thread,
             )
         )
+
+    def _is_present(self, row: AlarmEntry, former: Track) -> bool:
+        """Whether it is the present announcement although its time is earlier: the wall clock was set back."""
+        state = self._present.get(row.alarm)
+        return row.time_ns != former.announced_ns and state is not None and state.announced_ns == row.time_ns
 
     def _return(self, track: Track, row: AlarmEntry) -> None:
         follows = track.told and self._spec.routes[track.route].follow_up

@@ -1,0 +1,20 @@
+"""A shelf or a suppression lasts the time that was asked for, also when the wall clock is set back meanwhile. Pure.
+
+The due date of an alarm that is out of service is a date, and stays.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from countingroom.core.alarms.chart import AlarmRecord
+
+
+def set_back(record: AlarmRecord, by_ns: int) -> AlarmRecord:
+    """Its ends are earlier by so much; the same record, by identity, where it has none."""
+    shelf, ends_ns = record.shelf, record.suppression_ends_ns
+    if shelf is None and ends_ns is None:
+        return record
+    if shelf is not None:
+        shelf = replace(shelf, since_ns=shelf.since_ns - by_ns, until_ns=shelf.until_ns - by_ns)
+    return replace(record, shelf=shelf, suppression_ends_ns=None if ends_ns is None else ends_ns - by_ns)
