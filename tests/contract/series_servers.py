@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import socket
 import subprocess
@@ -139,11 +140,11 @@ class VictoriaMetricsServer(SeriesServer):
             "-loggerLevel=WARN",
         ]
 
-    def count(self, metric: str) -> int:
-        """Samples of all series of a name, each as often as it is stored."""
+    def values(self, metric: str) -> list[float]:
+        """The samples of all series of a name, each as often as it is stored."""
         form = {"match[]": metric, "start": "0", "end": "4000000000"}
         answer = httpx.post(f"{self.url}/api/v1/export", data=form, trust_env=False).raise_for_status()
-        return sum(line.count(b",", line.index(b'"timestamps":')) + 1 for line in answer.content.splitlines())
+        return [value for line in answer.text.splitlines() for value in json.loads(line)["values"]]
 
 
 def _free_port() -> int:

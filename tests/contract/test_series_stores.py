@@ -60,7 +60,7 @@ class Stand:
     def count(self) -> int:
         """Numbers in the store, as its own tools count them."""
         if isinstance(self.server, VictoriaMetricsServer):
-            return self.server.count(f"{self._name}_value")
+            return len(self.server.values(f"{self._name}_value"))
         found = self.ask("SELECT count(value) FROM readings")
         return found[0][1] if found else 0
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is killed under load and comes back has each sample once, as the default store has."""
+"""A database that is killed under load and comes back has each sample once, as the default store has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from countingroom.core.messages import Readings, decode, encode
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.service import HistoryService
+from tests.contract.series_servers import InfluxServer, VictoriaMetricsServer
 from tests.contract.storage.postgres import Postgres
 from tests.patience import PATIENCE_S
 
@@ -28,21 +30,97 @@ POINTS = 200
 _ROWS = "SELECT count(*), count(DISTINCT (point, sent_ns, place)), sum(number) FROM {}"
 
 
-async def test_counts_agree_to_the_point(needs: Callable[[str], str], tmp_path: Path) -> None:
-    server = Postgres(needs("initdb"))
-    server.start()
+class Site(Protocol):
+    """A server with a database that is empty."""
+
+    kind: str
+
+    def settings(self) -> dict[str, Any]:
+        """Of the store, in the description."""
+        ...
+
+    def kill(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def found(self) -> tuple[int, float]:
+        """How many samples it has, each as often as it is stored, and the sum of their numbers."""
+        ...
+
+
+class PostgresSite(Postgres):
+    """A PostgreSQL."""
+
+    kind = "postgresql"
+    _url = ""
+
+    def settings(self) -> dict[str, Any]:
+        self.start()
+        self._url = self.database()
+        return {"address": self._url.replace("postgres@", ""), "user": "postgres"}
+
+    def found(self) -> tuple[int, float]:
+        with psycopg.connect(self._url, options="-c search_path=countingroom") as connection:
+            row = connection.execute(_ROWS.format("sample").encode()).fetchone()
+        assert row is not None
+        assert row[0] == row[1]
+        return row[0], row[2]
+
+
+class InfluxSite(InfluxServer):
+    """An InfluxDB."""
+
+    kind = "influxdb"
+
+    def settings(self) -> dict[str, Any]:
+        self.start()
+        return {"url": self.url, "database": "site"}
+
+    def resume(self) -> None:
+        self.start()
+
+    def found(self) -> tuple[int, float]:
+        (series,) = self.ask("SELECT count(value), sum(value) FROM readings", "site")
+        rows: Any = series["values"]
+        return rows[0][1], rows[0][2]
+
+
+class VictoriaMetricsSite(VictoriaMetricsServer):
+    """A VictoriaMetrics."""
+
+    kind = "victoriametrics"
+
+    def settings(self) -> dict[str, Any]:
+        self.start()
+        return {"url": self.url}
+
+    def resume(self) -> None:
+        self.start()
+
+    def found(self) -> tuple[int, float]:
+        values = self.values("countingroom_value")
+        return len(values), sum(values)
+
+
+SITES: dict[str, Callable[[str], Site]] = {
+    "initdb": PostgresSite,
+    "influxd": InfluxSite,
+    "victoria-metrics": VictoriaMetricsSite,
+}
+
+
+@pytest.mark.parametrize("program", SITES)
+async def test_counts_agree_to_the_point(program: str, needs: Callable[[str], str], tmp_path: Path) -> None:
+    site = SITES[program](needs(program))
     try:
-        await _play(server, tmp_path / "history.duckdb")
+        await _play(site, tmp_path / "history.duckdb")
     finally:
-        server.stop()
+        site.stop()
 
 
-async def _play(server: Postgres, file: Path) -> None:
-    url = server.database()
-    settings = {"address": url.replace("postgres@", ""), "user": "postgres"}
-    section = HistorySection.model_validate(
-        {"flush": 0.02, "stores": {"site": {"postgresql": settings, "timeout": "5 s"}}}
-    )
+async def _play(server: Site, file: Path) -> None:
+    store_section = {server.kind: server.settings(), "timeout": "5 s"}
+    section = HistorySection.model_validate({"flush": 0.02, "stores": {"site": store_section}})
     clock = SystemClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
@@ -72,14 +150,10 @@ async def _play(server: Postgres, file: Path) -> None:
             with suppress(asyncio.CancelledError):
                 await task
     total = load.sent * POINTS
-    with psycopg.connect(url, options="-c search_path=countingroom") as connection:
-        found = connection.execute(_ROWS.format("sample").encode()).fetchone()
     store = DuckStore(file, read_only=True)
     kept = store.samples(tuple(store.points()), 0, 2**62, limit=2**62)
     store.close()
-    assert found is not None
-    assert (len(kept), found[0], found[1]) == (total, total, total)
-    assert found[2] == float(kept.number.sum())
+    assert (len(kept), *server.found()) == (total, total, float(kept.number.sum()))
 
 
 class Load:
@@ -123,7 +197,7 @@ async def _until(bus: MemoryBus, is_true: Callable[[HistoryStoreState], bool]) -
                 return
 
 
-async def _resume(server: Postgres) -> None:
+async def _resume(server: Site) -> None:
     """Its other processes may still be ending."""
     async with asyncio.timeout(PATIENCE_S):
         while True:

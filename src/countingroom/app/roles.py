@@ -168,9 +168,14 @@ def history(setting: Setting) -> Role:
         {"converts": "its file, which is of an earlier version; logs/history.log tells how far"} if is_earlier else {}
     )
     stores = {"duckdb": lambda: DuckStore(file, section)}
+    tracker = None
+    if any(store.has_tracker_layout for store in section.stores.values()):
+        from countingroom.app.tracker_fields import tracker_fields
+
+        tracker = tracker_fields(setting.experiment.section(DevicesSection))
 
     async def run(platform: Platform) -> None:
-        service = HistoryService(platform.bus, setting.clock, section, stores[section.store])
+        service = HistoryService(platform.bus, setting.clock, section, stores[section.store], tracker=tracker)
         platform.ready(told)
         await service.run()
 

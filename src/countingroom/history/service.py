@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TypeVar
@@ -23,6 +23,7 @@ from countingroom.history.port import HistoryStore
 from countingroom.history.queries import Queries
 from countingroom.history.rollup import Rollup
 from countingroom.history.stores.followers import Followers
+from countingroom.history.stores.tracker_layout import TrackerField
 from countingroom.history.writer import Writer
 
 _ANSWERING = 2
@@ -35,11 +36,21 @@ class HistoryService:
     """Keeps the history in the store that `open_store` opens. `run` ends only when cancelled, or with the LinkError of
     `open_store`."""
 
-    def __init__(self, bus: Bus, clock: Clock, section: HistorySection, open_store: Callable[[], HistoryStore]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        section: HistorySection,
+        open_store: Callable[[], HistoryStore],
+        *,
+        tracker: Mapping[str, TrackerField] | None = None,
+    ) -> None:
+        """`tracker`: what the points are for further stores in the layout of the tracker DCS."""
         self._bus = bus
         self._clock = clock
         self._section = section
         self._open_store = open_store
+        self._tracker = tracker
 
     async def run(self) -> None:
         with (
@@ -73,6 +84,7 @@ class HistoryService:
             self._section.stores,
             flush_s=self._section.flush,
             registry=metrics.registry,
+            tracker=self._tracker,
         )
         async with AsyncExitStack() as stack:
 

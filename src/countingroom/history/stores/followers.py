@@ -20,6 +20,7 @@ from countingroom.history.port import HistoryStore
 from countingroom.history.stores.follower import Follower
 from countingroom.history.stores.registry import open_store
 from countingroom.history.stores.section import StoreSection
+from countingroom.history.stores.tracker_layout import TrackerField
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ class Followers:
         *,
         flush_s: float,
         registry: CollectorRegistry,
+        tracker: Mapping[str, TrackerField] | None = None,
     ) -> None:
+        """`tracker`: for stores in the layout of the tracker DCS."""
         self._bus = bus
         self._clock = clock
         self._publisher = Publisher(bus, clock, "history")
@@ -51,7 +54,7 @@ class Followers:
                 clock,
                 default,
                 notes,
-                open_store(name, section),
+                open_store(name, section, tracker),
                 name=name,
                 kind=section.kind,
                 flush_s=flush_s,

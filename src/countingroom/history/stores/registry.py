@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from countingroom.departments import load
 from countingroom.history.stores.port import FurtherStore
 from countingroom.history.stores.section import StoreSection
+from countingroom.history.stores.tracker_layout import TrackerField
 
 OPENERS = {
     "influxdb": "countingroom.history.stores.influxdb:InfluxStore",
@@ -17,7 +18,8 @@ OPENERS = {
 """Key in a `StoreSection` -> path of what makes the store from its name, its settings and the deadline in seconds."""
 
 
-def open_store(name: str, section: StoreSection) -> FurtherStore:
-    """The store of this section, not connected yet."""
-    opener: Callable[[str, Any, float], FurtherStore] = load(OPENERS[section.kind])
-    return opener(name, section.settings, section.timeout)
+def open_store(name: str, section: StoreSection, tracker: Mapping[str, TrackerField] | None = None) -> FurtherStore:
+    """The store of this section, not connected yet. `tracker`: what the points are in `layout: tracker` of InfluxDB."""
+    opener: Callable[..., FurtherStore] = load(OPENERS[section.kind])
+    more: dict[str, Any] = {"tracker": tracker} if section.influxdb else {}
+    return opener(name, section.settings, section.timeout, **more)

@@ -32,6 +32,11 @@ class StoreSection(Section):
         return next(kind for kind in self.kinds() if getattr(self, kind) is not None)
 
     @property
+    def has_tracker_layout(self) -> bool:
+        """Whether it is written in the layout of the tracker DCS too."""
+        return self.influxdb is not None and self.influxdb.layout == "tracker"
+
+    @property
     def settings(self) -> Section:
         """The settings of its kind."""
         return getattr(self, self.kind)
