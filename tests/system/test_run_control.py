@@ -24,11 +24,16 @@ DETECTORS = {"STS", "MVD", "RICH"}
 
 
 @pytest.fixture(scope="module")
-def cbm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = tmp_path_factory.mktemp("cbm")
     words = ["example", "cbm", "--detectors", "3", "--pause", "0.05", "-o", str(written)]
     subprocess.run([sys.executable, "-m", "countingroom", *words], check=True, capture_output=True, timeout=60)
-    with up(written / "experiment.yaml", tmp_path_factory.mktemp("data")) as running:
+    return written / "experiment.yaml"
+
+
+@pytest.fixture(scope="module")
+def cbm(description: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with up(description, tmp_path_factory.mktemp("data")) as running:
         until(lambda: partition(running)["refusals"]["goal"] is None, "the partition is owned and looks no more")
         yield running
 
@@ -127,9 +132,12 @@ def test_a_killed_owner_is_replaced_and_the_same_run_goes_on(cbm: Running) -> No
     before, owner, killed = systems(cbm), partition(cbm)["owner"], cbm.role("runs")
     killed.send_signal(signal.SIGKILL)
     until(lambda: cbm.role("runs").pid != killed.pid, "run control is started again")
-    now = until(
-        lambda: (now := partition(cbm))["owner"] != owner and now["refusals"]["stop"] is None and now, "it is owned"
-    )
+
+    def owned() -> dict[str, Any]:
+        now = partition(cbm)
+        return now if now["owner"] != owner and now["refusals"]["stop"] is None else {}
+
+    now = until(owned, "it is owned")
     assert (now["state"], now["run"]) == ("Recording", number)
     told = ("boot", "state", "since_ns", "key", "run")
     assert {name: [one[key] for key in told] for name, one in systems(cbm).items()} == {
@@ -245,7 +253,8 @@ def test_the_run_book_is_taken_away_in_a_file(cbm: Running, form: str, tmp_path:
         case "json":
             found = {row["number"] for row in json.loads(file.read_text())}
         case _:
-            found = set(pyarrow.parquet.read_table(file)["number"].to_pylist())
+            arrow: Any = pyarrow.parquet
+            found = set(arrow.read_table(file)["number"].to_pylist())
     assert found == numbers
 
 
@@ -258,7 +267,27 @@ def test_a_detector_in_no_partition_is_led_by_itself(cbm: Running) -> None:
     assert told.returncode == 0, told.stderr
     until(lambda: systems(cbm)["MVD"]["common"] == "Unconfigured", "it is reset")
     assert command_line(cbm, "partition", "move", "MVD", "--to", "mCBM").returncode == 0
-    refused = until(
-        lambda: (told := command_line(cbm, "system", "abort", "MVD")).returncode == 1 and told, "in one it is refused"
-    )
-    assert "mCBM" in refused.stderr
+
+    def refused() -> str:
+        told = command_line(cbm, "system", "abort", "MVD")
+        return told.stderr if told.returncode == 1 else ""
+
+    assert "mCBM" in until(refused, "in one it is refused")
+
+
+def test_a_run_outlives_a_control_room_that_is_stopped_and_started_again(cbm: Running, description: Path) -> None:
+    """The last one: it ends the control room of the others."""
+    ask(cbm, "goal", state="QA_Active", tag="physics")
+    number = recording(cbm)
+    began_ns = cbm.get(f"/runs/{number}")["started_ns"]
+    assert cbm.stop() == 0
+    with up(description, cbm.data) as again:
+        until(lambda: partition(again)["refusals"]["lock"] is None, "the partition is owned and looks no more")
+        until(lambda: again.get(f"/runs/{number}")["flags"], "it says that it had no owner")
+        run = again.get(f"/runs/{number}")
+        assert (partition(again)["state"], partition(again)["run"]) == ("Recording", number)
+        assert (run["end"], run["started_ns"]) == (None, began_ns)
+        assert "had no owner for a time" in " ".join(flag["what"] for flag in run["flags"])
+        ask(again, "stop")
+        ended = again.get(f"/runs/{number}")
+        assert (ended["end"], ended["ended_ns"] > began_ns) == ("stopped", True)
