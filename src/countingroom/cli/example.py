@@ -38,7 +38,7 @@ def cbm(
     shipped = files("countingroom.cli").joinpath("cbm")
     written = {output / "tables" / name: shipped.joinpath(name).read_text("utf-8") for name in TABLES}
     written[file] = "".join(_text(shipped.joinpath("head.yaml").read_text("utf-8"), detectors, pause))
-    _write(written)
+    write_new(written)
     typer.echo(f"{file}: {detectors} detector{'' if detectors == 1 else 's'}; run it with: countingroom up {file}")
 
 
@@ -49,7 +49,7 @@ def demo(output: Output = Path("demo")) -> None:
 
     shipped = demo_directory()
     files = sorted(path for path in shipped.rglob("*") if path.suffix in (".yaml", ".csv", ".cfg"))
-    _write({output / path.relative_to(shipped): path.read_text("utf-8") for path in files})
+    write_new({output / path.relative_to(shipped): path.read_text("utf-8") for path in files})
     typer.echo(_simulated(output))
 
 
@@ -70,15 +70,15 @@ def bench(output: Output = Path("bench")) -> None:
 def _one_file(name: str, output: Path) -> None:
     from importlib.resources import files
 
-    _write({output / FILE: files("countingroom.cli").joinpath("examples", f"{name}.yaml").read_text("utf-8")})
+    write_new({output / FILE: files("countingroom.cli").joinpath("examples", f"{name}.yaml").read_text("utf-8")})
 
 
 def _simulated(output: Path) -> str:
     return f"{output / FILE}: run it without hardware: countingroom up {output / FILE} --simulate"
 
 
-def _write(files: dict[Path, str]) -> None:
-    """Write the files, or none of them where one exists."""
+def write_new(files: dict[Path, str]) -> None:
+    """Write the files, or none of them where one exists; Conflict then."""
     from countingroom.core.errors import Conflict
 
     if there := [path for path in files if path.exists()]:

@@ -43,6 +43,7 @@ COMMANDS = {
     "mqtt": ("countingroom.cli.mqtt", "Show and clear what the bus keeps for MQTT clients."),
     "init": ("countingroom.cli.init", "Write users and permissions for the site's own NATS server."),
     "example": ("countingroom.cli.example", "Write a description to begin with."),
+    "import": ("countingroom.cli.import_", "Make a description from another system's files."),
     "simulate": ("countingroom.cli.simulate", "Run one simulator, or cause a fault in a running one."),
     "user": ("countingroom.cli.user", "Accounts of the console: the first administrator, tokens, roles."),
     "completion": ("countingroom.cli.completion", "Complete commands in your shell."),
