@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+from countingroom.core.yaml.field_texts import SchemaWithTexts
 from countingroom.devices.section import DeviceSection
 from countingroom.experiment import schema
 
@@ -45,7 +46,7 @@ def page() -> str:
         if name in {"include", "devices"}:
             continue
         parts += [f"\n## {name}\n\n{node['description']}\n", *_tables(node, whole, shown)]
-    shared = DeviceSection.model_json_schema()
+    shared = DeviceSection.model_json_schema(schema_generator=SchemaWithTexts)
     parts.append(f"\n## devices\n\n{whole['properties']['devices']['description']}\n")
     parts.append("\n`driver` chooses what the rest means. With every driver:\n\n")
     parts.append(_table(shared["properties"], shared.get("required", [])))
@@ -115,7 +116,7 @@ def _kind(node: Schema) -> str:
     match node.get("type"):
         case "object":
             inner = node.get("additionalProperties", {})
-            return f"name → {_kind(inner) if isinstance(inner, dict) else 'anything'}"
+            return f"name → {_kind(cast(Schema, inner)) if isinstance(inner, dict) else 'anything'}"
         case "array":
             return f"list of {_kind(node.get('items', {}))}"
         case "integer" | "number" as kind:
@@ -141,12 +142,13 @@ def _range(node: Schema) -> str:
 
 def _references(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        if "$ref" in node:
-            yield str(node["$ref"]).rsplit("/", 1)[-1]
-        for part in node.values():
+        inner = cast(Schema, node)
+        if "$ref" in inner:
+            yield str(inner["$ref"]).rsplit("/", 1)[-1]
+        for part in inner.values():
             yield from _references(part)
     elif isinstance(node, list):
-        for part in node:
+        for part in cast(list[Any], node):
             yield from _references(part)
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, create_model
 
 from countingroom.alarms.description import AlarmsSection
 from countingroom.bus.description import BusSection
+from countingroom.core.yaml.field_texts import SchemaWithTexts
 from countingroom.core.yaml.section import AreaName, Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.departments import DEPARTMENTS, Department, load
@@ -95,7 +96,7 @@ def experiment_model(departments: tuple[Department, ...] = DEPARTMENTS) -> type[
 
 def schema(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, Any]:
     """JSON Schema of one description file, for editors: sections and `include`."""
-    made = experiment_model(tuple(departments)).model_json_schema()
+    made = experiment_model(tuple(departments)).model_json_schema(schema_generator=SchemaWithTexts)
     names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     made["properties"]["include"] = {
         "description": "More files of this form, relative to this one; `*` stands for any name.",

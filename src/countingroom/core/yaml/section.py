@@ -21,11 +21,9 @@ _DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*")
 
 
 class Section(BaseModel):
-    """A part of the description."""
+    """A part of the description. The text below a field is its description in the schema (field_texts.py)."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     @property
     def in_use(self) -> bool:
