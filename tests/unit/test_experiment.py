@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
 
+from countingroom import experiment
 from countingroom.core.yaml.section import Section
-from countingroom.experiment import Invalid, load, schema
+from countingroom.experiment import Invalid, schema
 from countingroom.experiment.loading import said_by
 from countingroom.runs.description import RunsSection
 from tests.input_files import Channels
@@ -22,6 +24,11 @@ BOARD = """
     driver: mqtt
     values: {DS_temp: {topic: room/DS/temp, unit: degC}}
 """
+
+
+def load(path: Path | str) -> Any:
+    """The experiment in the file. Its sections are attributes that only the table of departments knows."""
+    return experiment.load(path)
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -179,7 +186,7 @@ def test_a_missing_file_is_told_where_it_is_asked_for_and_nothing_else_about_wha
     tmp_path: Path,
 ) -> None:
     text = MINIMAL + "include:\n  - gone.yaml\n  - none/*.yaml\ndevices:\n  a: !include lost.yaml\nhistory: {max: 1}\n"
-    told = [(line, spot) for _, line, spot, said in problems(write(tmp_path, main=text))]
+    told = [(line, spot) for _, line, spot, _said in problems(write(tmp_path, main=text))]
     assert told == [(3, ""), (4, "include[1]"), (6, "devices.a"), (7, "history.max")]
 
 
@@ -298,6 +305,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "storage",
         "console",
         "runs",
+        "tracker",
         "include",
     }
     assert all(part.get("description") for part in made["properties"].values())
