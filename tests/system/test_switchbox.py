@@ -98,6 +98,31 @@ async def test_a_box_that_takes_no_command_fails_it_by_its_readback() -> None:
         await it.until_state("LV_ON")
 
 
+async def test_a_command_to_a_silent_box_on_a_broker_is_sent_and_confirmed_by_no_older_status() -> None:
+    simulator = SwitchboxSimulator({"mqtt": {}})
+    async with stand(simulator, section) as it:
+        await it.until_state("LV_OFF")
+        await simulator.fault("freeze", {})
+        failed = await it.do("hv_off")
+        assert failed.kind is EventKind.FAILED and failed.cause and "no status within" in failed.cause.message
+        silent = await it.until_state("ERROR")
+        assert silent.cause and silent.cause.code == "silent" and silent.refusals["hv_off"] is None
+        assert it.channel_states["7"].state == "DISCONNECTED"
+        await simulator.fault("restore", {})
+        await it.until(lambda: "HV|OFF" in simulator.box.taken)
+        assert (await it.do("hv_off")).kind is EventKind.DONE
+
+
+async def test_a_box_that_was_never_there_is_an_error_although_its_broker_is() -> None:
+    simulator = SwitchboxSimulator({"mqtt": {}})
+    await simulator.fault("freeze", {})
+    async with stand(simulator, section) as it:
+        silent = await it.until_state("ERROR")
+        assert silent.cause and "sends no status" in silent.cause.message and silent.refusals["hv_off"] is None
+        await simulator.fault("restore", {})
+        await it.until_state("LV_OFF")
+
+
 async def test_a_silent_box_is_disconnected_and_comes_back() -> None:
     simulator = SwitchboxSimulator({})
     async with stand(simulator, section) as it:

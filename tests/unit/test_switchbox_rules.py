@@ -121,17 +121,20 @@ def test_no_allowed_command_leads_against_the_rules(
 
 
 def test_the_high_voltage_is_switched_off_in_every_state() -> None:
-    assert all("hv_off" in BOX.allowed(name) for name in BOX.states)
+    assert all("hv_off" in BOX.allowed(name) for name in BOX.states if name != "DISCONNECTED")
     assert BEHAVIOUR.writes("hv_off", "", {}, {}) == (Write(point="hv", value=False),)
 
 
-def test_a_box_that_says_nothing_any_more_is_disconnected_and_can_be_switched_off() -> None:
+def test_a_box_that_says_nothing_any_more_is_an_error_and_can_be_switched_off() -> None:
     old = {
         name: Reading(value=one.value, quality=Quality.STALE, device_ns=1, received_ns=1)
         for name, one in readings(lv=True, hv=True, on=3).items()
     }
     seen = BEHAVIOUR.observe_device({}, old)
-    assert seen.state == "DISCONNECTED" and seen.cause and seen.cause.code == "silent"
+    assert seen.state == "ERROR" and seen.cause and seen.cause.code == "silent", (
+        "an alarm, although the broker is there"
+    )
+    assert "hv_off" in BOX.allowed(seen.state)
     assert BEHAVIOUR.observe_channel("1", old).state == "DISCONNECTED"
 
 

@@ -102,12 +102,12 @@ class _BrokerWay:
         self._clock = clock
         self._slow_s = 0.0
         self._awake = asyncio.Event()
+        self._awake.set()
         self._waiting: asyncio.Queue[str] = asyncio.Queue(256)
         self._own = OwnBroker(_USER, self._receive, again)
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> Mapping[str, Any]:
-        self._awake.set()
         self._life = asyncio.create_task(self._live())
         plain = {"password_env": "", "tls_ca": "", "version": "3.1.1", "transport": "tcp"}
         return {**self._where, **plain, **await self._own.start()}

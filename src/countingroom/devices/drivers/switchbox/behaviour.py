@@ -1,7 +1,8 @@
 """States and commands of a switchbox. The state is what the readback says; a state that breaks a rule is an ERROR.
 
 HV on without LV, and more than four channels, are shown with their reason whatever led to them. `hv_off` is legal in
-every state, also where the box is silent or sends nonsense.
+every state with a link. A box that is silent on a broker that is there, or that sends nonsense, is an ERROR too: that
+is an alarm, and the high voltage can still be switched off.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BOX = Chart(
         Row("LV_ON", "lv_off", "LV_OFF"),
         Row("LV_ON", "hv_on", "HV_ON"),
         Row("HV_ON", "hv_off", "LV_ON"),
-        *(Row(state, "hv_off", state) for state in ("DISCONNECTED", "CONNECTED", "LV_OFF", "LV_ON", "ERROR")),
+        *(Row(state, "hv_off", state) for state in ("CONNECTED", "LV_OFF", "LV_ON", "ERROR")),
         Row("ERROR", "lv_off", "ERROR"),
         *(Row(state, "disable_all", state) for state in ("LV_OFF", "LV_ON", "ERROR")),
         *(Row(state, event, found) for state in _LIVE for event, found in _FOUND if found != state),
@@ -175,7 +176,7 @@ def _incomplete(readings: Mapping[str, Reading], hv: bool | None) -> Observation
     """The state while something is not known: nothing has come yet, the box is silent, or its status is nonsense."""
     qualities = {reading.quality for reading in readings.values()}
     if Quality.STALE in qualities:
-        return Observation(state="DISCONNECTED", cause=_silent())
+        return Observation(state="ERROR", cause=_silent())
     unread = next((one for one in readings.values() if one.quality is Quality.BAD and one.reason), None)
     if unread is None:
         return Observation(state="CONNECTED", cause=_not_known(None))

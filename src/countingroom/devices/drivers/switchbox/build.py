@@ -13,7 +13,7 @@ from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
 from countingroom.devices.serial.line import SerialPorts
 
-_LEAST_STALE_S = 5.0
+_LEAST_STALE_S = 2.0
 _CONFIRM_S = 5.0
 
 

@@ -5,8 +5,11 @@ The connection is that of the driver of MQTT boards, with one value: the text of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 
+from countingroom.core.clock import timeout
+from countingroom.core.errors import LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection, SensorValue
@@ -16,6 +19,8 @@ from countingroom.devices.drivers.switchbox.description import SwitchboxMqtt
 from countingroom.devices.port import Sample, Sink
 
 _TEXT = "status"
+_MOST_UNANSWERED = 5
+"""Polls after the connection before a box that has sent no status counts as silent."""
 
 
 class MqttSwitchbox:
@@ -24,8 +29,13 @@ class MqttSwitchbox:
     def __init__(self, where: SwitchboxMqtt, *, timeout_s: float, points: tuple[Point, ...]) -> None:
         self.points = points
         self._boards = MqttSensorsDriver(board_section(where, timeout_s))
+        self._timeout_s = timeout_s
         self._latest: dict[str, Sample] = {}
         self._sink: Sink = lambda samples: None
+        self._awaited: set[asyncio.Future[None]] = set()
+        """The writes that wait for the next status."""
+        self._unanswered = 0
+        """Polls since the connection, until the first status."""
         self._boards.monitor(self._take)
 
     @property
@@ -40,6 +50,7 @@ class MqttSwitchbox:
     async def connect(self) -> None:
         """Connect to the broker, subscribe, and ask for the status."""
         self._latest.clear()
+        self._unanswered = 0
         await self._boards.connect()
         await self._ask()
 
@@ -50,13 +61,32 @@ class MqttSwitchbox:
 
     async def prove(self) -> Collection[str]:
         """Ask for the status. The answer is a sample of every point, so no older one needs a proof."""
+        if not self._latest:  # afterwards its values become STALE by their age
+            self._unanswered += 1
+            if self._unanswered > _MOST_UNANSWERED:
+                self._sink(codec.bad("the box sends no status"))
         await self._ask()
         return ()
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        """Publish a command, and ask for the status after it. OutOfRange for a command that the box does not have."""
-        await self._boards.write(_TEXT, codec.request(point, value))
-        await self._ask()
+        """Publish a command, ask for the status after it, and wait for one: an older one must not confirm the command.
+        OutOfRange for a command that the box does not have; LinkError where it sends no status."""
+        text = codec.request(point, value)
+        await self._boards.write(_TEXT, text)
+        status: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.add(status)
+        try:
+            await self._ask()
+            async with timeout(self._timeout_s):
+                await status
+        except TimeoutError:
+            raise LinkError(
+                f"the box sent no status within {self._timeout_s:g} s after {text}, which may have taken effect",
+                code="silent",
+                suggestion="look at the box itself",
+            ) from None
+        finally:
+            self._awaited.discard(status)
 
     async def close(self) -> None:
         """End the connection."""
@@ -71,6 +101,10 @@ class MqttSwitchbox:
             found = _translated(one)
             self._latest.update({sample.point: sample for sample in found})
             self._sink(found)
+            if one.quality is not Quality.STALE:
+                for status in self._awaited:
+                    if not status.done():
+                        status.set_result(None)
 
 
 def board_section(where: SwitchboxMqtt, timeout_s: float) -> MqttSensorsSection:

@@ -206,7 +206,8 @@ class TextDriver:
         """The errors in the queue of the instrument, which is empty then."""
         errors, found = self._section.errors, list[str]()
         for _ in range(_MOST_ERRORS):
-            answer = await self._ask(ERROR, errors.query) if errors else None
+            is_due = errors is not None and self._questions.is_due(ERROR)
+            answer = await self._ask(ERROR, errors.query) if errors and is_due else None
             if errors is None or answer is None or re.fullmatch(errors.none, answer):
                 break
             found.append(answer[:_SHOWN])
