@@ -24,6 +24,7 @@ MODULES = (
     "start_caen48",
     "history_bus",
     "history_store",
+    "history_conditions",
     "agents",
     "runs_bench",
     "storage",

@@ -217,7 +217,13 @@ DEPARTMENTS: tuple[Department, ...] = (
         state=(
             StateKey(prefix="history_store", message="countingroom.core.history_stores:HistoryStoreState", live=True),
         ),
-        api=(f"{_API}.history", f"{_API}.history_archive", f"{_API}.history_stores", f"{_API}.trend_views"),
+        api=(
+            f"{_API}.history",
+            f"{_API}.history_archive",
+            f"{_API}.history_conditions",
+            f"{_API}.history_stores",
+            f"{_API}.trend_views",
+        ),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
     ),

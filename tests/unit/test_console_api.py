@@ -13,7 +13,14 @@ from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
-from countingroom.core.series import QueryRefusal, RangeQuery, RangesQuery, Series, SeriesAnswer, SeriesListAnswer
+from countingroom.core.series import (
+    QueryRefusal,
+    RangeQuery,
+    RangesQuery,
+    Series,
+    SeriesAnswer,
+    SeriesListAnswer,
+)
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage

@@ -16,6 +16,7 @@ from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
+from countingroom.core.history_conditions import AsOfAnswer, ConditionsQuery, IntervalsAnswer
 from countingroom.core.messages import Presence, Readings, decode, encode
 from countingroom.core.series import (
     ExportAnswer,
@@ -36,7 +37,7 @@ from tests.memory_store import MemoryStore
 from tests.patience import PATIENCE_S
 
 S = 1_000_000_000
-Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | QueryRefusal
+Answer = AsOfAnswer | IntervalsAnswer | SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | QueryRefusal
 
 
 def message(number: int, now: int, text: str = "ON") -> Readings:
@@ -98,6 +99,13 @@ async def test_questions_are_answered_over_the_bus(bus: MemoryBus) -> None:
     last = await ask(bus, "last", LastQuery(points=("caen.v", "caen.state"), at_ns=now))
     assert isinstance(last, LastAnswer)
     assert {name: reading.value for name, reading in last.last.readings.items()} == {"caen.v": 1.0, "caen.state": "ON"}
+    joined = await ask(bus, "conditions", ConditionsQuery(points=("caen.v",), begin_ns=[now - 1, now + 2]))
+    assert isinstance(joined, AsOfAnswer)
+    assert (joined.points[0].value, joined.points[0].age_ns) == ([None, 1.0], [None, 2])
+    query = ConditionsQuery(points=("caen.v",), begin_ns=[now - S], end_ns=[now + S])
+    over = await ask(bus, "conditions", query)
+    assert isinstance(over, IntervalsAnswer)
+    assert (over.points[0].count, over.points[0].good) == ([1], [0.5])
     export = await ask(bus, "export", ExportQuery(points=("caen.v",), start_ns=0, end_ns=now + S))
     assert isinstance(export, ExportAnswer)
     assert (export.samples.value, export.next_ns) == ([1.0], None)

@@ -125,6 +125,29 @@ def list_stores(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 
 @app.command()
+def conditions(
+    points: Annotated[
+        list[str], typer.Option("--points", help="An address, or a pattern such as 'caen.*.hv_vMon'; can be repeated.")
+    ],
+    run: Annotated[int | None, typer.Option("--run", help="Statistics from the start to the end of a run.")] = None,
+    times: Annotated[
+        Path | None,
+        typer.Option("--times", help="Lines with a time, or with begin and end of an interval, separated by a comma."),
+    ] = None,
+    tolerance: Annotated[float, typer.Option("--tolerance", min=0, help="A sample holds at most so many s.")] = 125.0,
+    worst: Annotated[str, typer.Option("--worst", help="Leave out values worse than good, uncertain, stale.")] = "bad",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="FILE.parquet or FILE.csv")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder of an experiment that does not run.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Join a run, times or intervals with the values of points: what held then, or min, max and means over them."""
+    from countingroom.cli.conditions_shown import show
+
+    show(data or url, points, run=run, times=times, tolerance_s=tolerance, worst=worst, output=output, as_json=as_json)
+
+
+@app.command()
 def export(
     points: Points,
     output: Annotated[Path, typer.Option("--output", "-o", help="FILE.parquet or FILE.csv")],

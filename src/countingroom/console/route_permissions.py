@@ -107,6 +107,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /api/v1/history/points": LOOK,
     "GET /api/v1/history/last": LOOK,
     "GET /api/v1/history/export": LOOK,
+    "GET /api/v1/history/conditions": LOOK,
     "GET /api/v1/views": LOOK,
     "GET /api/v1/views/{view}": LOOK,
     "POST /api/v1/views/{view}/save_view": RoutePermission(action=Permission.OPERATE),

@@ -14,6 +14,8 @@ import numpy as np
 from countingroom.history.buckets import Buckets, select
 from countingroom.history.columns import Columns, Integers
 from countingroom.history.duckdb_sql import OFFSETS
+from countingroom.history.tracks import Track
+from countingroom.history.tracks import track as in_order
 
 
 def register(writer: duckdb.DuckDBPyConnection, columns: Mapping[str, Any]) -> None:
@@ -52,11 +54,9 @@ def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
 def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
     """Rows of the tables of samples, with `text`, as `fetchnumpy` gives them."""
     time: Integers = _filled(found["time_ns"], np.int64)
-    texts = np.ma.getdata(found["text"])
-    rows = np.flatnonzero(~np.ma.getmaskarray(found["text"])).tolist()
     return Columns(
         names=[names[key] for key in found["point"].tolist()],
-        texts={row: texts[row] for row in rows if isinstance(texts[row], str)},
+        texts=_texts(found["text"]),
         number=_filled(found["number"], np.float64),
         kind=_filled(found["kind"], np.uint8),
         quality=_filled(found["quality"], np.uint8),
@@ -66,6 +66,26 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
         time_ns=time,
         **{name: time + _filled(found[off], np.int64) for name, off in OFFSETS.items()},
     )
+
+
+def track(found: Mapping[str, Any]) -> Track:
+    """Rows of a point, with `text` where it has texts, as `fetchnumpy` gives them."""
+    time: Integers = _filled(found["time_ns"], np.int64)
+    return in_order(
+        time,
+        _filled(found["number"], np.float64),
+        _filled(found["kind"], np.uint8),
+        _filled(found["quality"], np.uint8),
+        _filled(found["received_off"], np.int64),
+        _texts(found["text"]) if "text" in found else {},
+    )
+
+
+def _texts(column: Any) -> dict[int, str]:
+    """Row -> text, where there is one."""
+    texts = np.ma.getdata(column)
+    rows = np.flatnonzero(~np.ma.getmaskarray(column)).tolist()
+    return {row: texts[row] for row in rows if isinstance(texts[row], str)}
 
 
 def buckets_each(found: Mapping[str, Any], keys: Mapping[str, int]) -> dict[str, Buckets]:

@@ -148,6 +148,15 @@ def samples(asked: Asked) -> str:
     return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns, point, received_off, quality"
 
 
+def track(asked: Asked, has_texts: bool) -> str:
+    """What is needed of the samples of a point for computing, in no order."""
+    columns = "time_ns, number, kind, quality, received_off"
+    raw = asked.of("raw", columns)
+    if not has_texts:
+        return raw
+    return f"SELECT *, NULL::VARCHAR AS text FROM ({raw}) UNION ALL {asked.of('text', f'{columns}, text')}"
+
+
 def last(asked: Asked) -> str:
     """The latest of them of each point; cheaper where there is one point."""
     if len(asked.keys) == 1:

@@ -15,6 +15,7 @@ from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import Horizon
+from countingroom.history.tracks import Track, of_columns
 
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
@@ -53,6 +54,11 @@ class HistoryStore(Protocol):
     def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
         """Raw samples in [start_ns, end_ns), in order of time; the first `limit`. Unknown names have none."""
         ...
+
+    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> Track:
+        """Samples of one point in [start_ns, end_ns), for computing: without what only an export needs. With more than
+        `limit`, any that many of them."""
+        return of_columns(self.samples((name,), start_ns, end_ns, limit=limit))
 
     def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
         """Whether there are at most that many raw samples in [start_ns, end_ns)."""

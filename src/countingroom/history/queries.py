@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.history_conditions import AsOf, AsOfAnswer, ConditionsQuery, Intervals, IntervalsAnswer
 from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.series import (
     ExportAnswer,
@@ -26,6 +27,7 @@ from countingroom.core.series import (
     SeriesAnswer,
     SeriesListAnswer,
 )
+from countingroom.history import conditions
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.port import HistoryStore
 from countingroom.history.query_answers import FEWEST_ROWS, answer_export, answer_last, answer_range, answer_ranges
@@ -35,7 +37,7 @@ _log = logging.getLogger(__name__)
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
 
-Query = RangeQuery | RangesQuery | LastQuery | PointsQuery | ExportQuery
+Query = ConditionsQuery | RangeQuery | RangesQuery | LastQuery | PointsQuery | ExportQuery
 
 
 Range = TypeVar("Range", RangeQuery, RangesQuery)
@@ -52,6 +54,7 @@ class Queries:
             "range": lambda data: self._answer("range", data, RangeQuery),
             "ranges": lambda data: self._answer("ranges", data, RangesQuery),
             "last": lambda data: self._answer("last", data, LastQuery),
+            "conditions": lambda data: self._answer("conditions", data, ConditionsQuery),
             "points": lambda data: self._answer("points", data, PointsQuery),
             "export": lambda data: self._answer("export", data, ExportQuery),
         }
@@ -102,6 +105,11 @@ class Queries:
                 return SeriesListAnswer(series=answer_ranges(self._store, self._until_now(query)))
             case LastQuery():
                 return LastAnswer(last=answer_last(self._store, query))
+            case ConditionsQuery():
+                found = conditions.answer(self._store, query)
+                if query.end_ns:
+                    return IntervalsAnswer(points=[one for one in found if isinstance(one, Intervals)])
+                return AsOfAnswer(points=[one for one in found if isinstance(one, AsOf)])
             case PointsQuery():
                 return PointsAnswer(points=[name for name in self._store.points() if name.startswith(query.prefix)])
             case ExportQuery():

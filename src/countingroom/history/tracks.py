@@ -1,0 +1,50 @@
+"""The samples of one point in the order in which they hold, without what only an export needs. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from countingroom.core.values import Quality
+from countingroom.history.columns import Bytes, Columns, Integers, Kind, Numbers
+
+
+class Track(Struct, frozen=True, kw_only=True):
+    """Arrays of equal length, in order of time; of one time the last received is last, and of those the worst."""
+
+    time_ns: Integers
+    number: Numbers
+    """NaN where there is no number."""
+    kind: Bytes
+    quality: Bytes
+    texts: dict[int, str]
+    """Row -> text."""
+
+    @property
+    def is_good(self) -> NDArray[np.bool_]:
+        """Which rows have a value whose quality is GOOD or UNCERTAIN."""
+        return (self.quality < Quality.STALE) & (~np.isnan(self.number) | (self.kind == Kind.TEXT))
+
+
+def track(
+    time_ns: Integers, number: Numbers, kind: Bytes, quality: Bytes, received_ns: Integers, texts: dict[int, str]
+) -> Track:
+    """Rows in any order, put in order; only where they are not."""
+    step = np.diff(time_ns)
+    if len(step) and step.min() <= 0:
+        if step.min() == 0 or len(np.unique(time_ns)) < len(time_ns):
+            order = np.lexsort((quality, received_ns, time_ns))
+        else:
+            order = np.argsort(time_ns, kind="stable")
+        time_ns, number, kind, quality = time_ns[order], number[order], kind[order], quality[order]
+        if texts:
+            texts = {place: texts[row] for place, row in enumerate(order.tolist()) if row in texts}
+    return Track(time_ns=time_ns, number=number, kind=kind, quality=quality, texts=texts)
+
+
+def of_columns(columns: Columns) -> Track:
+    """The samples of one point as a store gives them."""
+    return track(
+        columns.time_ns, columns.number, columns.kind, columns.quality, columns.received_ns, dict(columns.texts)
+    )
