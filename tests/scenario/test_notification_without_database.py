@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 
@@ -32,11 +33,12 @@ class Stand:
         return [(one.path, one.headers["idempotency-key"]) for one in self.http.answered if BATH.encode() in one.body]
 
     async def until(self, condition: Callable[[], object], *, step_s: float = 1.0) -> None:
-        """Let the time go on until then. The threads of the channels need real time."""
+        """Let the time go on until then. The threads of the channels need real time: it stands still meanwhile."""
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.01)
-                await self.stage.clock.advance(step_s)
+                if not any(one.name.startswith("notify-") for one in threading.enumerate()):
+                    await self.stage.clock.advance(step_s)
 
     def states(self) -> list[str]:
         return [one.state.value for one in about_the_bath(self.stage)]

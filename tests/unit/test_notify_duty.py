@@ -97,6 +97,14 @@ def test_quiet_hours_over_midnight(now: str, end: str | None) -> None:
     assert quiet.end_ns(at(now)) == (None if end is None else at(end))
 
 
+def test_a_duty_does_not_come_back_in_the_hour_that_is_shown_twice() -> None:
+    calendar = shift(rota=("anna", "ben"), begins=datetime(2026, 10, 20, 2, 30), every_s=86400.0)
+    times = [at("2026-10-25T00:20:00+00:00") + minutes * 60 * 10**9 for minutes in range(0, 120, 5)]
+    assert [on_duty(calendar, time_ns) for time_ns in times] == ["anna"] * 2 + ["ben"] * 22
+    quiet = QuietHours(begin=time(22), end=time(2, 30), priorities=frozenset({4}), zone=BERLIN)
+    assert [quiet.end_ns(time_ns) is None for time_ns in times] == [False] * 2 + [True] * 22
+
+
 def test_quiet_hours_within_a_day() -> None:
     quiet = QuietHours(begin=time(12), end=time(13, 30), priorities=frozenset({4}), zone=BERLIN)
     assert quiet.end_ns(at("2026-11-29T12:00:00+01:00")) == at("2026-11-29T13:30:00+01:00")

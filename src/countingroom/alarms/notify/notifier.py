@@ -39,6 +39,7 @@ from countingroom.core.notify.plan import is_unanswered
 from countingroom.core.notify.planned import NextMessages
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.rule_message import rule_messages
+from countingroom.core.notify.set_back import not_ahead
 from countingroom.core.notify.texts import Find, Wording
 from countingroom.core.notify.tracks import PlanState
 from countingroom.core.retry import Retry, edge_log
@@ -213,7 +214,7 @@ class Notifier:
             read = partial(self._copy.read, self._shifts)
             report = edge_log(_log, "alarms: the copy of messages is not read", "alarms: it is read again")
             copied = await Retry(self._clock, report, pause_s=RETRY_S).run(read)
-        self._state = PlanState(tracks=copied.tracks)
+        self._state = not_ahead(self._spec, PlanState(tracks=copied.tracks), self._clock.now_ns())
         try:
             cursor, pending = await self._attempt(partial(self._recover, copied))
         except LinkError:
@@ -223,7 +224,8 @@ class Notifier:
         self._state, self._waiting = await self._planning.rejoined(cursor.plan, self._state, self._waiting, now_ns)
         self._planning.known(self._state.tracks.values())
         self._last = None
-        self._held.keep(entry.notification for entry in pending)
+        known = self._spec.directory.channels
+        self._held.keep(entry.notification for entry in pending if entry.notification.channel in known)
         if self._copy:
             waiting = {entry.notification.id for entry in pending}
             for entry in copied.messages:

@@ -54,7 +54,7 @@ class Duty(Struct, frozen=True, kw_only=True):
 
 def on_duty(calendar: Calendar, now_ns: int) -> str:
     """The person who has the duty; empty: none has it."""
-    return _at(calendar, wall(now_ns, calendar.zone))
+    return _at(calendar, shown_once(now_ns, calendar.zone))
 
 
 def duties(calendar: Calendar, now_ns: int, most: int) -> Iterator[Duty]:
@@ -75,8 +75,23 @@ def duties(calendar: Calendar, now_ns: int, most: int) -> Iterator[Duty]:
 
 def wall(time_ns: int, zone: TimeZone) -> datetime:
     """What the clock on the wall shows then, without a zone."""
-    instant = _EPOCH + timedelta(microseconds=time_ns // 1000)
-    return instant.astimezone(zone).replace(tzinfo=None)
+    return _aware(time_ns, zone).replace(tzinfo=None, fold=0)
+
+
+def shown_once(time_ns: int, zone: TimeZone) -> datetime:
+    """What the clock on the wall shows then. Where it is set back in autumn it stands still instead, so that what has
+    begun or ended does so once."""
+    if not _aware(time_ns, zone).fold:
+        return wall(time_ns, zone)
+    low, high = instant_ns(wall(time_ns, zone), zone), time_ns
+    first = _aware(low, zone).utcoffset()
+    while high - low > _SECOND_NS:
+        middle = (low + high) // 2
+        if _aware(middle, zone).utcoffset() == first:
+            low = middle
+        else:
+            high = middle
+    return wall(low, zone)
 
 
 def instant_ns(shown: datetime, zone: TimeZone) -> int:
@@ -124,6 +139,10 @@ def _handovers(calendar: Calendar, shown: datetime) -> Iterator[datetime]:
     turn = max(0, int((shown - calendar.begins) / every))
     for more in range(1, _MOST):
         yield calendar.begins + (turn + more) * every
+
+
+def _aware(time_ns: int, zone: TimeZone) -> datetime:
+    return (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(zone)
 
 
 def _ns(moment: datetime) -> int:

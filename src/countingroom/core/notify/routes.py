@@ -11,7 +11,7 @@ from datetime import tzinfo as TimeZone
 
 from msgspec import Struct
 
-from countingroom.core.notify.duty import Calendar, instant_ns, on_duty, wall
+from countingroom.core.notify.duty import Calendar, instant_ns, on_duty, shown_once
 
 
 class Escalation(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class QuietHours(Struct, frozen=True, kw_only=True):
 
     def end_ns(self, time_ns: int) -> int | None:
         """The end of the quiet hours that hold at this time; None: none hold."""
-        shown = wall(time_ns, self.zone)
+        shown = shown_once(time_ns, self.zone)
         begin = datetime.combine(shown.date(), self.begin)
         end = datetime.combine(shown.date(), self.end)
         if self.begin <= self.end:
