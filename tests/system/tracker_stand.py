@@ -159,6 +159,8 @@ class Stand:
         self.lines = lines
         self.client = client
         self.came: list[tuple[str, bytes]] = []
+        self.active: asyncio.Task[None] | None = None
+        """The adapter that is connected; another one stands by."""
 
     async def listen(self) -> None:
         async for message in self.client.messages:
@@ -228,9 +230,9 @@ async def broker_at(kind: str, place: Path) -> AsyncGenerator[dict[str, Any]]:
         await server.stop()
 
 
-def described(place: Path, keys: dict[str, Any], **tracker: Any) -> Experiment:
+def described(place: Path, keys: dict[str, Any]) -> Experiment:
     """The description with this broker."""
-    section = {**DESCRIPTION["tracker"], **keys.get("tracker", {}), **tracker}
+    section = {**DESCRIPTION["tracker"], **keys.get("tracker", {})}
     file = place / "experiment.yaml"
     file.write_text(yaml.safe_dump({**DESCRIPTION, **keys, "tracker": section}))
     return load(file)
@@ -243,11 +245,11 @@ def client_of(experiment: Experiment, place: Path) -> Client:
 
 
 @asynccontextmanager
-async def tracker_stand(kind: str, place: Path, **tracker: Any) -> AsyncGenerator[Stand]:
-    """Everything running, and a dashboard that listens to everything."""
+async def tracker_stand(kind: str, place: Path, before: Sequence[tuple[str, str]] = ()) -> AsyncGenerator[Stand]:
+    """Everything running, and a dashboard that listens to everything. `before`: messages that were retained earlier."""
     clock = FastClock()
     async with broker_at(kind, place) as keys:
-        experiment = described(place, keys, **tracker)
+        experiment = described(place, keys)
         section, facts = experiment.section(TrackerSection), app_tracker.facts(experiment)
         bus = MemoryBus(clock)
         await prepare(bus)
@@ -258,20 +260,28 @@ async def tracker_stand(kind: str, place: Path, **tracker: Any) -> AsyncGenerato
             audit.append(entry)
 
         host = DeviceHost(bus.client(), clock, devices)
-        service = TrackerService(
-            bus.client(),
-            clock,
-            facts,
-            lambda: app_tracker.broker_place(section, experiment.bus, place),
-            section.principals["tracker.dashboard"],
-            audit=audited,
-        )
+        services = [
+            TrackerService(
+                bus.client(),
+                clock,
+                facts,
+                lambda: app_tracker.broker_place(section, experiment.bus, place),
+                section.principals["tracker.dashboard"],
+                audit=audited,
+                instance=instance,
+            )
+            for instance in ("main", "standby")
+        ]
         async with client_of(experiment, place) as client:
             lines = {one.name: one.driver for one in devices if isinstance(one.driver, Line)}
             stand = Stand(bus, lines, client, audit)
             for topic in TOPICS:
                 await client.subscribe(topic)
-            tasks = [asyncio.create_task(part) for part in (host.run(), service.run(), stand.listen())]
+            for topic, payload in before:
+                await client.publish(topic, payload, qos=1, retain=True)
+            parts = [host.run(), *(one.run() for one in services), stand.listen()]
+            tasks = [asyncio.create_task(part) for part in parts]
+            stand.active = tasks[1]
             try:
                 await stand.said("julabo/status", lambda one: one["fsm_state"] == "OFF")
                 await stand.said("dcs/status", lambda one: one["fsm_state"] == "LV_OFF")
