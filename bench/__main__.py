@@ -21,6 +21,7 @@ MODULES = (
     "ca_to_bus",
     "interlock_host",
     "interlock_engine",
+    "tracker_topics",
     "start_caen48",
     "history_bus",
     "history_store",

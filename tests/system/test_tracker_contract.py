@@ -29,6 +29,10 @@ async def stand(
         yield made
 
 
+one_broker = pytest.mark.parametrize("stand", ["builtin"], indirect=True)
+"""For what the devices decide, whatever the broker is."""
+
+
 async def refused(stand: Stand, topic: str, payload: str, code: str) -> dict[str, str]:
     """Send it, and wait for its refusal: nothing is written to any device."""
     written = {name: list(line.written) for name, line in stand.lines.items()}
@@ -116,6 +120,7 @@ async def test_defect_02_a_topic_with_a_channel_switches_that_channel_alone(stan
     await done(stand, "dcs/cmd/switch/hv/1", "off", ("1.hv_pw", 0))
 
 
+@one_broker
 async def test_defect_03_voltages_beyond_the_limits_are_refused_with_the_channel(stand: Stand) -> None:
     error = await refused(stand, "dcs/cmd/setv/hv/1", "801", "out_of_range")
     assert "1.hv_setV" in error["cause"]
@@ -123,6 +128,7 @@ async def test_defect_03_voltages_beyond_the_limits_are_refused_with_the_channel
     await refused(stand, "dcs/cmd/setv/lv/1", "11", "lv_on")
 
 
+@one_broker
 async def test_defect_01_hv_without_lv_is_an_error_of_the_channel_and_of_the_supply(stand: Stand) -> None:
     since, line = len(stand.came), stand.lines["caen"]
     line.set({"0.hv_status": 1, "0.hv_pw": 1, "0.lv_status": 0, "0.lv_pw": 0})
@@ -134,6 +140,7 @@ async def test_defect_01_hv_without_lv_is_an_error_of_the_channel_and_of_the_sup
     await stand.said("dcs/status", lambda one: one["fsm_state"] == "LV_OFF", since)
 
 
+@one_broker
 async def test_defect_05_a_current_of_the_hv_within_its_deadband_makes_no_message(stand: Stand) -> None:
     line = stand.lines["caen"]
     line.set({"0.hv_iMon": 0.1})
@@ -160,6 +167,7 @@ async def test_the_buttons_of_the_chiller(stand: Stand) -> None:
     await done(stand, "julabo/cmd/stop", "an id", ("running", False))
 
 
+@one_broker
 async def test_defect_08_commands_to_one_device_are_sent_one_after_the_other(stand: Stand) -> None:
     written = stand.lines["julabo"].written
     written.clear()
@@ -200,6 +208,7 @@ async def test_the_buttons_of_the_switchbox(stand: Stand) -> None:
     await done(stand, "SB/cmd", "LV|OFF", ("lv", False))
 
 
+@one_broker
 async def test_defect_10_co2_without_chiller_is_an_alarm_and_everything_goes_on(stand: Stand) -> None:
     since, line = len(stand.came), stand.lines["co2"]
     line.set({"set_start_co2": True})
@@ -208,6 +217,7 @@ async def test_defect_10_co2_without_chiller_is_an_alarm_and_everything_goes_on(
     await stand.said("MARTA/status", lambda one: one["fsm_state"] == "CONNECTED", len(stand.came))
 
 
+@one_broker
 async def test_defect_11_an_alarm_without_a_text_is_shown(stand: Stand) -> None:
     since, line = len(stand.came), stand.lines["co2"]
     line.set({"CP_LP_FS": True, "EB_FS": True})
@@ -217,6 +227,7 @@ async def test_defect_11_an_alarm_without_a_text_is_shown(stand: Stand) -> None:
     await stand.until(lambda: ("MARTA/alarms", b"") in stand.came[since:])
 
 
+@one_broker
 async def test_defect_12_the_limits_are_those_of_the_plant_whatever_the_dashboard_allows(stand: Stand) -> None:
     await refused(stand, "MARTA/cmd/set_flow_setpoint", "6", "out_of_range")
     await refused(stand, "MARTA/cmd/set_temperature_setpoint", "-35.1", "out_of_range")
@@ -228,6 +239,7 @@ async def test_defect_12_the_limits_are_those_of_the_plant_whatever_the_dashboar
     assert (told["PT01_CO2"], told["PT04_CO2"]) == (31.0, 44.0)
 
 
+@one_broker
 async def test_defect_13_every_field_is_a_register_and_switches_are_numbers(stand: Stand) -> None:
     since = len(stand.came)
     await stand.client.publish("MARTA/cmd/refresh", "an id")

@@ -17,10 +17,9 @@ from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
 from msgspec import Struct
 
 from countingroom.core.errors import LinkError
+from countingroom.tracker.orders import MOST_PAYLOAD
 from countingroom.tracker.outgoing import Publication
 
-MOST_PAYLOAD = 1024
-"""Bytes of a command; of a longer one only so much is kept that it is seen to be too long."""
 WAITING = 256
 """Messages that wait to be read; further ones are dropped."""
 KEEPALIVE_S = 5
@@ -58,7 +57,7 @@ class _BoundedQueue(asyncio.Queue[Message]):
     """The queue of the client, with short messages."""
 
     def put_nowait(self, item: Message) -> None:
-        item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])
+        item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])  # so much that a longer one is seen to be too long
         super().put_nowait(item)
 
 
