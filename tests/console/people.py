@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -112,6 +113,7 @@ async def house(
     life: SessionLifetime = SessionLifetime(idle_s=600, whole_s=3600),  # noqa: B008
     behind_proxy: tuple[str, ...] = (),
     insecure: bool = False,
+    sessions_file: Path | None = None,
 ) -> AsyncGenerator[House]:
     """A console with a login, and its people, all with the same password."""
     database = Database("sqlite://", clock=here.clock)
@@ -130,6 +132,7 @@ async def house(
         names=LOOPBACK_NAMES | {"control.example"},
         behind_proxy=behind_proxy,
         insecure=insecure,
+        sessions_file=sessions_file,
     )
     try:
         async with app.router.lifespan_context(app):

@@ -22,9 +22,11 @@ RUN_BOOK = "run-book"
 """Folder for entries of the run book that wait for the database, or that it refused."""
 AUDIT = "audit"
 """Folder for entries of the audit that wait for the database."""
+CONSOLE = "console"
+"""Folder where the console keeps which sessions are valid."""
 INTERLOCKS = "interlocks"
 """Folder where device hosts keep which interlocks have tripped."""
-_FOLDERS = ("agents", AUDIT, "bus", "history", INTERLOCKS, "logs", "results", RUN_BOOK)
+_FOLDERS = ("agents", AUDIT, "bus", CONSOLE, "history", INTERLOCKS, "logs", "results", RUN_BOOK)
 _FILES = (LOCK, "countingroom.sqlite*")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

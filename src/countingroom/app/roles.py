@@ -246,7 +246,7 @@ def runs(setting: Setting) -> Role:
 def console(setting: Setting) -> Role:
     """The console: API, live feed and pages."""
     from countingroom.app.connection_table import connection_limits
-    from countingroom.app.data_folder import AUDIT
+    from countingroom.app.data_folder import AUDIT, CONSOLE
     from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
     from countingroom.app.web_server import serve
@@ -279,6 +279,7 @@ def console(setting: Setting) -> Role:
             departments=setting.departments,
             beside=tuple(role for role in setting.beside if role != "console"),
             audit_folder=setting.data / AUDIT,
+            sessions_file=setting.data / CONSOLE / "sessions.json",
         )
         context: ConsoleContext = app.state.context
         first = None

@@ -71,6 +71,7 @@ def create(
     departments: tuple[Department, ...] = DEPARTMENTS,
     beside: tuple[str, ...] = (),
     audit_folder: Path | None = None,
+    sessions_file: Path | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -80,6 +81,7 @@ def create(
     `insecure`: other machines reach it without TLS, and every page says so.
     `departments`: their API and pages are mounted. `beside`: the roles that must be present for /readyz.
     `audit_folder`: for entries of the audit that the database does not take.
+    `sessions_file`: for sessions that count where it begins while the database is away.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -96,6 +98,7 @@ def create(
         departments=departments,
         roles=beside,
         audit_folder=audit_folder,
+        sessions_file=sessions_file,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

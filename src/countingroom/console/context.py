@@ -50,7 +50,8 @@ class ConsoleContext:
 
     `insecure`: other machines reach it without TLS. `life`: how long a session lasts; None: there is no login.
     `roles`: those that run beside the console, for `readiness`. `audit_folder`: for entries of the audit that the
-    database does not take; None: they wait in memory.
+    database does not take; None: they wait in memory. `sessions_file`: for sessions that count while the database is
+    away; None: those of this process.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ConsoleContext:
         departments: Sequence[Department] = DEPARTMENTS,
         roles: Sequence[str] = (),
         audit_folder: Path | None = None,
+        sessions_file: Path | None = None,
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -83,7 +85,7 @@ class ConsoleContext:
         self.sessions: SessionService = NoLogin()
         self._login: tuple[Accounts, Sessions] | None = None
         if life is not None and database is not None:
-            self.sessions = sessions = Sessions(database, clock, life)
+            self.sessions = sessions = Sessions(database, clock, life, sessions_file)
             self._login = Accounts(database, clock, passwords=passwords, changed=sessions.look_again), sessions
         self.latest = Latest(bus, clock, live_messages(departments))
         self.device_rows = DeviceRows()
@@ -172,6 +174,7 @@ class ConsoleContext:
                     ("direct orders", self.direct_orders.run()),
                     ("database watch", self._database_watch.run()),
                     *([("clean-up of sessions", self._login[1].remove_ended())] if self._login else ()),
+                    *([("kept sessions", self._login[1].keep())] if self._login else ()),
                 )
             ]
             try:

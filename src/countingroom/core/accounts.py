@@ -68,6 +68,14 @@ class Session(Struct, frozen=True, kw_only=True):
         return self.origin == TOKEN_ORIGIN
 
 
+class ProvenSession(Struct, frozen=True, kw_only=True):
+    """A valid session with its user, and the digest of its secret."""
+
+    digest: str
+    session: Session
+    user: User
+
+
 def principal_of(user: User, session: Session) -> Principal:
     """The user, with the rights that this session may use."""
     return msgspec.structs.replace(user.principal, scope=session.scope)

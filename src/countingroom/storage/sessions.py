@@ -8,17 +8,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
-from countingroom.core.accounts import TOKEN_ORIGIN, Session, User
+from countingroom.core.accounts import TOKEN_ORIGIN, ProvenSession, Session, User
 from countingroom.core.policy import Role
 from countingroom.storage import rows, secret
 from countingroom.storage.people_tables import session, user
 from countingroom.storage.repository import Repository, reading, writing
-from countingroom.storage.users import user_of
+from countingroom.storage.users import user_of, users_of
 
 _S = 1_000_000_000
 _SEEN_S = 60
 """Minimum time between two updates of a session's last use."""
 _ID = 16
+MOST_PROVEN = 10_000
 MOST_OF_A_USER = 100
 """Logins of a user that are kept, so that no user makes the table grow; the oldest are removed."""
 
@@ -96,6 +97,18 @@ class SessionStore(Repository):
         if user:
             query = query.where(session.c.user == user)
         return tuple(_session(row) for row in connection.execute(query).mappings())
+
+    @reading
+    def proven(self, connection: Connection) -> tuple[ProvenSession, ...]:
+        """The valid sessions and tokens of users that are not disabled, newest first, at most MOST_PROVEN."""
+        holds = and_(session.c.revoked_ns.is_(None), session.c.expires_ns > self.clock.now_ns())
+        query = select(session).where(holds).order_by(session.c.created_ns.desc()).limit(MOST_PROVEN)
+        users = users_of(connection)
+        return tuple(
+            ProvenSession(digest=row["digest"], session=_session(row), user=users[row["user"]])
+            for row in connection.execute(query).mappings()
+            if not users[row["user"]].disabled
+        )
 
     async def revoke(self, id: str, by: str) -> bool:
         """End one session. Returns False if no valid session has this id."""

@@ -32,7 +32,7 @@ class Users(Repository):
         """Create an account without a password; make a link for it. Conflict if the name is taken."""
         now_ns = self.clock.now_ns()
         checked.name(name, "user")
-        if name in _users(connection):
+        if name in users_of(connection):
             raise Conflict(f"there is already a user {name} already", source="users", suggestion="take another name")
         row = {"name": name, "full_name": full_name, "created_by": by, "created_ns": now_ns}
         connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
@@ -43,12 +43,12 @@ class Users(Repository):
     @reading
     def get(self, connection: Connection, name: str) -> User | None:
         """One account; None if it does not exist."""
-        return _users(connection).get(name)
+        return users_of(connection).get(name)
 
     @reading
     def list(self, connection: Connection) -> tuple[User, ...]:
         """All accounts, by name."""
-        return tuple(_users(connection).values())
+        return tuple(users_of(connection).values())
 
     @reading
     def password(self, connection: Connection, name: str) -> str | None:
@@ -124,7 +124,8 @@ class Users(Repository):
         return user_of(connection, name)
 
 
-def _users(connection: Connection) -> dict[str, User]:
+def users_of(connection: Connection) -> dict[str, User]:
+    """Name -> account, all of them, within the caller's transaction."""
     roles: dict[str, dict[str, int]] = {}
     for row in connection.execute(select(user_role).order_by(user_role.c.target)).mappings():
         roles.setdefault(row["name"], {})[row["target"]] = row["role"]
@@ -136,7 +137,7 @@ def _users(connection: Connection) -> dict[str, User]:
 
 def user_of(connection: Connection, name: str) -> User:
     """The account, within the caller's transaction. Raises NotFound."""
-    found = _users(connection).get(name)
+    found = users_of(connection).get(name)
     if found is None:
         raise NotFound(f"there is no user {name}", source="users", suggestion="check the list of users")
     return found
@@ -158,7 +159,7 @@ def _administered(connection: Connection) -> int:
     """2: an administrator can log in; 1: only after the use of a link; 0: no administrator can log in."""
     able = [
         1 + one.has_password
-        for one in _users(connection).values()
+        for one in users_of(connection).values()
         if one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR and not one.disabled
     ]
     return max(able, default=0)

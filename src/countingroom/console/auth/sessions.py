@@ -2,7 +2,8 @@
 
 A session is a random secret in a cookie with SameSite=Strict; the database keeps its digest, when it was last used and
 when it ends. Ending a session works at once: every open websocket checks again. While the database is away, sessions
-that were valid stay valid: a broken disk must not keep a shifter from switching off.
+that were valid stay valid: a broken disk must not keep a shifter from switching off. So it is after a restart of the
+console, from what `kept_sessions.py` has.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import hmac
 from collections import OrderedDict
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 from starlette.datastructures import Headers
 
+from countingroom.console.auth.kept_sessions import KeptSessions
 from countingroom.console.auth.requester import LOCAL_REQUESTER, Requester
 from countingroom.core.accounts import Session, User, principal_of, why_over
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
 from countingroom.storage.database import Database
+from countingroom.storage.secret import digest
 
 COOKIE = "countingroom"
 """The port is added: browsers send the cookies of one port to every other port of the same host."""
@@ -30,6 +34,8 @@ LOOK_AGAIN_S = 1.0
 KEPT_S = 30 * 86_400.0
 """An ended session is kept so long, so that its browser is told why it has ended."""
 CLEAN_UP_S = 86_400.0
+SEEN_S = 1.0
+"""So long a request waits until the last use of its session is written."""
 _REMEMBERED = 1000
 
 
@@ -77,7 +83,11 @@ class Sessions:
 
     has_login = True
 
-    def __init__(self, database: Database, clock: Clock, life: SessionLifetime) -> None:
+    def __init__(self, database: Database, clock: Clock, life: SessionLifetime, file: Path | None = None) -> None:
+        """`file`: where the valid sessions are kept for a start without the database; None: nowhere."""
+        self._kept = KeptSessions(file, clock, life.idle_s)
+        self._seeing: dict[str, asyncio.Task[None]] = {}
+        """Sessions whose last use is being written."""
         self._database = database
         self._clock = clock
         self.life = life
@@ -98,7 +108,12 @@ class Sessions:
         secret, session = await self._database.sessions.create(
             user.name, lifetime_s=self.life.whole_s, origin=origin, agent=agent[:200]
         )
+        self._kept.renew()
         return _requester(session, user, secret)
+
+    async def keep(self) -> None:
+        """Keep the valid sessions for a start without the database, until cancelled."""
+        await self._kept.run(self._database.sessions.proven)
 
     async def is_in(self, user: str) -> bool:
         """Whether a browser has a session of this user and uses it."""
@@ -116,6 +131,7 @@ class Sessions:
     def look_again(self) -> None:
         """A session or the roles of a user may have changed: every wait checks again."""
         self._remembered.clear()
+        self._kept.forget()
         for waiting in self._waiting:
             waiting.set()
 
@@ -148,7 +164,7 @@ class Sessions:
         try:
             found = await self._database.sessions.find(secret)
         except LinkError:
-            found = self._remembered.get(secret)
+            found = self._remembered.get(secret) or self._kept.find(digest(secret))
             if found is None:
                 raise
         if found is None or found[0].is_token != by_token:
@@ -165,10 +181,18 @@ class Sessions:
         return found
 
     async def _seen(self, secret: str, session: Session) -> None:
+        """Write its last use. A disk that hangs delays a request by SEEN_S once, and not each time."""
+        if secret in self._seeing:
+            return
+        self._seeing[secret] = task = asyncio.create_task(self._see(secret, session))
+        await asyncio.wait([task], timeout=SEEN_S)
+
+    async def _see(self, secret: str, session: Session) -> None:
         try:
-            await self._database.sessions.seen(secret, session)
-        except LinkError:
-            return  # asked again with the next request
+            with suppress(CountingRoomError):  # tried again with the next request
+                await self._database.sessions.seen(secret, session)
+        finally:
+            del self._seeing[secret]
 
 
 def shown(headers: Headers, *, secure: bool) -> tuple[str, bool]:
