@@ -26,6 +26,7 @@ MODULES = (
     "history_bus",
     "history_store",
     "history_conditions",
+    "further_stores",
     "agents",
     "runs_bench",
     "storage",

@@ -1,8 +1,12 @@
-"""A database that is killed under load and comes back has each sample once, as the default store has."""
+"""A database that is killed under load, or has a full disk, has each sample once in the end, as the default store."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +30,7 @@ from tests.contract.storage.postgres import Postgres
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.server
-POINTS = 200
+POINTS = 100
 _ROWS = "SELECT count(*), count(DISTINCT (point, sent_ns, place)), sum(number) FROM {}"
 
 
@@ -34,6 +38,8 @@ class Site(Protocol):
     """A server with a database that is empty."""
 
     kind: str
+    disk: Path | None
+    """A small file system on which it writes; None where there is none."""
 
     def settings(self) -> dict[str, Any]:
         """Of the store, in the description."""
@@ -54,10 +60,25 @@ class PostgresSite(Postgres):
     kind = "postgresql"
     _url = ""
 
+    def __init__(self, initdb: str) -> None:
+        super().__init__(initdb)
+        self.disk = _small_disk("postgres")
+
     def settings(self) -> dict[str, Any]:
         self.start()
         self._url = self.database()
+        if self.disk:
+            name = self._url.rpartition("/")[2]
+            with psycopg.connect(self._url, autocommit=True) as connection:
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{self.disk}'".encode())
+                connection.execute(f"ALTER DATABASE {name} SET default_tablespace = small".encode())
         return {"address": self._url.replace("postgres@", ""), "user": "postgres"}
+
+    def stop(self) -> None:
+        super().stop()
+        if self.disk:
+            subprocess.run(["umount", "-l", self.disk], check=True)
+            self.disk.rmdir()
 
     def found(self) -> tuple[int, float]:
         with psycopg.connect(self._url, options="-c search_path=countingroom") as connection:
@@ -71,6 +92,7 @@ class InfluxSite(InfluxServer):
     """An InfluxDB."""
 
     kind = "influxdb"
+    disk: Path | None = None
 
     def settings(self) -> dict[str, Any]:
         self.start()
@@ -89,6 +111,7 @@ class VictoriaMetricsSite(VictoriaMetricsServer):
     """A VictoriaMetrics."""
 
     kind = "victoriametrics"
+    disk: Path | None = None
 
     def settings(self) -> dict[str, Any]:
         self.start()
@@ -128,10 +151,10 @@ async def _play(server: Site, file: Path) -> None:
     load = Load(bus)
     sending = asyncio.create_task(load.run())
     try:
-        await _until(bus, lambda state: state.values > 5_000)
+        await _until(bus, lambda state: state.values > 3_000)
         server.kill()
         await _until(bus, lambda state: state.health is StoreHealth.FAILING)
-        while load.sent < 300:
+        while load.sent < 150:
             await asyncio.sleep(0.02)
         load.go_on.clear()
         await _until(bus, lambda state: state.sequence + state.behind_messages == load.sent)
@@ -141,7 +164,12 @@ async def _play(server: Site, file: Path) -> None:
         load.go_on.set()
         paused_at = load.sent
         await _resume(server)
-        await _until(bus, lambda state: state.sequence > paused_at)
+        await _until(bus, lambda state: state.sequence > paused_at and not state.problem)
+        if server.disk:
+            _fill(server.disk / "ballast")
+            await _until(bus, lambda state: "No space left" in state.problem)
+            (server.disk / "ballast").unlink()
+            await _until(bus, lambda state: not state.problem)
         sending.cancel()
         await _until(bus, lambda state: state.sequence == load.sent and state.behind_since_ns is None)
     finally:
@@ -156,8 +184,28 @@ async def _play(server: Site, file: Path) -> None:
     assert (len(kept), *server.found()) == (total, total, float(kept.number.sum()))
 
 
+def _small_disk(user: str) -> Path | None:
+    """A small file system of this user; None where it cannot be mounted. It is not below `tmp_path`: there only the
+    user of the tests may look."""
+    if os.geteuid():
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="countingroom-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        folder.rmdir()
+        return None
+    shutil.chown(folder, user)
+    return folder
+
+
+def _fill(file: Path) -> None:
+    with suppress(OSError), file.open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+
+
 class Load:
-    """Sends messages of POINTS values, about 100 a second."""
+    """Sends messages of POINTS values, about 50 a second."""
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
@@ -169,7 +217,7 @@ class Load:
         while await self.go_on.wait():
             self.sent += 1
             await self._bus.append(subjects.readings("caen", full=False), encode(_message(self.sent)))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
 
 
 def _message(number: int) -> Readings:

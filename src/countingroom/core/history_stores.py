@@ -47,7 +47,7 @@ class HistoryStoreState(Struct, frozen=True, kw_only=True):
     behind_values: int = 0
     """An estimate: the messages, times the mean number of values of a message."""
     values: int = 0
-    """Values stored since the start of the process."""
+    """Values stored since the start of the process, those that were only compared with what is there included."""
 
     def lag_s(self, now_ns: int) -> float:
         """How far behind it is, in seconds."""

@@ -21,7 +21,9 @@ from countingroom.storage.database import Database
 class Postgres:
     """A server; root starts it as the user postgres, because it refuses to run as root."""
 
-    def __init__(self, initdb: str) -> None:
+    def __init__(self, initdb: str, more: str = "") -> None:
+        """`more`: options of the server."""
+        self._more = more
         self._bin = Path(initdb).parent
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -46,7 +48,8 @@ class Postgres:
         data = self._folder / "data"
         # A crash of the server loses nothing by `fsync=off`, only one of the computer does.
         options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off "
+            f"{self._more}"
         )
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", log, "-o", options, "start")

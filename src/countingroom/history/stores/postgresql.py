@@ -35,6 +35,13 @@ _MICROSECONDS = "(extract(epoch FROM time) * 1000000)::bigint - 946684800000000"
 _START = "timestamptz '2000-01-01 00:00:00+00' + %s * interval '1 microsecond'"
 _READ = f"""SELECT {", ".join(_MICROSECONDS if name == "time" else name for name in binary.NAMES)} FROM sample"""
 _COPY = f"COPY {{}} ({', '.join(binary.NAMES)}) FROM STDIN (FORMAT binary)"
+_JOIN = {
+    # Each row is looked up in the index.
+    "point": b"SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+    # The samples of all points in the time of the rows are read once.
+    "time": b"SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off",
+}
+"""How the samples that are there are compared with those that come, by the index that there is."""
 _POSITION = b"SELECT sequence, stored_ns FROM progress"
 _MISSING = f"""
     INSERT INTO sample ({", ".join(binary.NAMES)})
@@ -79,9 +86,8 @@ class PostgresqlStore:
             connection.execute("CREATE TEMPORARY TABLE incoming (LIKE sample) ON COMMIT DROP")
             self._copy(connection, "incoming", columns)
             connection.execute("ANALYZE incoming")
-            if self._section.index == "time":
-                # A loop over the rows would read the samples of all points at its time once for each row.
-                connection.execute("SET LOCAL enable_nestloop = off")
+            # Without statistics, of a table that was just made or restored, PostgreSQL reads all of it for each row.
+            connection.execute(_JOIN[self._section.index])
             since = columns.time_ns - binary.EPOCH_NS
             connection.execute(_MISSING.encode(), [int(since.min()) // 1000, int(since.max()) // 1000])
 
@@ -135,6 +141,10 @@ class PostgresqlStore:
 
     def _copy(self, connection: Connection, table: str, columns: Columns) -> None:
         point = self._keys(connection, columns)
+        if self._section.index == "point":
+            # The rows of a point then go to one page of the index, and to few of the table.
+            order = np.argsort(point, kind="stable")
+            columns, point = columns.chosen(order), point[order]
         with connection.cursor() as cursor, cursor.copy(_COPY.format(table).encode()) as copy:
             copy.write(b"".join((binary.SIGNATURE, *binary.rows(columns, point), binary.END)))
 
