@@ -1,5 +1,6 @@
 """Leases are renewed by a process of their own: a busy holder keeps them, one that hangs or dies does not."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import asyncio
@@ -7,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
@@ -41,7 +43,7 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 
 
 @asynccontextmanager
-async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
+async def client(server: EmbeddedServer) -> AsyncGenerator[NatsBus]:
     bus = await nats.connect(server.url_with_login(), name="test", launch_renewer=launch)
     try:
         yield bus
@@ -52,7 +54,7 @@ async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
 @asynccontextmanager
 async def holder(
     server: EmbeddedServer, ttl_s: float, shared: Path | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A process that holds the lease. `shared`: the socket of a shared process that renews it."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, str(CHILD), server.url_with_login(), NAME, str(ttl_s), *([str(shared)] if shared else [])),
@@ -70,12 +72,12 @@ async def holder(
 
 async def says(child: asyncio.subprocess.Process) -> str:
     assert child.stdout
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return (await child.stdout.readline()).decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -88,7 +90,7 @@ async def handed_over(bus: NatsBus, name: str = NAME) -> None:
 async def taken_s(bus: NatsBus, ttl_s: float) -> float:
     """Seconds until this client has the lease."""
     begin = time.monotonic()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(Conflict, LinkError):
                 await bus.acquire(NAME, ttl_s=ttl_s, holder="second")
