@@ -162,6 +162,15 @@ def test_a_broker_of_the_site_is_found_by_its_address(tmp_path: Path) -> None:
     )
 
 
+def test_a_listener_whose_port_is_not_known_here_is_told(tmp_path: Path) -> None:
+    described = experiment(tmp_path)
+    assert described.bus.mqtt
+    assert broker_place(described.section(TrackerSection), described.bus, tmp_path).port == 1883
+    described = experiment(tmp_path, bus__mqtt__port=0)
+    with pytest.raises(ConfigurationError, match="the port of the MQTT listener is not known"):
+        broker_place(described.section(TrackerSection), described.bus, tmp_path)
+
+
 def test_without_devices_the_role_is_not_started() -> None:
     assert not TrackerSection().in_use
     assert TrackerSection().principals == {}

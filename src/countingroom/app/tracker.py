@@ -153,6 +153,12 @@ def broker_place(section: TrackerSection, bus: BusSection, data: Path) -> Broker
         raise ConfigurationError("the bus has no MQTT listener with this user", source="tracker.user")
     host = "127.0.0.1" if mqtt.host in ("0.0.0.0", "::") else mqtt.host
     port = mqtt.port or remembered(credentials.bus_folder(data) / REMEMBERED_FILE).mqtt_port
+    if not port:
+        raise ConfigurationError(
+            f"the port of the MQTT listener is not known in {data}",
+            source="bus.mqtt.port",
+            suggestion="give bus.mqtt a port, or use the data folder of `countingroom up`",
+        )
     return BrokerPlace(host=host, port=port, user=user.name, password=user.password)
 
 
