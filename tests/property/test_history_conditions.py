@@ -74,7 +74,7 @@ def test_conditions_are_what_the_definition_says(
     fast = shared(folder)
     stores: tuple[HistoryStore, ...] = (MemoryStore(), fast)
     point = f"p{fast.position().sequence}"
-    samples: list[plain.Sample] = []
+    samples: list[plain.HeldSample] = []
     # Which of two samples holds that are alike in time, reception and quality is not defined: they get one value.
     first: dict[tuple[int, int, int], Scalar] = {}
     for batch in batches:
@@ -82,7 +82,7 @@ def test_conditions_are_what_the_definition_says(
             batch[place] = (second, later, first.setdefault((second, later, quality), one), quality)
         columns = flatten([readings(batch, point)])
         samples += [
-            plain.Sample(
+            plain.HeldSample(
                 time_ns=int(columns.time_ns[place]),
                 received_ns=int(columns.received_ns[place]),
                 value=columns.value(place),
@@ -103,17 +103,17 @@ def test_conditions_are_what_the_definition_says(
         for store in stores:
             (held,) = conditions.answer(store, at)
             (statistics,) = conditions.answer(store, within)
-            assert isinstance(held, plain.AsOf)
-            assert isinstance(statistics, plain.Intervals)
+            assert isinstance(held, plain.PointAsOf)
+            assert isinstance(statistics, plain.PointIntervals)
             for place, (low, high) in enumerate(zip(asked, ends, strict=True)):
                 agrees(held, place, samples, low, tolerance, worst)
                 expected = plain.over(samples, low, high, tolerance)
-                for name in plain.Statistics.__struct_fields__:
+                for name in plain.IntervalStatistics.__struct_fields__:
                     same(getattr(statistics, name)[place], getattr(expected, name), name)
 
 
 def agrees(
-    held: plain.AsOf, place: int, samples: list[plain.Sample], time_ns: int, tolerance_ns: int, worst: Quality
+    held: plain.PointAsOf, place: int, samples: list[plain.HeldSample], time_ns: int, tolerance_ns: int, worst: Quality
 ) -> None:
     expected = plain.as_of(samples, time_ns, tolerance_ns)
     if expected is None:
@@ -143,7 +143,7 @@ def test_only_the_time_around_what_is_asked_is_read() -> None:
     read: list[tuple[int, int]] = []
 
     class Watched(MemoryStore):
-        def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> conditions.Track:
+        def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> conditions.PointTrack:
             read.append((start_ns, end_ns))
             return super().track(name, start_ns, end_ns, limit=limit)
 

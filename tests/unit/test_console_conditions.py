@@ -9,7 +9,7 @@ import pytest
 
 from countingroom.bus.port import Message
 from countingroom.core.clock import SystemClock
-from countingroom.core.history_conditions import AsOf, AsOfAnswer, ConditionsQuery, IntervalsAnswer
+from countingroom.core.history_conditions import AsOfAnswer, ConditionsQuery, IntervalsAnswer, PointAsOf
 from countingroom.core.messages import decode, encode
 from countingroom.core.series import PointsAnswer
 from tests.console.runs_stage import RunsStage, runs_served, runs_stage
@@ -43,7 +43,7 @@ async def test_times_intervals_runs_and_patterns_are_asked_of_the_history(
         asked.append(decode(message.data, ConditionsQuery))
         if asked[-1].end_ns:
             return encode(IntervalsAnswer(points=[]))
-        return encode(AsOfAnswer(points=[AsOf(point="caen.0.v", value=[1.5], quality=[0], age_ns=[7])]))
+        return encode(AsOfAnswer(points=[PointAsOf(point="caen.0.v", value=[1.5], quality=[0], age_ns=[7])]))
 
     first = await here.database.runs.reserve("mCBM", "cbm", "m.rossi")
     begun = await here.database.runs.reserve("lab", "cbm", "m.rossi")

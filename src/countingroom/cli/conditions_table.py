@@ -20,13 +20,13 @@ from countingroom.core.history_conditions import MOST_CELLS, TOLERANCE_NS
 from countingroom.core.times import format_time
 from countingroom.core.values import Quality, Scalar
 
-Form = Literal["arrow", "pandas", "polars"]
+TableForm = Literal["arrow", "pandas", "polars"]
 _OF_ADDRESS = 500
 """Times of one request: a longer address would be refused."""
 _AS_OF = ("value", "quality", "age_ns")
 _OVER = ("count", "low", "high", "mean", "weighted", "good")
 
-Columns = dict[str, dict[str, Any]]
+PointColumns = dict[str, dict[str, Any]]
 """Point -> name of a column -> its values, one for each time or interval."""
 
 
@@ -39,7 +39,7 @@ def conditions(
     run: int | None = None,
     tolerance_ns: int = TOLERANCE_NS,
     worst: Quality = Quality.BAD,
-    form: Form = "arrow",
+    form: TableForm = "arrow",
 ) -> Any:
     """Points joined with times (ns since the epoch), intervals [begin, end) or a run.
 
@@ -64,10 +64,10 @@ def conditions(
     return as_form(arrow(begins, ends, found), form)
 
 
-class Source(Protocol):
+class ConditionsSource(Protocol):
     """What conditions are read from. A context manager."""
 
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> ConditionsSource: ...
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -77,12 +77,12 @@ class Source(Protocol):
 
     def columns(
         self, points: Sequence[str], begins: Sequence[int], ends: Sequence[int], tolerance_ns: int, worst: Quality
-    ) -> Columns:
+    ) -> PointColumns:
         """The conditions of each point that is meant."""
         ...
 
 
-def opened(source: str | Path) -> Source:
+def opened(source: str | Path) -> ConditionsSource:
     """The source: an address begins with http."""
     return _Console(source) if isinstance(source, str) and source.startswith("http") else _Folder(Path(source))
 
@@ -93,7 +93,7 @@ class _Console:
 
         self._api = Client(url, timeout_s=120.0)
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> ConditionsSource:
         self._api.__enter__()
         return self
 
@@ -110,10 +110,10 @@ class _Console:
 
     def columns(
         self, points: Sequence[str], begins: Sequence[int], ends: Sequence[int], tolerance_ns: int, worst: Quality
-    ) -> Columns:
+    ) -> PointColumns:
         names = _OVER if ends else _AS_OF
         meant = meant_points(points, self._api.exact("/api/v1/history/points")["points"])
-        found: Columns = {point: {name: [] for name in names} for point in meant}
+        found: PointColumns = {point: {name: [] for name in names} for point in meant}
         for part in _parts(meant, 100):
             together = max(1, min(_OF_ADDRESS, MOST_CELLS // len(part)))
             for first in range(0, len(begins), together):
@@ -144,7 +144,7 @@ class _Folder:
             )
         self._store = DuckStore(file, read_only=True)
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> ConditionsSource:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ class _Folder:
 
     def columns(
         self, points: Sequence[str], begins: Sequence[int], ends: Sequence[int], tolerance_ns: int, worst: Quality
-    ) -> Columns:
+    ) -> PointColumns:
         import numpy as np
 
         from countingroom.history import conditions as bulk
@@ -186,7 +186,7 @@ def meant_points(patterns: Sequence[str], known: Sequence[str] | Mapping[str, ob
     return list(found)
 
 
-def arrow(begins: Sequence[int], ends: Sequence[int], found: Columns) -> Any:
+def arrow(begins: Sequence[int], ends: Sequence[int], found: PointColumns) -> Any:
     """The table, with times in UTC."""
     import pyarrow
 
@@ -217,7 +217,7 @@ def _column(library: Any, name: str, values: Any) -> Any:
     return library.array(listed, None if kinds else library.float64())
 
 
-def as_form(table: Any, form: Form) -> Any:
+def as_form(table: Any, form: TableForm) -> Any:
     """The Arrow table as the library of the form has it."""
     if form == "pandas":
         _library(form)

@@ -38,7 +38,7 @@ class ConditionsQuery(Struct, frozen=True, kw_only=True):
     """Values of a worse quality than this are left out; their quality is told. For values at times only."""
 
 
-class AsOf(Struct, frozen=True, kw_only=True):
+class PointAsOf(Struct, frozen=True, kw_only=True):
     """A point at each time of the query, in its order."""
 
     point: str
@@ -49,7 +49,7 @@ class AsOf(Struct, frozen=True, kw_only=True):
     """From the sample to the time."""
 
 
-class Intervals(Struct, frozen=True, kw_only=True):
+class PointIntervals(Struct, frozen=True, kw_only=True):
     """A point over each interval of the query, in its order."""
 
     point: str
@@ -69,16 +69,16 @@ class Intervals(Struct, frozen=True, kw_only=True):
 class AsOfAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a query without ends."""
 
-    points: list[AsOf]
+    points: list[PointAsOf]
 
 
 class IntervalsAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a query with ends."""
 
-    points: list[Intervals]
+    points: list[PointIntervals]
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class HeldSample(Struct, frozen=True, kw_only=True):
     """A stored sample of a point."""
 
     time_ns: int
@@ -92,8 +92,8 @@ class Sample(Struct, frozen=True, kw_only=True):
         return self.quality < Quality.STALE and self.value is not None
 
 
-class Statistics(Struct, frozen=True, kw_only=True):
-    """A point over one interval; the fields are those of `Intervals`."""
+class IntervalStatistics(Struct, frozen=True, kw_only=True):
+    """A point over one interval; the fields are those of `PointIntervals`."""
 
     count: int
     low: float | None
@@ -103,18 +103,18 @@ class Statistics(Struct, frozen=True, kw_only=True):
     good: float
 
 
-def ordered(samples: Sequence[Sample]) -> list[Sample]:
+def ordered(samples: Sequence[HeldSample]) -> list[HeldSample]:
     """In the order in which they hold."""
     return sorted(samples, key=lambda one: (one.time_ns, one.received_ns, one.quality))
 
 
-def as_of(samples: Sequence[Sample], time_ns: int, tolerance_ns: int) -> Sample | None:
+def as_of(samples: Sequence[HeldSample], time_ns: int, tolerance_ns: int) -> HeldSample | None:
     """The sample that holds at a time."""
     earlier = [one for one in ordered(samples) if one.time_ns <= time_ns]
     return earlier[-1] if earlier and time_ns - earlier[-1].time_ns <= tolerance_ns else None
 
 
-def over(samples: Sequence[Sample], begin_ns: int, end_ns: int, tolerance_ns: int) -> Statistics:
+def over(samples: Sequence[HeldSample], begin_ns: int, end_ns: int, tolerance_ns: int) -> IntervalStatistics:
     """Statistics of [begin_ns, end_ns), which is not empty. Texts have a count and a fraction only."""
     every = ordered(samples)
     follows = [one.time_ns for one in every[1:]] + [2**63]
@@ -129,7 +129,7 @@ def over(samples: Sequence[Sample], begin_ns: int, end_ns: int, tolerance_ns: in
     weights = [(span, value) for span, value in held if value is not None]
     seen = numbers + [value for _, value in weights]
     time = sum(span for span, _ in weights)
-    return Statistics(
+    return IntervalStatistics(
         count=len(inside),
         low=min(seen, default=None),
         high=max(seen, default=None),

@@ -14,11 +14,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from countingroom.core.errors import RequestError
-from countingroom.core.history_conditions import MOST_CELLS, AsOf, ConditionsQuery, Intervals
+from countingroom.core.history_conditions import MOST_CELLS, ConditionsQuery, PointAsOf, PointIntervals
 from countingroom.core.values import Scalar
 from countingroom.history.columns import Bytes, Integers, Numbers, scalar
 from countingroom.history.port import HistoryStore
-from countingroom.history.tracks import Track
+from countingroom.history.tracks import PointTrack
 
 MOST_ROWS = 1_000_000
 """Samples that are read together: about 60 MB."""
@@ -29,7 +29,7 @@ _SHORTEST_NS = 1_000_000_000
 _NONE = 255
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class AsOfArrays(Struct, frozen=True, kw_only=True):
     """A point at times, as arrays."""
 
     number: Numbers
@@ -48,7 +48,7 @@ class Held(Struct, frozen=True, kw_only=True):
         return [value if is_allowed else None for value, is_allowed in zip(texts, allowed, strict=True)]
 
     def columns(self, worst: int) -> dict[str, Any]:
-        """The columns of `AsOf`; a point without texts, ints and bools stays an array."""
+        """The columns of `PointAsOf`; a point without texts, ints and bools stays an array."""
         has = self.quality != _NONE
         is_plain = not self.texts and not self.kind.any()
         number = np.where(self.quality <= worst, self.number, np.nan)
@@ -59,7 +59,7 @@ class Held(Struct, frozen=True, kw_only=True):
         }
 
 
-class Over(Struct, frozen=True, kw_only=True):
+class IntervalArrays(Struct, frozen=True, kw_only=True):
     """A point over intervals, as arrays; NaN where there is no value."""
 
     count: Integers
@@ -70,7 +70,7 @@ class Over(Struct, frozen=True, kw_only=True):
     good: Numbers
 
 
-def answer(store: HistoryStore, query: ConditionsQuery) -> list[AsOf] | list[Intervals]:
+def answer(store: HistoryStore, query: ConditionsQuery) -> list[PointAsOf] | list[PointIntervals]:
     """The answer to a question; RequestError where it is too large or an interval does not end after its begin.
     Unknown points have no samples."""
     if len(query.points) * len(query.begin_ns) > MOST_CELLS:
@@ -86,10 +86,10 @@ def answer(store: HistoryStore, query: ConditionsQuery) -> list[AsOf] | list[Int
     return [_plain_intervals(name, over(store, name, begin, end, query.tolerance_ns)) for name in query.points]
 
 
-def _as_of(store: HistoryStore, name: str, times: Integers, query: ConditionsQuery) -> AsOf:
+def _as_of(store: HistoryStore, name: str, times: Integers, query: ConditionsQuery) -> PointAsOf:
     found = as_of(store, name, times, query.tolerance_ns)
     has = (found.quality != _NONE).tolist()
-    return AsOf(
+    return PointAsOf(
         point=name,
         value=found.values(query.worst),
         quality=[one if known else None for one, known in zip(found.quality.tolist(), has, strict=True)],
@@ -97,11 +97,11 @@ def _as_of(store: HistoryStore, name: str, times: Integers, query: ConditionsQue
     )
 
 
-def _plain_intervals(name: str, found: Over) -> Intervals:
+def _plain_intervals(name: str, found: IntervalArrays) -> PointIntervals:
     def plain(column: Numbers) -> list[float | None]:
         return [None if np.isnan(value) else value for value in column.tolist()]
 
-    return Intervals(
+    return PointIntervals(
         point=name,
         count=found.count.tolist(),
         low=plain(found.low),
@@ -112,7 +112,7 @@ def _plain_intervals(name: str, found: Over) -> Intervals:
     )
 
 
-def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) -> Held:
+def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) -> AsOfArrays:
     """The sample that holds at each time."""
     size = len(times)
     order = np.argsort(times, kind="stable")
@@ -132,10 +132,10 @@ def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) ->
             texts |= {
                 to: track.texts[at] for to, at in zip(place.tolist(), row.tolist(), strict=True) if at in track.texts
             }
-    return Held(number=number, kind=kind, quality=quality, age_ns=age, texts=texts)
+    return AsOfArrays(number=number, kind=kind, quality=quality, age_ns=age, texts=texts)
 
 
-def over(store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int) -> Over:
+def over(store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int) -> IntervalArrays:
     """Statistics of each interval; RequestError where one does not end after its begin."""
     if len(begin) != len(end) or not (begin < end).all():
         raise RequestError(
@@ -146,10 +146,11 @@ def over(store: HistoryStore, name: str, begin: Integers, end: Integers, toleran
     order = np.argsort(begin, kind="stable")
     for first, last, track in _pieces(store, name, begin[order], end[order], tolerance_ns):
         low, high = np.maximum(begin, first), np.minimum(end, last)
-        chosen = np.flatnonzero(low < high)
+        # In order: the sums over index ranges also run over what lies between one range and the next.
+        chosen = order[(low < high)[order]]
         sums.add(chosen, low[chosen], high[chosen], track, tolerance_ns)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Over(
+        return IntervalArrays(
             count=sums.count,
             low=np.where(np.isfinite(sums.low), sums.low, np.nan),
             high=np.where(np.isfinite(sums.high), sums.high, np.nan),
@@ -172,7 +173,7 @@ class _Sums:
         self.weight = np.zeros(size)
         self.good = np.zeros(size)
 
-    def add(self, chosen: Integers, begin: Integers, end: Integers, track: Track, tolerance_ns: int) -> None:
+    def add(self, chosen: Integers, begin: Integers, end: Integers, track: PointTrack, tolerance_ns: int) -> None:
         """The parts [begin, end) of these intervals, which lie in the time of the track."""
         time = track.time_ns
         if not len(chosen) or not len(time):
@@ -213,7 +214,7 @@ class _Sums:
 
 def _pieces(
     store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int
-) -> Iterator[tuple[int, int, Track]]:
+) -> Iterator[tuple[int, int, PointTrack]]:
     """Pieces [first, last) of time that hold all intervals, or all times where begin is end; begin is in order. Each
     with its samples and those that may hold at its begin."""
     span = _FIRST_NS

@@ -14,7 +14,7 @@ import numpy as np
 from countingroom.history.buckets import Buckets, select
 from countingroom.history.columns import Columns, Integers
 from countingroom.history.duckdb_sql import OFFSETS
-from countingroom.history.tracks import Track
+from countingroom.history.tracks import PointTrack
 from countingroom.history.tracks import track as in_order
 
 
@@ -68,7 +68,7 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
     )
 
 
-def track(found: Mapping[str, Any]) -> Track:
+def track(found: Mapping[str, Any]) -> PointTrack:
     """Rows of a point, with `text` where it has texts, as `fetchnumpy` gives them."""
     time: Integers = _filled(found["time_ns"], np.int64)
     return in_order(

@@ -27,7 +27,7 @@ from countingroom.history.last_rows import LastRows
 from countingroom.history.port import Maintained, Position
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import MINUTE_NS, Horizon, Resolution, early_removal, kept_from
-from countingroom.history.tracks import Track
+from countingroom.history.tracks import PointTrack
 
 _BACK_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
 """How far back the last sample is searched, step by step: two full messages, an hour, a day, everything."""
@@ -152,7 +152,7 @@ class DuckStore:
         with self._query() as ask:
             return self._columns(ask, f"{sql.samples(self._asked(names, start_ns, end_ns))} LIMIT {limit}")
 
-    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> Track:
+    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> PointTrack:
         has_texts = self._ids.get(name, -1) in self._with_text
         query = sql.track(self._asked((name,), start_ns, end_ns), has_texts)
         with self._query() as ask:

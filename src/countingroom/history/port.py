@@ -15,7 +15,7 @@ from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import Horizon
-from countingroom.history.tracks import Track, of_columns
+from countingroom.history.tracks import PointTrack, of_columns
 
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
@@ -55,7 +55,7 @@ class HistoryStore(Protocol):
         """Raw samples in [start_ns, end_ns), in order of time; the first `limit`. Unknown names have none."""
         ...
 
-    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> Track:
+    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> PointTrack:
         """Samples of one point in [start_ns, end_ns), for computing: without what only an export needs. With more than
         `limit`, any that many of them."""
         return of_columns(self.samples((name,), start_ns, end_ns, limit=limit))

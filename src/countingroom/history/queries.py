@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.history_conditions import AsOf, AsOfAnswer, ConditionsQuery, Intervals, IntervalsAnswer
+from countingroom.core.history_conditions import AsOfAnswer, ConditionsQuery, IntervalsAnswer, PointAsOf, PointIntervals
 from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.series import (
     ExportAnswer,
@@ -108,8 +108,8 @@ class Queries:
             case ConditionsQuery():
                 found = conditions.answer(self._store, query)
                 if query.end_ns:
-                    return IntervalsAnswer(points=[one for one in found if isinstance(one, Intervals)])
-                return AsOfAnswer(points=[one for one in found if isinstance(one, AsOf)])
+                    return IntervalsAnswer(points=[one for one in found if isinstance(one, PointIntervals)])
+                return AsOfAnswer(points=[one for one in found if isinstance(one, PointAsOf)])
             case PointsQuery():
                 return PointsAnswer(points=[name for name in self._store.points() if name.startswith(query.prefix)])
             case ExportQuery():

@@ -10,7 +10,7 @@ from countingroom.core.values import Quality
 from countingroom.history.columns import Bytes, Columns, Integers, Kind, Numbers
 
 
-class Track(Struct, frozen=True, kw_only=True):
+class PointTrack(Struct, frozen=True, kw_only=True):
     """Arrays of equal length, in order of time; of one time the last received is last, and of those the worst."""
 
     time_ns: Integers
@@ -29,7 +29,7 @@ class Track(Struct, frozen=True, kw_only=True):
 
 def track(
     time_ns: Integers, number: Numbers, kind: Bytes, quality: Bytes, received_ns: Integers, texts: dict[int, str]
-) -> Track:
+) -> PointTrack:
     """Rows in any order, put in order; only where they are not."""
     step = np.diff(time_ns)
     if len(step) and step.min() <= 0:
@@ -40,10 +40,10 @@ def track(
         time_ns, number, kind, quality = time_ns[order], number[order], kind[order], quality[order]
         if texts:
             texts = {place: texts[row] for place, row in enumerate(order.tolist()) if row in texts}
-    return Track(time_ns=time_ns, number=number, kind=kind, quality=quality, texts=texts)
+    return PointTrack(time_ns=time_ns, number=number, kind=kind, quality=quality, texts=texts)
 
 
-def of_columns(columns: Columns) -> Track:
+def of_columns(columns: Columns) -> PointTrack:
     """The samples of one point as a store gives them."""
     return track(
         columns.time_ns, columns.number, columns.kind, columns.quality, columns.received_ns, dict(columns.texts)
