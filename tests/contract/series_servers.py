@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 _DEADLINE_S = 60.0
 _EVERY_S = 0.02
@@ -100,6 +103,23 @@ class SeriesServer(ABC):
     def folder(self) -> Path:
         """Where it keeps its data."""
         return self._folder / "kept"
+
+    @contextmanager
+    def small_disk(self) -> Generator[Path]:
+        """Its data on a file system of 48 MiB: its folder. Without the right to mount one the test is skipped."""
+        self.kill()
+        self.folder.mkdir(exist_ok=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(self.folder)]
+        if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+            self.start()
+            pytest.skip("only root may mount a small file system")
+        self.start()
+        try:
+            yield self.folder
+        finally:
+            self.kill()
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+            self.start()
 
 
 class InfluxServer(SeriesServer):

@@ -25,6 +25,8 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 _BUSY = 429
 _DENIED = (401, 403)
 _FIRST_SERVER_ERROR = 500
+_LATER = "see the log of the store, and the room on its disk; it is tried again"
+_NO_ROOM = "make room on the disk of the store, then start its server anew: InfluxDB 1 does not go on by itself"
 _SHOWN = 300
 """Characters of an answer that an error repeats."""
 _WORTH_COMPRESSING = 1_000
@@ -153,7 +155,7 @@ class StoreHttp:
                 source=self.source,
                 code="store_busy",
                 evidence={"status": status},
-                suggestion="see the log of the store, and the room on its disk; it is tried again",
+                suggestion=_NO_ROOM if "no space left" in answer.text else _LATER,
             )
         return answer
 
