@@ -15,7 +15,6 @@ from pathlib import Path
 import duckdb
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from bench.row import Row
 from countingroom.bus import nats, streams
@@ -77,7 +76,7 @@ async def _measure() -> list[Row]:
             unit="points/s",
             raw_limit=bare,
             ratio=rate / bare,
-            goal=">= 200,000 points/s",
+            goal=">= 1,200,000 points/s",
         ),
         Row(name="bus to history, lost", value=total - kept[1], unit="points", goal="0"),
         Row(name="bus to history, doubled", value=kept[0] - kept[1], unit="points", goal="0"),
@@ -143,18 +142,17 @@ def _bare(folder: Path) -> float:
     for number in range(MESSAGES // 100):
         stamps = np.arange(rows) + number * rows
         small = np.zeros(rows, np.uint8)
-        batch = pa.table(  # noqa: F841 (DuckDB finds it by its name)
-            {
-                "point": np.arange(rows, dtype=np.int32) % POINTS,
-                "time_ns": stamps,
-                "number": np.full(rows, float(number)),
-                "kind": small,
-                "quality": small,
-                "d": stamps,
-                "r": stamps,
-            }
-        )
+        batch = {
+            "point": np.arange(rows, dtype=np.int32) % POINTS,
+            "time_ns": stamps,
+            "number": np.full(rows, float(number)),
+            "kind": small,
+            "quality": small,
+            "d": stamps,
+            "r": stamps,
+        }
         begin = time.perf_counter()
+        raw.register("batch", batch)
         raw.execute("INSERT INTO s SELECT * FROM batch")
         took += time.perf_counter() - begin
     raw.close()
