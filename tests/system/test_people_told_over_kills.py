@@ -1,6 +1,7 @@
 """An experiment under `up` tells people of alarms while its alarm processes are killed at random moments: all that the
 routes say, escalation and follow-up too, none after an acknowledgement was answered, a repeat with the same identity
 and its mark. By a real mail server and a real HTTP endpoint; some alarms are acknowledged by the link of their message.
+Some kills come while the database takes nothing: another program holds its lock.
 
 NOTIFY_KILLS gives another number of kills than the few of the test suite, NOTIFY_SEED the begin of the random numbers:
 `NOTIFY_KILLS=30 pytest -s tests/system/test_people_told_over_kills.py`.
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,10 @@ GOOD = 0
 """A quality, as the API gives it."""
 LIVED_S = 5.0
 """The longest life of an active process after it has begun."""
-PATIENCE_S = 90.0
+AWAY_S = 4.0
+"""The longest time for which the database is away before a kill, and after it. It stands still; the alarm process takes
+it for away after 2 s."""
+PATIENCE_S = 120.0
 UNDER_WAY_S = ANSWER_S + 0.5
 """A message that was being handed over when the alarm was acknowledged may be accepted so much later."""
 WAYS = ("let go", "command", "link", "escalation")
@@ -128,7 +133,9 @@ class Operator:
             # The link of a message about several alarms acknowledges this one too.
             self._wait(lambda: len(self._told(began_s)) == 3 or self._is_acknowledged(), "all are told")
         elif way == "link":
-            self._wait(lambda: self._token(began_s), "a link came")
+            # Without the database a message has no link.
+            self._wait(lambda: "pager" in self._told(began_s) or self._is_acknowledged(), "the pager was told")
+            way = way if self._token(began_s) else "command"
         else:
             self._stop.wait(self._random.uniform(2, 12))
         if way == "link":
@@ -161,7 +168,8 @@ class Operator:
         return time.monotonic()
 
     def _by_command(self) -> bool:
-        body = {"alarms": {link_of(self._number): None}, "wait_s": 10}
+        # With the occurrence: one that waited for the database must not acknowledge what comes later.
+        body = {"alarms": {link_of(self._number): self._state()["occurrence"]}, "wait_s": 10}
         return self._running.http.post("/api/v1/alarms/commands/acknowledge", json=body).status_code == 200
 
     def _by_link(self, since_s: float) -> bool:
@@ -224,6 +232,8 @@ def test_people_are_told_what_the_routes_say_over_kills(people: People, tmp_path
     ]
     description.write_text(DESCRIPTION.format(devices="\n".join(devices), mail=people.mail.port, http=people.http.port))
     rest = random.Random(SEED)
+    longest_s = AWAY_S if KILLS <= 3 else 2 * AWAY_S
+    outages = {KILLS - 1, *rest.sample(range(KILLS), KILLS // 3)} if KILLS > 3 else {KILLS - 1}
     with up(description, tmp_path / "data", "--simulate") as running:
         running.http.headers["authorization"] = f"Bearer {token_of_a_program(running, description)}"
         for number in range(DEVICES):
@@ -236,6 +246,13 @@ def test_people_are_told_what_the_routes_say_over_kills(people: People, tmp_path
                 rounds = [pool.submit(one.run) for one in operators]
                 try:
                     for kill in range(KILLS):
+                        if kill in outages:
+                            until(lambda: _answers(running), "an engine is active")
+                            with _database_away(running):
+                                time.sleep(rest.uniform(0.5, 1) * longest_s)
+                                engines.kill()
+                                time.sleep(rest.uniform(0, longest_s))
+                            continue
                         _let_live(running, people, rest, at_a_message=kill % 2 == 1)
                         engines.kill()
                     until(lambda: _answers(running), "an engine is active again")
@@ -249,16 +266,17 @@ def test_people_are_told_what_the_routes_say_over_kills(people: People, tmp_path
             outbox = _outbox(running)
         finally:
             engines.end()
-    _judge(people.accepted(), outbox, operators)
+    _judge(people.accepted(), outbox, operators, len(outages))
 
 
-def _judge(accepted: list[Accepted], outbox: dict[str, Any], operators: list[Operator]) -> None:
+def _judge(accepted: list[Accepted], outbox: dict[str, Any], operators: list[Operator], outages: int) -> None:
     times: dict[str, list[Accepted]] = defaultdict(list)
     for one in accepted:
         times[one.id].append(one)
     windows = {link_of(number): one.acknowledged for number, one in enumerate(operators)}
     print(
-        f"\nseed {SEED}: {KILLS} kills, {sum(one.rounds for one in operators)} rounds, "
+        f"\nseed {SEED}: {KILLS} kills, {outages} of them without the database, "
+        f"{sum(one.rounds for one in operators)} rounds, "
         f"{sum(map(len, windows.values()))} acknowledged, {len(outbox)} messages in the outbox, "
         f"{len(accepted)} accepted, {sum(len(one) > 1 for one in times.values())} twice"
     )
@@ -334,6 +352,15 @@ def _let_live(running: Running, people: People, rest: random.Random, *, at_a_mes
     while len(people.http.requests) == before and time.monotonic() < end_s:
         time.sleep(0.01)
     time.sleep(rest.uniform(0, 1.5 * ANSWER_S))
+
+
+@contextmanager
+def _database_away(running: Running) -> Generator[None]:
+    """It takes nothing meanwhile."""
+    with closing(sqlite3.connect(running.data / "countingroom.sqlite", isolation_level=None, timeout=30)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        yield
+        lock.execute("ROLLBACK")
 
 
 def _answers(running: Running) -> bool:
