@@ -79,6 +79,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     keys: tuple[int, ...]
     start_ns: int
     end_ns: int
+    has_texts: bool = True
+    """Whether one of the points may have texts: without them their tables are not read."""
     sources: Mapping[str, str] = {}
     """Table -> what is read in its place, of a file of an earlier format."""
 
@@ -165,6 +167,8 @@ def last(asked: Asked) -> str:
 
 
 def _all(asked: Asked) -> str:
+    if not asked.has_texts:
+        return f"SELECT *, NULL::VARCHAR AS text FROM ({asked.of('raw')})"
     return f"SELECT * FROM ({asked.of('raw')}) UNION ALL BY NAME SELECT * FROM ({asked.of('text')})"
 
 

@@ -310,7 +310,8 @@ class DuckStore:
 
     def _asked(self, names: Iterable[str], start_ns: int, end_ns: int) -> sql.Asked:
         keys = tuple(self._ids[name] for name in dict.fromkeys(names) if name in self._ids)
-        return sql.Asked(keys=keys, start_ns=start_ns, end_ns=end_ns, sources=self._sources)
+        has_texts = not self._with_text.isdisjoint(keys)
+        return sql.Asked(keys=keys, start_ns=start_ns, end_ns=end_ns, has_texts=has_texts, sources=self._sources)
 
     def _columns(self, ask: duckdb.DuckDBPyConnection, query: str) -> Columns:
         return arrays.columns(ask.sql(query).fetchnumpy(), self._names())
