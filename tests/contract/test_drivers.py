@@ -15,6 +15,7 @@ from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.port import Driver, MonitoringDriver, Sample
 from tests.contract.drivers.harness import Harness
+from tests.patience import PATIENCE_S
 
 HARNESSES = sorted(
     path.stem
@@ -80,9 +81,9 @@ def _same(one: Scalar, other: Scalar) -> bool:
     return one == other
 
 
-async def _connected(driver: Driver, within_s: float) -> None:
+async def _connected(driver: Driver) -> None:
     """Connected, and read once. On a busy machine the first search may find nothing in its time."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 await driver.connect()
@@ -181,7 +182,7 @@ async def test_it_connects_again_after_its_peer_came_back(harness: Harness) -> N
     await watched.until_lost(harness.patience_s)
     await watched.driver.close()
     await harness.restore()
-    await _connected(watched.driver, 2 * harness.patience_s)
+    await _connected(watched.driver)
     await watched.driver.close()
 
 
@@ -212,5 +213,5 @@ async def test_cancelled_at_any_time_it_can_be_closed_and_used_again(harness: Ha
     with suppress(asyncio.CancelledError):
         await task
     await driver.close()
-    await _connected(driver, harness.patience_s)
+    await _connected(driver)
     await driver.close()
