@@ -13,6 +13,7 @@ from countingroom.core.errors import LinkError
 from countingroom.tracker.broker import BrokerPlace, Incoming, connected
 from countingroom.tracker.outgoing import Publication
 from tests.contract.drivers.mqtt import Mosquitto
+from tests.patience import PATIENCE_S
 from tests.system.tracker_stand import PASSWORD, tracker_stand
 
 
@@ -63,6 +64,28 @@ async def test_a_broker_that_ends_is_noticed_and_another_connection_is_made(need
             await session.publish(Publication(topic="dcs/status", payload=b"{}"))
     finally:
         await broker.end()
+
+
+async def test_no_message_of_a_flood_is_lost(needs: Callable[[str], str]) -> None:
+    needs("mosquitto")
+    broker = Mosquitto(user="tracker-dcs", password=PASSWORD)
+    await broker.start()
+    place = BrokerPlace(host="127.0.0.1", port=broker.port, user="tracker-dcs", password=lambda: PASSWORD)
+    came: list[Incoming] = []
+    try:
+        async with connected(place, ["dcs/cmd/#"], None) as session:
+            receiving = asyncio.create_task(session.receive(came.append))
+            flood = [Publication(topic="dcs/cmd/refresh", payload=b"%d" % number) for number in range(900)]
+            async with asyncio.TaskGroup() as group:  # all at once
+                for message in (*flood, Publication(topic="dcs/cmd/switch/hv", payload=b"off")):
+                    group.create_task(session.publish(message))
+            async with asyncio.timeout(PATIENCE_S):
+                while len(came) <= len(flood):
+                    await SystemClock().sleep(0.005)
+            receiving.cancel()
+    finally:
+        await broker.end()
+    assert came[-1].payload == b"off"
 
 
 async def test_a_wrong_password_is_a_link_error_with_a_suggestion(needs: Callable[[str], str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -240,11 +241,20 @@ def test_a_silent_host_and_a_lost_bus_disconnect_everything_and_both_come_back(s
 
 
 def test_refreshes_that_come_fast_are_answered_together(stand: Stand) -> None:
-    count = 0
+    count: Counter[str] = Counter()
     for step in range(100):
         stand.out.refresh("caen")
-        count += len([one for one in stand.at(105.0 + step / 100) if one.topic == "dcs/channels"])
-    assert count <= 2 * 6
+        count.update(one.topic for one in stand.at(105.0 + step / 100))
+    assert count["dcs/channels"] <= 2 * 6
+    assert count["dcs/status"] <= 6
+    stand.out.state(state("caen", "LV_ON"))
+    assert [one["fsm_state"] for one in stand.told(107.0, "dcs/status")] == ["LV_ON"]
+
+
+def test_a_chiller_whose_values_are_not_known_has_no_external_temperature_of_0(stand: Stand) -> None:
+    stand.out.readings(message("julabo", {"internal_temp": 20.5, "external_temp": 20.1}, Quality.STALE))
+    (told,) = stand.told(105.0, "julabo/status")
+    assert (told["internal_temp"], told["external_temp"], told["fsm_state"]) == (None, None, "OFF")
 
 
 @given(

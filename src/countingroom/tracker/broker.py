@@ -21,7 +21,7 @@ from countingroom.tracker.orders import MOST_PAYLOAD
 from countingroom.tracker.outgoing import Publication
 
 WAITING = 256
-"""Messages that wait to be read; further ones are dropped."""
+"""Messages that wait until `receive` begins; further ones are dropped."""
 KEEPALIVE_S = 5
 TIMEOUT_S = 3.0
 
@@ -53,19 +53,46 @@ class Incoming(Struct, frozen=True, kw_only=True):
     retained: bool
 
 
-class _BoundedQueue(asyncio.Queue[Message]):
-    """The queue of the client, with short messages."""
+class _Inbox(asyncio.Queue[Message]):
+    """The queue of the client. From `open_to` on it hands over each message at once: one that waited here while others
+    are published would be dropped in a flood, and nobody would be told."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._take: Callable[[Incoming], None] | None = None
+
+    def as_queue(self, maxsize: int) -> _Inbox:
+        """It is made before the client, which makes a queue of this size."""
+        return self
+
+    def close(self) -> None:
+        """Hand nothing over any more."""
+        self._take = None
+
+    def open_to(self, take: Callable[[Incoming], None]) -> None:
+        """Hand over what waits, and all that comes."""
+        while not self.empty():
+            take(_incoming(self.get_nowait()))
+        self._take = take
 
     def put_nowait(self, item: Message) -> None:
         item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])  # so much that a longer one is seen to be too long
-        super().put_nowait(item)
+        if self._take is None:
+            super().put_nowait(item)
+        else:
+            self._take(_incoming(item))
+
+
+def _incoming(message: Message) -> Incoming:
+    return Incoming(topic=str(message.topic), payload=bytes(message.payload), retained=bool(message.retain))
 
 
 class BrokerSession:
     """One connection."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, inbox: _Inbox) -> None:
         self._client = client
+        self._inbox = inbox
 
     async def publish(self, message: Publication) -> None:
         """Hand a message to the broker; LinkError where the connection has ended."""
@@ -75,12 +102,15 @@ class BrokerSession:
             raise _lost(str(error)) from error
 
     async def receive(self, take: Callable[[Incoming], None]) -> None:
-        """Hand over each message; LinkError when the connection ends."""
+        """Hand over each message, which `take` must not refuse; LinkError when the connection ends."""
+        self._inbox.open_to(take)
         try:
-            async for message in self._client.messages:
-                take(Incoming(topic=str(message.topic), payload=message.payload, retained=bool(message.retain)))
+            async for message in self._client.messages:  # none comes any more, but the end does
+                take(_incoming(message))
         except MqttError as error:
             raise _lost(str(error)) from error
+        finally:
+            self._inbox.close()
         raise _lost("the messages ended")
 
 
@@ -92,6 +122,7 @@ async def connected(
     it cannot be made, ConfigurationError where the password cannot be read."""
     password = place.password() if place.user else ""
     context = ssl.create_default_context(cafile=place.ca or None) if place.tls else None
+    inbox = _Inbox(WAITING)
     client = Client(
         place.host,
         place.port,
@@ -103,8 +134,7 @@ async def connected(
         will=Will(will.topic, will.payload, qos=0, retain=False) if will else None,
         timeout=TIMEOUT_S,
         keepalive=KEEPALIVE_S,
-        max_queued_incoming_messages=WAITING,
-        queue_type=cast("type[asyncio.Queue[Message]]", _BoundedQueue),
+        queue_type=cast("type[asyncio.Queue[Message]]", inbox.as_queue),
         logger=_quiet,
     )
     try:
@@ -113,7 +143,7 @@ async def connected(
         raise _lost(str(error), str(place)) from error
     try:
         await _subscribe(client, topics, place)
-        yield BrokerSession(client)
+        yield BrokerSession(client, inbox)
     finally:
         try:
             await client.__aexit__(None, None, None)

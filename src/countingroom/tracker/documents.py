@@ -67,7 +67,7 @@ def chiller_document(view: DeviceView) -> dict[str, Scalar]:
     state = view.state()
     document: dict[str, Scalar] = {name: view.value(name) for name in CHILLER_FIELDS}
     document["ext_is_used"] = bool(view.last("ext_is_used"))
-    if document["external_temp"] is None and state != DISCONNECTED:
+    if document["external_temp"] is None and document["internal_temp"] is not None:  # the others are there
         document["external_temp"] = 0
     return document | {"fsm_state": state}
 

@@ -58,7 +58,7 @@ class _Item:
     def due_s(self, *, changed: bool) -> float:
         """When it is to be published next; infinity: not before something changes."""
         if self.is_forced:
-            return self.last_s + min(self.least_s, REFRESH_S)
+            return self.last_s + REFRESH_S
         if changed:
             return self.last_s + self.least_s
         return self.last_s + self.every_s if self.every_s else float("inf")
