@@ -104,6 +104,15 @@ async def test_a_refused_command_fails_with_the_words_of_the_instrument() -> Non
         assert "Settings conflict" in str(seen["error"].value) and (await read(driver))["error"].value == ""
 
 
+async def test_a_huge_answer_to_a_command_is_a_short_refusal() -> None:
+    values = {"a": {"query": "A?", "set": "A {value}", "write_low": 0, "write_high": 9, "set_reply": ".*"}}
+    async with scripted(lambda said: ("1" if "?" in said else "x" * 5000) + "\n", values=values, timeout=2) as driver:
+        await driver.connect()
+        with pytest.raises(DeviceError) as caught:
+            await driver.write("a", 3.0)
+        assert len(str(caught.value.cause)) < 500
+
+
 async def test_a_query_that_the_instrument_does_not_know_is_one_bad_value() -> None:
     answers = {"*IDN?": "ACME,PS-12\n", "A?": "1.5\n"}
     async with scripted(answers.get, identify={"reply": "ACME"}) as driver:

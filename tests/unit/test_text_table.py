@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -40,6 +41,36 @@ def test_a_form_finds_the_value_that_was_put_into_it(before: str, after: str, va
         with_value(form.replace("{value}", "1"), reply_pattern(form), value).strip()
         == form.replace("{value}", value).strip()
     )
+
+
+@pytest.mark.parametrize("form", ["VOLT {value} V", "A B {value} C D", "{value}", " {value} V"])
+def test_no_answer_holds_a_form_up(form: str) -> None:
+    answer = form.strip().replace("{value}", "1").replace(" ", " " * 1000)[: MOST_LETTERS - 1] + "?"
+    began = monotonic()
+    reply_pattern(form).fullmatch(answer)
+    assert monotonic() - began < 1.0  # it was minutes
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_endless"),
+    [
+        (r"(?P<value>(\d+)*)V", True),
+        (r"(?:a|aa)+(?P<value>b)", True),
+        (r"(?=(a+)+)(?P<value>b)", True),
+        (r"(?:[^,]*,){3}(?P<value>.*)", False),
+        (r"[^,]*,(?P<value>\d+(?:\.\d+)?)", False),
+        (r"(?:\d++,)*(?P<value>.*)", False),
+        (r"(?:ON|OFF) (?P<value>a|bc)", False),
+    ],
+)
+def test_an_expression_that_can_take_for_ever_is_a_mistake(expression: str, is_endless: bool) -> None:
+    if is_endless:
+        with pytest.raises(ValueError, match="for ever"):
+            reply_pattern(expression)
+        with pytest.raises(ValidationError, match="for ever"):
+            TextValue.model_validate({"query": "V?", "set": "V {value}", "type": "string", "set_reply": expression})
+    else:
+        reply_pattern(expression)
 
 
 @pytest.mark.parametrize(

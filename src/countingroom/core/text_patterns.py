@@ -7,23 +7,38 @@ An answer is described by a form with `{value}` (`VOLT {value} V`), or by a regu
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from typing import Any
 
 VALUE = "{value}"
 _GROUP = "(?P<value>"
+_parser: Any = import_module("re._parser")  # the expression as a tree; it has no public name
 _PLACE = re.compile(r"\{value(?::([^{}!\[\]]*))?\}")
 
 
 def reply_pattern(text: str) -> re.Pattern[str]:
     """The pattern of a whole answer, with the group `value`. ValueError where it has none, or is no pattern."""
     if is_expression(text):
-        try:
-            return re.compile(text)
-        except re.error as error:
-            raise ValueError(f"{text!r} is no regular expression: {error}") from None
-    before, found, after = text.partition(VALUE)
+        return expression(text)
+    before, found, after = text.strip().partition(VALUE)
     if not found or VALUE in after:
         raise ValueError(f"it has {VALUE} once, or is a regular expression with the group {_GROUP}…)")
-    return re.compile(rf"\s*{_escaped(before)}{_GROUP}.*?){_escaped(after)}\s*", re.DOTALL)
+    return re.compile(rf"\s*+{_escaped(before)}{_GROUP}.*?){_escaped(after)}\s*+", re.DOTALL)
+
+
+def expression(text: str) -> re.Pattern[str]:
+    """A regular expression for answers. ValueError where it is none, or one that can take for ever: nothing interrupts
+    it, and all other devices of the host would wait."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    if _is_endless(_parser.parse(text)):
+        raise ValueError(
+            f"{text!r} can take for ever: it repeats with * or + what has a * or + itself, or a choice; end the inner"
+            f" ones with a second + (`\\d++`), which gives nothing back, or say how often it comes: {{3}}"
+        )
+    return pattern
 
 
 def is_expression(text: str) -> bool:
@@ -59,5 +74,34 @@ def with_value(text: str, pattern: re.Pattern[str], value: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Literal text; any spaces stand for any spaces."""
-    return r"\s+".join(re.escape(part) for part in re.split(r"\s+", text)) if text else ""
+    """Literal text; any spaces stand for any spaces. They are possessive: an answer of thousands of spaces would take
+    minutes."""
+    return r"\s++".join(re.escape(part) for part in re.split(r"\s+", text)) if text else ""
+
+
+_MANY = 64
+
+
+def _is_endless(tokens: Any, *, is_repeated: bool = False) -> bool:
+    """Whether a repetition without an end is in another one, or a choice in one: the tries double with each letter."""
+    for code, rest in tokens:
+        match str(code):
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                is_many = rest[1] > _MANY
+                if (is_many and is_repeated) or _is_endless(rest[2], is_repeated=is_repeated or is_many):
+                    return True
+            case "POSSESSIVE_REPEAT":
+                if _is_endless(rest[2]):
+                    return True
+            case "ATOMIC_GROUP":
+                if _is_endless(rest):
+                    return True
+            case "BRANCH":
+                if is_repeated or any(_is_endless(one) for one in rest[1]):
+                    return True
+            case "SUBPATTERN" | "ASSERT" | "ASSERT_NOT":
+                if _is_endless(rest[-1], is_repeated=is_repeated):
+                    return True
+            case _:
+                pass
+    return False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from countingroom.core.text_patterns import VALUE, command_pattern, command_text, reply_pattern
+from countingroom.core.text_patterns import VALUE, command_pattern, command_text, expression, reply_pattern
 from countingroom.core.yaml.section import Section
 from countingroom.devices.section import (
     Address,
@@ -36,10 +35,7 @@ def _line(text: str) -> str:
 
 
 def _expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    expression(text)
     return text
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
-from countingroom.devices.drivers.text.codec import TableRow
+from countingroom.devices.drivers.text.codec import MOST_LETTERS, TableRow
 from countingroom.devices.drivers.text.description import ERROR, IDENTIFICATION, TextSection
 from countingroom.devices.drivers.text.points import points
 from countingroom.devices.port import Sample
@@ -38,7 +38,7 @@ class _Identity:
     def recognises(self, answer: bytes) -> bool:
         """Whether this answer identifies the instrument."""
         text = _text(answer)
-        if self._pattern.search(text):
+        if len(text) <= MOST_LETTERS and self._pattern.search(text):
             return True
         self.other = text
         return False
@@ -137,8 +137,8 @@ class TextDriver:
             answer = await self._line.query(
                 self._bytes(text), timeout_s=self._section.timeout, quiet_s=self._section.gap
             )
-            if not re.fullmatch(row.value.set_reply, _text(answer)):
-                raise self._refused(text, _text(answer))
+            if not _fits(row.value.set_reply, _text(answer)):
+                raise self._refused(text, _text(answer)[:_SHOWN])
         else:
             await self._line.send(self._bytes(text), quiet_s=self._section.write_gap)
         self._wanted |= {point, row.value.readback} - {""}
@@ -208,7 +208,7 @@ class TextDriver:
         for _ in range(_MOST_ERRORS):
             is_due = errors is not None and self._questions.is_due(ERROR)
             answer = await self._ask(ERROR, errors.query) if errors and is_due else None
-            if errors is None or answer is None or re.fullmatch(errors.none, answer):
+            if errors is None or answer is None or _fits(errors.none, answer):
                 break
             found.append(answer[:_SHOWN])
         return "; ".join(found)
@@ -240,6 +240,10 @@ def _identified(answer: str | None) -> Sample:
 def _nothing(name: str) -> Sample:
     """A value that is not read: a setpoint without a query, or one that was not asked for yet."""
     return Sample(point=name, value=None, quality=Quality.BAD)
+
+
+def _fits(expression: str, answer: str) -> bool:
+    return len(answer) <= MOST_LETTERS and re.fullmatch(expression, answer) is not None
 
 
 def _text(answer: bytes) -> str:
