@@ -57,7 +57,7 @@ def readings(rows: list[tuple[int, int, Scalar, int]], point: str) -> Readings:
     st.lists(st.lists(row, min_size=1, max_size=12), min_size=1, max_size=4),
     times,
     times,
-    st.sampled_from([0, 1, 3, 100]),
+    st.sampled_from([0, 1, 3, 100, 1_000_000]),
     st.sampled_from([2, 1_000_000]),
     st.sampled_from(list(Quality)),
 )
@@ -100,6 +100,7 @@ def test_conditions_are_what_the_definition_says(
     within = plain.ConditionsQuery(points=(f"d.{point}",), begin_ns=asked, end_ns=ends, tolerance_ns=tolerance)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conditions, "MOST_ROWS", together)
+        patch.setattr(conditions, "GAP_NS", 0)
         for store in stores:
             (held,) = conditions.answer(store, at)
             (statistics,) = conditions.answer(store, within)
@@ -139,15 +140,39 @@ def shared(folder: Path) -> DuckStore:
     return _shared[folder]
 
 
+class Watched(MemoryStore):
+    """Notes what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[tuple[int, int]] = []
+
+    def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> conditions.PointTrack:
+        self.read.append((start_ns, end_ns))
+        return super().track(name, start_ns, end_ns, limit=limit)
+
+
 def test_only_the_time_around_what_is_asked_is_read() -> None:
-    read: list[tuple[int, int]] = []
-
-    class Watched(MemoryStore):
-        def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> conditions.PointTrack:
-            read.append((start_ns, end_ns))
-            return super().track(name, start_ns, end_ns, limit=limit)
-
     store = Watched()
     found = conditions.as_of(store, "d.p", np.array([T0 + 10**6 * S, T0]), 3 * S)
     assert found.quality.tolist() == [255, 255]
-    assert read == [(T0 - 3 * S, T0 + 1), (T0 + 10**6 * S - 3 * S, T0 + 10**6 * S + 1)]
+    assert store.read == [(T0 - 3 * S, T0 + 1), (T0 + 10**6 * S - 3 * S, T0 + 10**6 * S + 1)]
+
+
+def test_times_a_few_minutes_apart_are_read_together() -> None:
+    store = Watched()
+    conditions.as_of(store, "d.p", np.arange(T0, T0 + 36_000 * S, 600 * S), 3 * S)
+    assert len(store.read) <= 5
+
+
+def test_a_tolerance_of_years_does_not_read_years() -> None:
+    """The earlier readings of a fast point would not fit into memory."""
+    store = Watched()
+    rows: list[tuple[int, int, Scalar, int]] = [(second, 0, float(second), 0) for second in range(0, 10_000, 10)]
+    store.append(flatten([readings(rows, "p")]), Position(sequence=1, stored_ns=1))
+    now = T0 + 20_000 * S
+    found = conditions.as_of(store, "d.p", np.array([now]), 10**9 * S)
+    over = conditions.over(store, "d.p", np.array([now - 10 * S]), np.array([now]), 10**9 * S)
+    assert (found.number.tolist(), found.age_ns.tolist()) == ([9990.0], [10_010 * S])
+    assert (over.weighted.tolist(), over.good.tolist(), over.count.tolist()) == ([9990.0], [1.0], [0])
+    assert min(start for start, _ in store.read) == now - 10 * S

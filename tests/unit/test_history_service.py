@@ -33,6 +33,7 @@ from countingroom.history.description import HistorySection
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.queries import MOST_BYTES, Queries
 from countingroom.history.service import HistoryService
+from countingroom.history.tracks import PointTrack
 from tests.memory_store import MemoryStore
 from tests.patience import PATIENCE_S
 
@@ -155,3 +156,22 @@ def test_an_answer_never_outgrows_a_message() -> None:
         seen += len(decoded.samples.value)
         start = decoded.next_ns
     assert seen == 1000
+
+
+def test_conditions_that_take_too_long_end_before_the_console_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads answer all questions: what nobody waits for any more must not keep them from the next ones."""
+    now_s = [0.0]
+    clock = SystemClock()
+    monkeypatch.setattr(clock, "monotonic", lambda: now_s[0])
+
+    class Slow(MemoryStore):
+        def track(self, name: str, start_ns: int, end_ns: int, *, limit: int) -> PointTrack:
+            now_s[0] += 4.0
+            return super().track(name, start_ns, end_ns, limit=limit)
+
+    question = ConditionsQuery(points=tuple(f"d.p{k}" for k in range(100)), begin_ns=[S])
+    answer = Queries(Slow(), clock).answers["conditions"](encode(question))
+    refusal = msgspec.msgpack.decode(answer, type=Answer)
+    assert isinstance(refusal, QueryRefusal)
+    assert refusal.cause.code == "too_large"
+    assert now_s[0] < 20

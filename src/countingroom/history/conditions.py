@@ -6,7 +6,7 @@ are asked. What is computed is defined in core/history_conditions.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,17 @@ from countingroom.core.history_conditions import MOST_CELLS, ConditionsQuery, Po
 from countingroom.core.values import Scalar
 from countingroom.history.columns import Bytes, Integers, Numbers, scalar
 from countingroom.history.port import HistoryStore
-from countingroom.history.tracks import PointTrack
+from countingroom.history.tracks import PointTrack, of_columns
 
 MOST_ROWS = 1_000_000
 """Samples that are read together: about 60 MB."""
 _GAPS = 500
 """Pieces of time that are read apart, because what lies between them is not asked."""
 _FIRST_NS = 3_600_000_000_000
+GAP_NS = 3_600_000_000_000
+"""What lies between two times is left out if it is longer: to read less takes no longer than a further question."""
+_TOGETHER_NS = 600_000_000_000
+"""With a longer tolerance the sample that holds at a begin is asked for alone: so far back there can be any number."""
 _SHORTEST_NS = 1_000_000_000
 _NONE = 255
 
@@ -70,9 +74,15 @@ class IntervalArrays(Struct, frozen=True, kw_only=True):
     good: Numbers
 
 
-def answer(store: HistoryStore, query: ConditionsQuery) -> list[PointAsOf] | list[PointIntervals]:
+def _go_on() -> None:
+    """There is no deadline."""
+
+
+def answer(
+    store: HistoryStore, query: ConditionsQuery, check: Callable[[], None] = _go_on
+) -> list[PointAsOf] | list[PointIntervals]:
     """The answer to a question; RequestError where it is too large or an interval does not end after its begin.
-    Unknown points have no samples."""
+    Unknown points have no samples. `check` is called before each look into the store, and raises to end it."""
     if len(query.points) * len(query.begin_ns) > MOST_CELLS:
         raise RequestError(
             f"{len(query.begin_ns)} times of {len(query.points)} points are too many for one question",
@@ -81,13 +91,15 @@ def answer(store: HistoryStore, query: ConditionsQuery) -> list[PointAsOf] | lis
         )
     begin = np.array(query.begin_ns, np.int64)
     if not query.end_ns:
-        return [_as_of(store, name, begin, query) for name in query.points]
+        return [_as_of(store, name, begin, query, check) for name in query.points]
     end = np.array(query.end_ns, np.int64)
-    return [_plain_intervals(name, over(store, name, begin, end, query.tolerance_ns)) for name in query.points]
+    return [_plain_intervals(name, over(store, name, begin, end, query.tolerance_ns, check)) for name in query.points]
 
 
-def _as_of(store: HistoryStore, name: str, times: Integers, query: ConditionsQuery) -> PointAsOf:
-    found = as_of(store, name, times, query.tolerance_ns)
+def _as_of(
+    store: HistoryStore, name: str, times: Integers, query: ConditionsQuery, check: Callable[[], None]
+) -> PointAsOf:
+    found = as_of(store, name, times, query.tolerance_ns, check)
     has = (found.quality != _NONE).tolist()
     return PointAsOf(
         point=name,
@@ -112,7 +124,9 @@ def _plain_intervals(name: str, found: IntervalArrays) -> PointIntervals:
     )
 
 
-def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) -> AsOfArrays:
+def as_of(
+    store: HistoryStore, name: str, times: Integers, tolerance_ns: int, check: Callable[[], None] = _go_on
+) -> AsOfArrays:
     """The sample that holds at each time."""
     size = len(times)
     order = np.argsort(times, kind="stable")
@@ -120,7 +134,7 @@ def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) ->
     number, kind = np.full(size, np.nan), np.zeros(size, np.uint8)
     quality, age = np.full(size, _NONE, np.uint8), np.zeros(size, np.int64)
     texts: dict[int, str] = {}
-    for first, last, track in _pieces(store, name, asked, asked, tolerance_ns):
+    for first, last, track in _pieces(store, name, asked, asked, tolerance_ns, check):
         begin, end = np.searchsorted(asked, (first, last)).tolist()
         row = np.searchsorted(track.time_ns, asked[begin:end], side="right") - 1
         behind = asked[begin:end] - track.time_ns[row] if len(track.time_ns) else np.zeros(0, np.int64)
@@ -135,7 +149,14 @@ def as_of(store: HistoryStore, name: str, times: Integers, tolerance_ns: int) ->
     return AsOfArrays(number=number, kind=kind, quality=quality, age_ns=age, texts=texts)
 
 
-def over(store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int) -> IntervalArrays:
+def over(
+    store: HistoryStore,
+    name: str,
+    begin: Integers,
+    end: Integers,
+    tolerance_ns: int,
+    check: Callable[[], None] = _go_on,
+) -> IntervalArrays:
     """Statistics of each interval; RequestError where one does not end after its begin."""
     if len(begin) != len(end) or not (begin < end).all():
         raise RequestError(
@@ -144,7 +165,7 @@ def over(store: HistoryStore, name: str, begin: Integers, end: Integers, toleran
     size = len(begin)
     sums = _Sums(size)
     order = np.argsort(begin, kind="stable")
-    for first, last, track in _pieces(store, name, begin[order], end[order], tolerance_ns):
+    for first, last, track in _pieces(store, name, begin[order], end[order], tolerance_ns, check):
         low, high = np.maximum(begin, first), np.minimum(end, last)
         # In order: the sums over index ranges also run over what lies between one range and the next.
         chosen = order[(low < high)[order]]
@@ -213,25 +234,33 @@ class _Sums:
 
 
 def _pieces(
-    store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int
+    store: HistoryStore, name: str, begin: Integers, end: Integers, tolerance_ns: int, check: Callable[[], None]
 ) -> Iterator[tuple[int, int, PointTrack]]:
     """Pieces [first, last) of time that hold all intervals, or all times where begin is end; begin is in order. Each
     with its samples and those that may hold at its begin."""
     span = _FIRST_NS
+    is_long = tolerance_ns > _TOGETHER_NS
+    back = 0 if is_long else tolerance_ns
     for low, high in _stretches(begin, end, tolerance_ns):
+        check()
         first = low
+        held = of_columns(store.last_before((name,), low - 1, since_ns=low - tolerance_ns)) if is_long else None
         while first < high:
+            check()
             last = min(high, first + span)
-            track = store.track(name, first - tolerance_ns, last, limit=MOST_ROWS + 1)
+            track = store.track(name, first - back, last, limit=MOST_ROWS + 1)
             if len(track.time_ns) > MOST_ROWS:
                 if span > _SHORTEST_NS:
                     span = max(_SHORTEST_NS, span // 2)
                     continue
-                track = store.track(name, first - tolerance_ns, last, limit=2**62)
-            yield first, last, track
-            first = last
+                track = store.track(name, first - back, last, limit=2**62)
             if len(track.time_ns) < MOST_ROWS // 3:
                 span = min(2 * span, 2**62)
+            if held is not None:
+                track = held.followed_by(track)
+                held = track.last()
+            yield first, last, track
+            first = last
 
 
 def _stretches(begin: Integers, end: Integers, tolerance_ns: int) -> list[tuple[int, int]]:
@@ -240,7 +269,7 @@ def _stretches(begin: Integers, end: Integers, tolerance_ns: int) -> list[tuple[
         return []
     reached = np.maximum.accumulate(np.maximum(end, begin + 1))
     gap = begin[1:] - reached[:-1]
-    cuts = np.flatnonzero(gap > tolerance_ns)
+    cuts = np.flatnonzero(gap > max(tolerance_ns, GAP_NS))
     if len(cuts) > _GAPS:
         cuts = np.sort(cuts[np.argsort(gap[cuts])[-_GAPS:]])
     lows = begin[np.append(0, cuts + 1)]

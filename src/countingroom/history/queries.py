@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct, structs
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import Cause, CountingRoomError, RequestError
 from countingroom.core.history_conditions import AsOfAnswer, ConditionsQuery, IntervalsAnswer, PointAsOf, PointIntervals
 from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.series import (
@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
+
+ANSWER_S = 15.0
+"""So long conditions are looked up. The console waits for 20 s, also for a free thread."""
 
 Query = ConditionsQuery | RangeQuery | RangesQuery | LastQuery | PointsQuery | ExportQuery
 
@@ -106,7 +109,7 @@ class Queries:
             case LastQuery():
                 return LastAnswer(last=answer_last(self._store, query))
             case ConditionsQuery():
-                found = conditions.answer(self._store, query)
+                found = conditions.answer(self._store, query, self._deadline())
                 if query.end_ns:
                     return IntervalsAnswer(points=[one for one in found if isinstance(one, PointIntervals)])
                 return AsOfAnswer(points=[one for one in found if isinstance(one, PointAsOf)])
@@ -115,6 +118,20 @@ class Queries:
             case ExportQuery():
                 samples, following = answer_export(self._store, query)
                 return ExportAnswer(samples=samples, next_ns=following)
+
+    def _deadline(self) -> Callable[[], None]:
+        """Raises RequestError once the requester does not wait any more: a thread would go on for no one."""
+        until_s = self._clock.monotonic() + ANSWER_S
+
+        def check() -> None:
+            if self._clock.monotonic() > until_s:
+                raise RequestError(
+                    f"the answer takes longer than {ANSWER_S:.0f} s",
+                    code="too_large",
+                    suggestion="ask for fewer points, or for fewer times at once",
+                )
+
+        return check
 
     def _until_now(self, query: Range) -> Range:
         """The query, ended at the present: the future is not a gap."""

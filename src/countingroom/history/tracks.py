@@ -26,6 +26,28 @@ class PointTrack(Struct, frozen=True, kw_only=True):
         """Which rows have a value whose quality is GOOD or UNCERTAIN."""
         return (self.quality < Quality.STALE) & (~np.isnan(self.number) | (self.kind == Kind.TEXT))
 
+    def followed_by(self, other: PointTrack) -> PointTrack:
+        """Both; all of the other are later."""
+        size = len(self.time_ns)
+        return PointTrack(
+            time_ns=np.concatenate((self.time_ns, other.time_ns)),
+            number=np.concatenate((self.number, other.number)),
+            kind=np.concatenate((self.kind, other.kind)),
+            quality=np.concatenate((self.quality, other.quality)),
+            texts=self.texts | {size + row: text for row, text in other.texts.items()},
+        )
+
+    def last(self) -> PointTrack:
+        """The last row alone, copied: what it is taken from need not be kept."""
+        end = len(self.time_ns) - 1
+        return PointTrack(
+            time_ns=self.time_ns[-1:].copy(),
+            number=self.number[-1:].copy(),
+            kind=self.kind[-1:].copy(),
+            quality=self.quality[-1:].copy(),
+            texts={0: self.texts[end]} if end in self.texts else {},
+        )
+
 
 def track(
     time_ns: Integers, number: Numbers, kind: Bytes, quality: Bytes, received_ns: Integers, texts: dict[int, str]
