@@ -12,9 +12,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Readings
 from countingroom.history import duckdb_format
+from countingroom.history import duckdb_sql as sql
 from countingroom.history.columns import Columns, flatten
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
@@ -150,6 +151,18 @@ def test_a_file_of_a_later_version_is_refused_and_stays_as_it_is(tmp_path: Path)
             opening()
         assert refused.value.cause.code == "newer_format"
     assert path.read_bytes() == before
+
+
+def test_a_first_start_that_is_interrupted_leaves_a_file_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history.duckdb"
+    with monkeypatch.context() as patch:
+        patch.setattr(sql, "SCHEMA", sql.SCHEMA.partition("CREATE VIEW IF NOT EXISTS raw")[0] + "SELECT error('full');")
+        with pytest.raises(LinkError, match="full"):
+            DuckStore(path)
+    DuckStore(path).close()
+    assert duckdb_format.check(path) == duckdb_format.VERSION
 
 
 def test_the_last_rows_outlive_the_process_and_the_retention(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ class DuckStore:
                 raise duckdb_format.halfway(self._path)
             self._sources = duckdb_format.sources(self._writer) if found < duckdb_format.VERSION else {}
         elif found == 0:
+            self._writer.begin()  # all of it or nothing: with some of the tables it would pass for an earlier format
             self._writer.execute(f"{sql.SCHEMA} INSERT INTO format VALUES ({duckdb_format.VERSION})")
+            self._writer.commit()
         elif found < duckdb_format.VERSION:
             duckdb_format.convert(self._writer, self._path)
 
