@@ -92,6 +92,22 @@ async def test_a_session_that_is_ended_is_no_longer_kept(here: Stage, tmp_path: 
         await becomes(has(file, "adam"))
 
 
+async def test_a_session_that_was_refused_once_is_not_taken_again_without_the_database(
+    here: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has ended it, and this console has noticed: the sessions that are kept are up to 30 s old."""
+    file = tmp_path / "sessions.json"
+    async with house(here, sessions_file=file) as home:
+        sam, vera = await home.browser("sam"), await home.browser("vera")
+        await becomes(has(file, "sam", "vera"))
+        await home.database.sessions.revoke_all("sam", "another process")
+        assert (await sam.get("/api/v1/me")).status_code == 401
+        monkeypatch.setattr(engine, "WAITING", 0)  # it refuses everything
+        assert (await sam.get("/api/v1/me")).status_code == 503
+        assert (await vera.get("/api/v1/me")).status_code == 200
+        await becomes(lambda: not file.exists() or has(file, "vera")())
+
+
 async def test_a_disk_that_hangs_delays_the_request_of_a_session_once(
     here: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

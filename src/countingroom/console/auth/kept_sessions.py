@@ -26,7 +26,8 @@ from countingroom.core.messages import Malformed, decode_json
 _log = logging.getLogger(__name__)
 
 EVERY_S = 30.0
-"""A session that another process has ended stays in the file for so long. One that this console ends leaves at once."""
+"""A session that another process has ended stays in the file for so long. One that this console ends, or refuses
+because it was ended, leaves at once."""
 WRITE_S = 5.0
 """So long a write may take; meanwhile no other is begun."""
 MOST_BYTES = 32 * 1024 * 1024
@@ -64,6 +65,14 @@ class KeptSessions:
     def forget(self) -> None:
         """A session or the rights of a user have changed: nothing counts until the database was asked again."""
         self._logins.clear()
+        self._renew_all()
+
+    def drop(self, digest: str) -> None:
+        """The database says that this session was ended: by another process, or the file would not have it."""
+        if self._logins.pop(digest, None):
+            self._renew_all()
+
+    def _renew_all(self) -> None:
         if self._file:
             self._thread.submit(_remove, self._file)
         self._news.set()

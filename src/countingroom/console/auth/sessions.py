@@ -167,6 +167,10 @@ class Sessions:
             found = self._remembered.get(secret) or self._kept.find(digest(secret))
             if found is None:
                 raise
+        else:
+            if found is None or found[1].disabled or found[0].revoked_ns is not None:
+                self._remembered.pop(secret, None)
+                self._kept.drop(digest(secret))
         if found is None or found[0].is_token != by_token:
             raise Denied(
                 "the request carries no valid session", code="forged_login", source="login", suggestion="log in again"
