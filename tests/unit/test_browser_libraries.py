@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_library_is_pinned_by_hash_and_no_registry_is_named() -> None:
-    lock = json.loads((ROOT / "package-lock.json").read_text())
-    wanted = json.loads((ROOT / "package.json").read_text())
-    pinned = wanted["dependencies"] | wanted["devDependencies"]
+@pytest.mark.parametrize("place", [ROOT, ROOT / "tests" / "node-red"], ids=["console", "node-red"])
+def test_every_library_is_pinned_by_hash_and_no_registry_is_named(place: Path) -> None:
+    lock = json.loads((place / "package-lock.json").read_text())
+    wanted = json.loads((place / "package.json").read_text())
+    pinned = wanted.get("dependencies", {}) | wanted["devDependencies"]
     for name, version in pinned.items():
         found = lock["packages"][f"node_modules/{name}"]
         assert found["version"] == version
