@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from countingroom.cli.main import run
 from countingroom.cli.tracker_import import Wishes, imported
@@ -157,3 +158,8 @@ def test_what_cannot_be_taken_is_told(change: Callable[[Path], Path], folder: Pa
 def test_a_register_file_needs_the_host_of_the_plant(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CountingRoomError, match="does not say where the plant is"):
         imported(folder, Wishes(name="stand"), secrets=tmp_path)
+
+
+def test_a_name_that_no_experiment_can_have_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CountingRoomError, match="letters, digits"):
+        imported(folder, replace(WISHES, name="x y: {"), secrets=tmp_path)

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import yaml
 from msgspec import Struct
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from countingroom.cli.tracker_import_text import experiment_text
 from countingroom.core.errors import ConfigurationError, OutOfRange
 from countingroom.core.yaml.located import Located, Mistaken, Path, mapping, parse, show
+from countingroom.core.yaml.section import Name
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.drivers.marta.alarms import text_of
 from countingroom.devices.drivers.marta.description import MartaSection
@@ -73,6 +74,11 @@ Reasons = dict[Path, tuple[str, str]]
 def imported(directory: FilePath, wishes: Wishes, *, secrets: FilePath) -> Imported:
     """The description; ConfigurationError where the folder has no such file, or a file is no YAML. `secrets`: the
     folder that the description names for passwords."""
+    try:
+        TypeAdapter(Name).validate_python(wishes.name)
+    except ValidationError as error:
+        reason = _plain(error.errors()[0]["msg"])
+        raise OutOfRange(f"--name: {reason}", suggestion="give the experiment a short name") from None
     rows: list[AccountRow] = []
     files: dict[str, str] = {}
     limits: dict[str, dict[str, float]] = {}
