@@ -63,6 +63,7 @@ async def test_times_intervals_runs_and_patterns_are_asked_of_the_history(
             ("point=chiller.v&at=-2h&from=-2h&to=-1h", 422),
             ("point=chiller.w&at=-2h", 404),
             ("point=chiller.*w&at=-2h", 404),
+            ("at=-2h" + "".join(f"&point=c*{number}" for number in range(21)), 422),
             ("point=chiller.v&run=4711", 404),
             (f"point=chiller.v&run={first.number}", 404),
         ):

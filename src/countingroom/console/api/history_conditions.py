@@ -22,6 +22,8 @@ router = APIRouter(tags=["history"])
 _MOST = 1000
 """Most values of a repeated parameter."""
 _WILD = "*?["
+_PATTERNS = 20
+"""Most patterns of a request: each is compared with every point, and the console does nothing else meanwhile."""
 
 Times = Annotated[list[str] | None, Query(max_length=_MOST)]
 
@@ -41,7 +43,7 @@ Times = Annotated[list[str] | None, Query(max_length=_MOST)]
             },
             "With intervals each point has `count`, `low`, `high`, `mean`, `weighted` and `good` in place of these.",
         ),
-        **refusals(404, 422, 503),
+        **refusals(404, 409, 422, 503),
     },
 )
 async def get_conditions(
@@ -57,7 +59,7 @@ async def get_conditions(
     worst: Annotated[Quality, Query(description="`at`: leave out values of a worse quality")] = Quality.BAD,
 ) -> Response:
     """Give `at` (repeated) for the values that held then, `from` and `to` (as often) for statistics of intervals, or
-    `run`. At most 100,000 times multiplied by points."""
+    `run`. At most 100,000 times multiplied by points, and 20 patterns."""
     now_ns = console.clock.now_ns()
     if sum(one is not None for one in (at, begin, run)) != 1 or (begin is None) != (end is None):
         raise RequestError("give `at`, `from` with `to`, or `run`", source="console", code="invalid")
@@ -82,11 +84,18 @@ async def get_conditions(
 
 async def _addresses(console: ConsoleContext, patterns: list[str]) -> tuple[str, ...]:
     """The recorded points that are meant, each once; NotFound where a pattern or an address has none."""
+    patterns = list(dict.fromkeys(patterns))
+    if sum(_is_wild(pattern) for pattern in patterns) > _PATTERNS:
+        raise RequestError(
+            f"a request has at most {_PATTERNS} patterns",
+            source="console",
+            code="out_of_range",
+            suggestion="give addresses, or patterns that mean more points each",
+        )
     known = (await ask(console.bus, "history", "points", PointsQuery(), PointsAnswer)).points
     known_all, found = set(known), dict[str, None]()
     for pattern in patterns:
-        is_wild = any(letter in pattern for letter in _WILD)
-        meant = [name for name in known if fnmatchcase(name, pattern)] if is_wild else [pattern]
+        meant = [name for name in known if fnmatchcase(name, pattern)] if _is_wild(pattern) else [pattern]
         if not meant or not known_all.issuperset(meant):
             raise NotFound(
                 f"there is no history of {pattern}",
@@ -95,3 +104,7 @@ async def _addresses(console: ConsoleContext, patterns: list[str]) -> tuple[str,
             )
         found |= dict.fromkeys(meant)
     return tuple(found)
+
+
+def _is_wild(pattern: str) -> bool:
+    return any(letter in pattern for letter in _WILD)
