@@ -176,3 +176,10 @@ def test_a_tolerance_of_years_does_not_read_years() -> None:
     assert (found.number.tolist(), found.age_ns.tolist()) == ([9990.0], [10_010 * S])
     assert (over.weighted.tolist(), over.good.tolist(), over.count.tolist()) == ([9990.0], [1.0], [0])
     assert min(start for start, _ in store.read) == now - 10 * S
+
+
+def test_an_interval_of_more_than_292_years_has_a_length() -> None:
+    store = MemoryStore()
+    store.append(flatten([readings([(0, 0, 1.0, 0)], "p")]), Position(sequence=1, stored_ns=1))
+    found = conditions.over(store, "d.p", np.array([-(2**63)]), np.array([2**63 - 1]), 10 * S)
+    assert math.isclose(found.good[0], 10 * S / 2**64)

@@ -177,7 +177,7 @@ def over(
             high=np.where(np.isfinite(sums.high), sums.high, np.nan),
             mean=sums.total / sums.numbers,
             weighted=sums.integral / sums.weight,
-            good=sums.good / (end - begin),
+            good=sums.good / (end - begin).view(np.uint64),  # longer than an int64 may be
         )
 
 
