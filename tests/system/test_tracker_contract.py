@@ -98,6 +98,14 @@ async def test_defect_09_a_device_that_is_unplugged_is_disconnected_shows_no_val
     assert await stand.said("julabo/status", lambda one: one["internal_temp"] == 19.0, since)
 
 
+async def test_a_link_that_is_there_is_not_let_go(stand: Stand) -> None:
+    since = len(stand.came)
+    for root in ("dcs", "julabo", "MARTA"):
+        error = await refused(stand, f"{root}/cmd/reconnect", "an.id", "not_allowed")
+        assert "DISCONNECTED" in error["suggestion"]
+    assert not [one for one in stand.of("dcs/status", since) if one["fsm_state"] == "DISCONNECTED"]
+
+
 async def test_the_buttons_of_the_supply_act_as_the_principal(stand: Stand) -> None:
     since = len(stand.came)
     await done(stand, "dcs/cmd/setv/lv/0", "11.5", ("0.lv_setV", 11.5))

@@ -29,6 +29,7 @@ from countingroom.core.policy import Permission, Principal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.tracker import documents
 from countingroom.tracker.broker import Incoming
+from countingroom.tracker.device_view import DISCONNECTED
 from countingroom.tracker.facts import TrackerFacts
 from countingroom.tracker.orders import DashboardOrder, Refresh, asked, error_topic, kind_of
 from countingroom.tracker.outgoing import Publication
@@ -68,17 +69,19 @@ class Commander:
         principal: Principal,
         *,
         catalogue: Callable[[str], Catalogue | None],
+        state: Callable[[str], str],
         refresh: Callable[[str], None],
         tell: Callable[[Publication], None],
         audit: Audit,
     ) -> None:
-        """`catalogue`: device -> what it has. `refresh`: publishes all of a kind. `tell`: publishes on an error
-        topic."""
+        """`catalogue`: device -> what it has. `state`: device -> its state, as it is published. `refresh`: publishes
+        all of a kind. `tell`: publishes on an error topic."""
         self._bus = bus
         self._clock = clock
         self._facts = facts
         self._principal = principal
         self._catalogue = catalogue
+        self._state = state
         self._refresh = refresh
         self._tell = tell
         self._audit = audit
@@ -155,7 +158,7 @@ class Commander:
             )
         cause = policy.decide(
             self._principal, self._permission(order), f"device.{order.device}", now_ns=self._clock.now_ns()
-        )
+        ) or self._needless(order)
         if cause is not None:
             await self._record(order, Outcome.REFUSED, cause)
             self._refused(message, cause, order)
@@ -181,6 +184,18 @@ class Commander:
         )
         await self._record(order, Outcome.REFUSED, cause)
         self._error(message, cause)  # its event is that of the device host
+
+    def _needless(self, order: DashboardOrder) -> Cause | None:
+        """Why the link is not opened again. Letting one go that is there would make every value stale for a moment,
+        and interlocks that need one would act."""
+        state = self._state(order.device)
+        if order.action != "reconnect" or state == DISCONNECTED:
+            return None
+        return Cause(
+            code="not_allowed",
+            message=f"reconnect is not possible in {state}",
+            suggestion="it is possible in DISCONNECTED; the console can do it in every state",
+        )
 
     def _subject(self, order: DashboardOrder) -> str:
         return subjects.command(self._principal.name, "devices", order.device)

@@ -147,6 +147,7 @@ class _Active:
             facts,
             principal,
             catalogue=self._catalogues.get,
+            state=lambda device: self._outgoing.views[device].state(),
             refresh=self._refresh,
             tell=self._tell,
             audit=audit,
