@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
 # Tests wait as long as they compute: more workers than cores.
-WORKERS ?= 5
+WORKERS ?= 4
 CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9

@@ -37,8 +37,19 @@ class Stand:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.01)
-                if not any(one.name.startswith("notify-") for one in threading.enumerate()):
+                if not self._is_sending():
                     await self.stage.clock.advance(step_s)
+
+    async def go_on(self, seconds: float = 1.0) -> None:
+        """Let the channels end what they are sending, and then the time go on by so much."""
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.sleep(0.01)
+            while self._is_sending():
+                await asyncio.sleep(0.01)
+        await self.stage.clock.advance(seconds)
+
+    def _is_sending(self) -> bool:
+        return any(one.name.startswith("notify-") for one in threading.enumerate())
 
     def states(self) -> list[str]:
         return [one.state.value for one in about_the_bath(self.stage)]
@@ -67,8 +78,7 @@ async def test_an_urgent_alarm_is_told_and_escalated_at_once_and_stored_later(st
         assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
         ids = [one.notification.id for one in about_the_bath(stage)]
         for _ in range(10):
-            await stand.until(lambda: True, step_s=60)
-            await stage.clock.advance(60)
+            await stand.go_on(60)
         assert stand.told() == [("/mail", ids[0]), ("/pager", ids[1])]
         assert await stage.acknowledge(bath=1) is None
         await stage.read(bath=20.0)
