@@ -106,7 +106,9 @@ class Pages:
         return self.page.locator(f".{name}").first
 
     async def says(self, name: str, text: str) -> None:
-        await expect(self.at(name)).to_contain_text(text)
+        # Looked at with each frame: `expect` looks again after up to a second.
+        seen = "([name, text]) => document.querySelector(`.${name}`)?.textContent.includes(text)"
+        await self.page.wait_for_function(seen, arg=[name, text])
 
     async def press(self, name: str) -> None:
         await self.at(name).locator("button").click()
