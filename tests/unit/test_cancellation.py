@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from countingroom.core.clock import SystemClock, raise_if_cancelled
+from countingroom.core.clock import SystemClock, cancellation_kept, raise_if_cancelled
 from countingroom.runs.partition.standby import PartitionStandby
 
 
@@ -63,3 +64,44 @@ async def test_a_cancelled_task_ends() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def _loses_it(answer: asyncio.Future[str]) -> str:
+    """As `wait_for` of Python 3.11 where the answer and the cancellation come together."""
+    with suppress(asyncio.CancelledError):
+        await answer
+    return "answered"
+
+
+async def test_a_lost_cancellation_ends_the_task() -> None:
+    answer = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        while True:
+            with cancellation_kept():
+                await _loses_it(answer)
+
+    task = asyncio.create_task(serve())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_task_that_was_cancelled_before_can_say_farewell() -> None:
+    said: list[str] = []
+
+    async def serve() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            with cancellation_kept():
+                await asyncio.sleep(0)
+            said.append("farewell")
+
+    task = asyncio.create_task(serve())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert said == ["farewell"]

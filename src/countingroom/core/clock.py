@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 _EARLY_S = 0.001
@@ -86,6 +86,20 @@ def raise_if_cancelled() -> None:
     exception group, and such a loop would never end.
     """
     if (this := asyncio.current_task()) and this.cancelling():
+        raise asyncio.CancelledError
+
+
+@contextmanager
+def cancellation_kept() -> Generator[None]:
+    """Around an await of a library that uses `asyncio.wait_for`: CancelledError where it lost a cancellation.
+
+    With Python 3.11 `wait_for` returns an answer that comes together with the cancellation, and the task goes on. A
+    cancellation from before the body does not count: a clean-up may await.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    yield
+    if task and task.cancelling() > before:
         raise asyncio.CancelledError
 
 

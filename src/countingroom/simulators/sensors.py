@@ -14,7 +14,7 @@ from typing import Any
 
 from aiomqtt import Client, MqttError
 
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import Clock, SystemClock, cancellation_kept
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
@@ -143,7 +143,8 @@ class SensorSimulator:
     async def _serve(self, client: Client) -> None:
         """Publish, and take setpoints, until the connection is lost."""
         for topic in self._settable:
-            await client.subscribe(topic, qos=1)
+            with cancellation_kept():
+                await client.subscribe(topic, qos=1)
         taking = asyncio.create_task(self._take_setpoints(client))
         try:
             await self._publish(client.publish)
@@ -154,7 +155,8 @@ class SensorSimulator:
     async def _take_setpoints(self, client: Client) -> None:
         async for message in client.messages:
             for answer in self._told_by(self._settable.get(str(message.topic)), bytes(message.payload)):
-                await client.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]))
+                with cancellation_kept():
+                    await client.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]))
 
     def _told_by(self, outlet: Outlet | None, payload: bytes) -> list[Outlet]:
         """Take a setpoint; what the board publishes at once. A frozen or silent one neither takes nor tells

@@ -16,6 +16,7 @@ from typing import Any, cast
 from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
 from msgspec import Struct
 
+from countingroom.core.clock import cancellation_kept
 from countingroom.core.errors import LinkError
 from countingroom.tracker.orders import MOST_PAYLOAD
 from countingroom.tracker.outgoing import Publication
@@ -96,15 +97,11 @@ class BrokerSession:
 
     async def publish(self, message: Publication) -> None:
         """Hand a message to the broker; LinkError where the connection has ended."""
-        # `wait_for` in the client loses a cancellation that comes with the answer. The farewell has one before.
-        task = asyncio.current_task()
-        cancelled = task.cancelling() if task else 0
         try:
-            await self._client.publish(message.topic, message.payload, qos=0, retain=False)
+            with cancellation_kept():
+                await self._client.publish(message.topic, message.payload, qos=0, retain=False)
         except MqttError as error:
             raise _lost(str(error)) from error
-        if task and task.cancelling() > cancelled:
-            raise asyncio.CancelledError
 
     async def receive(self, take: Callable[[Incoming], None]) -> None:
         """Hand over each message, which `take` must not refuse; LinkError when the connection ends."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import Clock, SystemClock, cancellation_kept
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
@@ -188,7 +188,8 @@ class MqttSensorsDriver:
             raise LinkError("there is no connection to the broker", source=self._source)
         payload = setpoint(route.value, value)
         try:
-            await self._client.publish(route.set_topic, payload, qos=route.value.qos, retain=False)
+            with cancellation_kept():
+                await self._client.publish(route.set_topic, payload, qos=route.value.qos, retain=False)
         except (MqttError, ValueError) as error:
             raise LinkError(
                 f"the setpoint was not confirmed by the broker: {error}",
@@ -249,7 +250,8 @@ class MqttSensorsDriver:
         topics = dict.fromkeys(route.filter for route in (*self._routes, *self._availability))
         refused: list[str] = []
         for topic in topics:
-            answer = await client.subscribe(topic)
+            with cancellation_kept():
+                answer = await client.subscribe(topic)
             if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in answer):
                 refused.append(topic)
         if not refused:
