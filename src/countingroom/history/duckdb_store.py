@@ -73,6 +73,7 @@ class DuckStore:
                 },
             )
             self._writer = self._root.cursor()
+            self._last = LastRows()  # opened again after a fatal error: what the file has counts
             self._prepare()
             self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
             self._with_text = {
