@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from countingroom.cli.main import run
@@ -91,6 +92,16 @@ def test_each_line_is_taken_changed_or_not_needed_with_its_reason(folder: Path, 
     assert rows["marta_registers.yml:17"][0] == "not needed"
     assert rows["telegraf.conf"][1].endswith("it goes on as it is")
     assert rows["other.yaml"][0] == "not needed"
+
+
+def test_quoted_numbers_are_numbers(folder: Path, tmp_path: Path) -> None:
+    text = (
+        "channels: {'0': {lv: {board: '0x2', chan: '0b11', unVThr: '0x5'}, hv: {board: '0xC', chan: 1}, module: '0x7'}}"
+    )
+    (folder / "caen_channels.yml").write_text(text)
+    made = imported(folder, WISHES, secrets=tmp_path)
+    kept = yaml.safe_load(made.files["caen_channels.yaml"])["channels"]["0"]
+    assert (kept["lv"], kept["hv"]["board"], kept["module"]) == ({"board": 2, "chan": 3, "unVThr": 5}, 12, "0x7")
 
 
 def test_the_description_is_complete_and_checked(

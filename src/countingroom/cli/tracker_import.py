@@ -6,6 +6,7 @@ What the models of this system do not take is left out with the reason, so what 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path as FilePath
 from secrets import token_urlsafe
 from typing import Any, cast
@@ -28,6 +29,8 @@ CHANNELS_FILE, REGISTERS_FILE = "caen_channels.yaml", "marta_registers.yaml"
 _MOST_ROUNDS = 100
 _LEFT_OUT = "left out: "
 _PLACES = {"unVThr": "write_low", "ovVThr": "write_high"}
+_MASKS = ("tripInt", "tripExt")
+"""They may be quoted here too."""
 _OTHERS = {
     ".conf": "the file of a collector or broker: it goes on as it is",
     ".json": "the pages or dashboards: they go on as they are",
@@ -134,7 +137,9 @@ def imported(directory: FilePath, wishes: Wishes, *, secrets: FilePath) -> Impor
 
 
 def _channels(value: dict[str, Any]) -> tuple[dict[str, Any], Reasons]:
-    kept, reasons = _without_wrong({"driver": "caen", **value}, CaenSection)
+    numbers: Reasons = {}
+    kept, reasons = _without_wrong({"driver": "caen", **_unquoted(value, (), numbers)}, CaenSection)
+    reasons = numbers | reasons
     if not kept.get("channels"):
         raise ConfigurationError(
             "no channel of the file can be taken", suggestion="see which boards and channels this system has"
@@ -147,6 +152,19 @@ def _channels(value: dict[str, Any]) -> tuple[dict[str, Any], Reasons]:
         elif len(path) == 2 and path[0] == "channels" and not (mapping(kept["channels"][path[1]]) or {}).get("module"):
             reasons.setdefault(path, (TAKEN, "without a module: monitored, not commanded"))
     return kept, reasons
+
+
+def _unquoted(part: Any, path: Path, reasons: Reasons) -> Any:
+    """Settings with quoted numbers such as `"0xC"` as numbers: the other system reads every such text so."""
+    if isinstance(part, dict):
+        return {key: _unquoted(one, (*path, key), reasons) for key, one in cast("dict[str | int, Any]", part).items()}
+    is_setting = len(path) > 1 and path[-2] in ("lv", "hv") and path[-1] not in _MASKS
+    if is_setting and isinstance(part, str) and part.lower().startswith(("0b", "0x")):
+        with suppress(ValueError):
+            number = int(part, 0)
+            reasons[path] = (CHANGED, f"the text {part!r} is the number {number}")
+            return number
+    return part
 
 
 def _voltage_limits(kept: dict[str, Any]) -> dict[str, dict[str, float]]:
