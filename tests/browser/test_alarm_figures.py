@@ -68,11 +68,13 @@ def test_the_keyboard_reads_the_bars(reader: Requester) -> None:
     rate.focus()
     page.keyboard.press("Home")
     expect(page.locator("#rate-told")).to_contain_text(re.compile(r"[01] alarms?"))
+    # A flood over the end of an hour is in two bars, and the low alarms of this one are in one of them.
+    flood = re.compile(r"alarms \(.* low\), in a flood")
     for _ in range(200):
         page.keyboard.press("ArrowRight")
-        if "in a flood" in page.locator("#rate-told").inner_text():
+        if flood.search(page.locator("#rate-told").inner_text()):
             break
-    expect(rate).to_have_attribute("aria-valuetext", re.compile(r"alarms \(.* low\), in a flood"))
+    expect(rate).to_have_attribute("aria-valuetext", flood)
 
 
 def test_range_area_and_operators_stand_in_the_address(reader: Requester) -> None:

@@ -17,7 +17,7 @@ from countingroom.console.app import Login, create
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import decode, encode
-from countingroom.core.series import RangeQuery, Series, SeriesAnswer
+from countingroom.core.series import RangeQuery, RangesQuery, Series, SeriesAnswer, SeriesListAnswer
 from countingroom.storage.database import Database
 from tests.console.alarm_history import opened
 from tests.console.alarms_stage import AlarmStage, alarms_stage
@@ -62,12 +62,21 @@ class AlarmConsole:
 
 async def _range(message: Message) -> bytes:
     asked = decode(message.data, RangeQuery)
-    step = max(1, (asked.end_ns - asked.start_ns) // 60)
-    times = list(range(asked.start_ns, asked.end_ns, step))
+    return encode(SeriesAnswer(series=_series(asked.point, asked.start_ns, asked.end_ns)))
+
+
+async def _ranges(message: Message) -> bytes:
+    asked = decode(message.data, RangesQuery)
+    series = [_series(point, asked.start_ns, asked.end_ns) for point in asked.points]
+    return encode(SeriesListAnswer(series=series))
+
+
+def _series(point: str, start_ns: int, end_ns: int) -> Series:
+    times = list(range(start_ns, end_ns, max(1, (end_ns - start_ns) // 60)))
     values = [2.0 + 0.5 * number for number in range(len(times))]
     columns: dict[str, Any] = {"time_ns": times, "mean": values, "low": values, "high": values}
     plain: dict[str, Any] = {"quality": [0] * len(times), "count": [1] * len(times)}
-    return encode(SeriesAnswer(series=Series(point=asked.point, resolution="raw", **columns, **plain)))
+    return Series(point=point, resolution="raw", **columns, **plain)
 
 
 async def _serve(
@@ -80,6 +89,7 @@ async def _serve(
         opened(database),
         alarms_stage(here) as alarms,
         here.bus.client().respond(subjects.query("history", "range"), _range),
+        here.bus.client().respond(subjects.query("history", "ranges"), _ranges),
     ):
         app = create(
             here.bus.client(),

@@ -38,7 +38,11 @@ class FailsWhenCancelled:
 
 async def test_a_standby_ends_although_its_owner_fails_at_the_cancellation() -> None:
     election = FailsWhenCancelled()
-    context = SimpleNamespace(clock=SystemClock(), election=lambda *_, **__: election)
+
+    def elect(*_: object, **__: object) -> FailsWhenCancelled:
+        return election
+
+    context = SimpleNamespace(clock=SystemClock(), election=elect)
     task = asyncio.create_task(PartitionStandby(cast(Any, context), "A").run())
     await election.entered.wait()
     task.cancel()
