@@ -38,8 +38,8 @@ from countingroom.storage.run_entries import (
 
 _log = logging.getLogger(__name__)
 
-GRACE_S = 1.0
-"""So long an entry waits in memory before it is kept in the file."""
+GRACE_S = 0.25
+"""So long an entry waits in memory before it is kept in the file, as in the audit: a kill in this time loses it."""
 RETRY_S = 0.5
 LOOK_S = 10.0
 """Between two looks for files of dead processes and for refused entries that a user has removed."""
