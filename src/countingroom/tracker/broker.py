@@ -56,7 +56,7 @@ class Incoming(Struct, frozen=True, kw_only=True):
 
 class _Inbox(asyncio.Queue[Message]):
     """The queue of the client. From `open_to` on it hands over each message at once: one that waited here while others
-    are published would be dropped in a flood, and nobody would be told."""
+    are published would be dropped in a flood, without a message."""
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)

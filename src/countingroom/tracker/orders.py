@@ -21,7 +21,7 @@ from countingroom.tracker.facts import CaenFacts, TrackerFacts
 MOST_PAYLOAD = 1024
 """Bytes of a command; dashboards send at most some tens."""
 UNTOUCHED = "untouched_field"
-"""The code of the refusal of what a dashboard sends for a field that nobody has touched."""
+"""The code of the refusal of what a dashboard sends for an untouched field."""
 
 _SWITCHBOX_CHANNEL = re.compile(r"CH([1-9][0-9]{0,2})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

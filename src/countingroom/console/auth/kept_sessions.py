@@ -1,6 +1,6 @@
 """The valid sessions as the database had them last, in a file: for a console that begins while the database is away.
 
-Without it nobody was known after such a start, and no logged-in person could stop a run. The file has the digests of
+Without it no session was known after such a start, and no person could stop a run. The file has the digests of
 secrets and no secret, is for its owner alone as the database is, and is removed where it cannot be brought up to date.
 """
 
