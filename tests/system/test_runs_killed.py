@@ -174,6 +174,10 @@ class Stand:
         await self.kill(name)
         return await self.until(lambda: _is(self.owner, other))
 
+    async def has_written_the_start(self) -> bool:
+        """The run book keeps a record a moment after the state is shown."""
+        return all(run.started_ns is not None for run in await self.database.runs.open_runs())
+
     async def has_no_open_run(self) -> bool:
         return not await self.database.runs.open_runs()
 
@@ -245,6 +249,7 @@ async def runs_without_flags(stand: Stand) -> list[Run]:
 async def test_killed_at_rest_it_is_owned_again_in_the_same_state_and_nobody_got_an_order(stand: Stand) -> None:
     for state in RESTS:
         await climb(stand, state)
+        await stand.until(stand.has_written_the_start)
         before = await runs_without_flags(stand)
         stand.orders.clear()
         took = await stand.kill_owner()
