@@ -2,7 +2,7 @@
 
 Each command goes the way of every other: checked against the role of its principal, judged by the device host, an event
 with its end, an entry of the audit. What is refused or fails is told on the error topic of its device. Commands to one
-device are sent in the order in which they came.
+device are sent in the order in which they came, but for those that switch off, which go before all that wait.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from countingroom.tracker.facts import TrackerFacts
 from countingroom.tracker.orders import DashboardOrder, Refresh, asked, error_topic, kind_of
 from countingroom.tracker.outgoing import Publication
 from countingroom.tracker.refusal_reports import RefusalReports
+from countingroom.tracker.waiting_orders import WaitingOrders
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ ANSWER_S = 5.0
 LATE_S = 5.0
 """A command that has waited for so long is not sent any more."""
 WAITING = 32
-"""Commands to one device that wait; further ones are refused."""
+"""Commands to one device that wait; further ones are refused, unless they switch off."""
 OPEN = 512
 """Accepted commands whose end is awaited."""
 RETRY_S = 0.5
@@ -87,17 +88,20 @@ class Commander:
         self._audit = audit
         self._reports = RefusalReports()
         self._publisher = Publisher(bus, clock, DEPARTMENT)
-        self._queues = {device: asyncio.Queue[_Waiting](WAITING) for device in facts.devices}
+        self._queues = {
+            device: WaitingOrders[_Waiting](WAITING, is_off=_is_off, is_same=_is_same) for device in facts.devices
+        }
         self._open: OrderedDict[str, Incoming] = OrderedDict()
         """Identity of an accepted command -> the message that asked for it."""
 
     def parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside; each until cancelled."""
 
-        def worker(device: str) -> Callable[[], Coroutine[Any, Any, None]]:
-            return lambda: self._work(self._queues[device])
+        def worker(take: Callable[[], Awaitable[_Waiting]]) -> Callable[[], Coroutine[Any, Any, None]]:
+            return lambda: self._work(take)
 
-        return [self._publisher.run, self._follow_ends, *(worker(device) for device in self._queues)]
+        takers = [take for one in self._queues.values() for take in (one.next_off, one.next_other)]
+        return [self._publisher.run, self._follow_ends, *(worker(take) for take in takers)]
 
     def take(self, message: Incoming) -> None:
         """Do what a message asks for, or refuse it. It never raises."""
@@ -107,10 +111,10 @@ class Commander:
             self._refused(message, error.cause)
 
     def forget(self) -> None:
-        """Refuse what came by a connection that has ended."""
+        """Refuse what came by a connection that has ended, but for what switches off."""
         for queue in self._queues.values():
-            while not queue.empty():
-                self._refused(queue.get_nowait().message, _LOST)
+            for waiting in queue.drop():
+                self._refused(waiting.message, _LOST)
 
     async def drain(self) -> None:
         """Publish the events that wait, at the end."""
@@ -127,10 +131,10 @@ class Commander:
         if isinstance(wanted, Refresh):
             self._refresh(wanted.kind)
             return
+        waiting = _Waiting(order=wanted, message=message, came_s=self._clock.monotonic())
         try:
-            self._queues[wanted.device].put_nowait(
-                _Waiting(order=wanted, message=message, came_s=self._clock.monotonic())
-            )
+            for ended in self._queues[wanted.device].put(waiting):
+                self._refused(ended.message, _superseded(wanted), ended.order)
         except asyncio.QueueFull:
             raise RequestError(
                 f"{WAITING} commands to {wanted.device} wait already",
@@ -138,9 +142,9 @@ class Commander:
                 suggestion="wait until the device answers, then repeat it",
             ) from None
 
-    async def _work(self, queue: asyncio.Queue[_Waiting]) -> None:
+    async def _work(self, take: Callable[[], Awaitable[_Waiting]]) -> None:
         while True:
-            waiting = await queue.get()
+            waiting = await take()
             try:
                 await self._carry(waiting)
             except CountingRoomError as error:
@@ -310,6 +314,22 @@ _LOST = Cause(
     message="the connection over which it came has ended",
     suggestion="look at the present state and decide again",
 )
+
+
+def _is_off(waiting: _Waiting) -> bool:
+    return waiting.order.is_off
+
+
+def _is_same(one: _Waiting, other: _Waiting) -> bool:
+    return (one.order.action, one.order.channel) == (other.order.action, other.order.channel)
+
+
+def _superseded(off: DashboardOrder) -> Cause:
+    return Cause(
+        code="superseded",
+        message=f"{off.action} of {off.channel or off.device} came after it, before it was sent",
+        suggestion="look at the present state and decide again",
+    )
 
 
 def _shown(message: Incoming) -> str:

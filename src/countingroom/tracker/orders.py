@@ -23,6 +23,12 @@ MOST_PAYLOAD = 1024
 UNTOUCHED = "untouched_field"
 """The code of the refusal of what a dashboard sends for an untouched field."""
 
+_OFF = frozenset(
+    [
+        *("all_lv_off", "all_hv_off", "lv_off", "hv_off", "disable", "disable_all"),
+        *("stop", "stop_co2", "stop_chiller"),
+    ]
+)
 _SWITCHBOX_CHANNEL = re.compile(r"CH([1-9][0-9]{0,2})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -36,6 +42,11 @@ class DashboardOrder(Struct, frozen=True, kw_only=True):
     action: str
     channel: str = ""
     arguments: dict[str, Scalar] = {}
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it switches off or stops: it goes before what waits, and ends that."""
+        return self.action in _OFF
 
 
 class Refresh(Struct, frozen=True, kw_only=True):
