@@ -43,6 +43,7 @@ def shifter(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Shifte
         here.console = console
 
         async def history() -> None:
+            await here.move(12_000, "DISCONNECTED", "LV_OFF")
             await here.move(9000, "LV_OFF", "LV_ON")
             await here.move(3000, "LV_ON", "HV_ON")
             await here.move(1800, "HV_ON", "TRIP", "1", severity=1)
@@ -80,6 +81,8 @@ def test_the_range_is_chosen_and_the_list_says_the_same(shifter: Shifter) -> Non
     expect(page.locator("#states")).not_to_contain_text("LV OFF")
     page.locator('#states-span [data-seconds="21600"]').click()
     expect(page.locator("#states .strip").nth(0).locator("title").first).to_have_text(re.compile("^LV OFF"))
+    first = page.locator("#states .strip").nth(0).locator("rect").first
+    assert float(first.get_attribute("x") or "0") > 100, "nothing is drawn before the first event of the device"
     page.get_by_text("As a list").click()
     expect(page.locator("#states-list tr").filter(has_text="TRIP")).to_contain_text("15 min")
     expect(page).to_have_url(re.compile(r"states=21600"))

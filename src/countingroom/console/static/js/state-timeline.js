@@ -80,9 +80,12 @@ export class StateTimeline {
     for (const button of $$("#states-span [data-seconds]")) button.setAttribute("aria-pressed", String(Number(button.dataset.seconds) === this.span));
     const from = s(this.live.nowNs()) - this.span;
     try {
-      const [states, links] = await Promise.all([this.events("state", from), this.events("link", from)]);
+      const [states, links, existed] = await Promise.all([this.events("state", from), this.events("link", from), this.existedAt(from)]);
       if (mine !== this.turn) return;
-      Object.assign(this, { states: states.found, links: links.found, known: states.known, failed: "" });
+      // Before its first event there was no device: the state that this event left is not drawn back to the begin.
+      const found = [...states.found, ...links.found].map((event) => s(event.time_ns)),
+        first = existed || !found.length ? from : Math.min(...found);
+      Object.assign(this, { states: states.found, links: links.found, known: Math.max(states.known, first), failed: "" });
     } catch {
       if (mine !== this.turn) return;
       this.failed = "The events could not be read.";
@@ -105,6 +108,13 @@ export class StateTimeline {
       if (!before || (found.length && s(found.at(-1).time_ns) < from)) break;
     }
     return { found: found.reverse(), known: before && found.length ? s(found[0].time_ns) : from };
+  }
+
+  async existedAt(from) {
+    const asked = new URLSearchParams({ source: this.model.device, to: String(Math.round(from * 1e9)), limit: "1" });
+    const answer = await fetch(`/api/v1/events?${asked}`);
+    if (!answer.ok) throw new Error("refused");
+    return (await answer.json()).events.length > 0;
   }
 
   rows(from, to) {
