@@ -74,6 +74,28 @@ def test_an_expression_that_can_take_for_ever_is_a_mistake(expression: str, is_e
 
 
 @pytest.mark.parametrize(
+    ("expression", "is_slow"),
+    [
+        (r".*.*(?P<value>.*)x", True),
+        (r"(?:.*,){3}(?P<value>\d+)", True),
+        (r"\d*[\d.]*(?P<value>\d*)x", True),
+        (r"(?:.*|a).*(?P<value>.+)", True),
+        (r"\S*,\S*,(?P<value>\S*),\S*", True),
+        (r".*V (?P<value>.*)", False),
+        (r"[^,]*,[^,]*,[^,]*,(?P<value>\d+),.*", False),
+        (r"\w+,\w+:\d*\.(?P<value>\d+)V.*", False),
+        (r".*+.*+.*+(?P<value>.*)", False),
+    ],
+)
+def test_an_expression_that_can_take_minutes_is_a_mistake(expression: str, is_slow: bool) -> None:
+    if is_slow:
+        with pytest.raises(ValueError, match="can take minutes"):
+            reply_pattern(expression)
+    else:
+        reply_pattern(expression).fullmatch("," * 4096)
+
+
+@pytest.mark.parametrize(
     ("keys", "answer", "value"),
     [
         ({}, "+1.25E+01", 12.5),

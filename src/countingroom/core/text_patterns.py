@@ -38,6 +38,11 @@ def expression(text: str) -> re.Pattern[str]:
             f"{text!r} can take for ever: it repeats with * or + what has a * or + itself, or a choice; end the inner"
             f" ones with a second + (`\\d++`), which gives nothing back, or say how often it comes: {{3}}"
         )
+    if _choices(_parser.parse(text)) > _MOST_CHOICES:
+        raise ValueError(
+            f"{text!r} can take minutes: more than {_MOST_CHOICES} of its * and + share letters with what comes after"
+            " them; say what they end at (`[^,]*,`), or end them with a second + (`\\d++`), which gives nothing back"
+        )
     return pattern
 
 
@@ -80,6 +85,9 @@ def _escaped(text: str) -> str:
 
 
 _MANY = 64
+_MOST_CHOICES = 2
+"""Repetitions that can give letters back. An answer of 4,096 letters that does not fit is tried in the order of that
+number to the power of these: 0.1 s with two, minutes with three."""
 
 
 def _is_endless(tokens: Any, *, is_repeated: bool = False) -> bool:
@@ -105,3 +113,58 @@ def _is_endless(tokens: Any, *, is_repeated: bool = False) -> bool:
             case _:
                 pass
     return False
+
+
+def _choices(tokens: Any) -> int:
+    """How many repetitions on one way through it can end at more than one place."""
+    many, steps = 0, list(tokens)
+    for index, (code, what) in enumerate(steps):
+        match str(code):
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                if what[1] > _MANY:
+                    many += not _ends_at(what[2], next(iter(steps[index + 1 : index + 2]), None))
+                else:
+                    many += what[1] * _choices(what[2])
+            case "BRANCH":
+                many += max(_choices(one) for one in what[1])
+            case "SUBPATTERN" | "ASSERT" | "ASSERT_NOT":
+                many += _choices(what[-1])
+            case _:
+                pass
+    return many
+
+
+def _ends_at(repeated: Any, after: Any) -> bool:
+    """Whether the letter that comes after a repetition is none of those that are repeated."""
+    if after is None or str(after[0]) != "LITERAL" or len(repeated) != 1:
+        return False
+    (code, what), letter = repeated[0], after[1]
+    match str(code):
+        case "LITERAL":
+            return what != letter
+        case "NOT_LITERAL":
+            return what == letter
+        case "IN":
+            return not _is_in(what, letter)
+        case _:
+            return False
+
+
+_CATEGORIES = {"DIGIT": r"\d", "SPACE": r"\s", "WORD": r"\w"}
+
+
+def _is_in(items: Any, letter: int) -> bool:
+    is_negated, is_found = False, False
+    for code, what in items:
+        match str(code):
+            case "NEGATE":
+                is_negated = True
+            case "LITERAL":
+                is_found |= what == letter
+            case "RANGE":
+                is_found |= what[0] <= letter <= what[1]
+            case _:
+                name = str(what).removeprefix("CATEGORY_")
+                of = re.compile(_CATEGORIES[name.removeprefix("NOT_")]).match(chr(letter)) is not None
+                is_found |= of is not name.startswith("NOT_")
+    return is_found is not is_negated

@@ -25,6 +25,8 @@ from countingroom.devices.serial.unanswered import UnansweredQuestions
 _ENDS = {"LF": "\n", "CR": "\r", "CRLF": "\r\n"}
 _MOST_ERRORS = 16
 """Read from the queue at a time; an instrument that repeats one for ever must not hold up the poll."""
+_MOST_IDENTITY = 256
+"""Letters; IEEE 488.2 allows 72. The pattern is looked for at each of them."""
 _SHOWN = 60
 
 
@@ -38,7 +40,7 @@ class _Identity:
     def recognises(self, answer: bytes) -> bool:
         """Whether this answer identifies the instrument."""
         text = _text(answer)
-        if len(text) <= MOST_LETTERS and self._pattern.search(text):
+        if len(text) <= _MOST_IDENTITY and self._pattern.search(text):
             return True
         self.other = text
         return False
