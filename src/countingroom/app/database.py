@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.storage.database import Database
 from countingroom.storage.description import StorageSection
 
@@ -38,8 +38,8 @@ class WhenAway(StrEnum):
 async def opened(
     section: StorageSection, data: Path, clock: Clock, *, when_away: WhenAway = WhenAway.FAIL
 ) -> AsyncGenerator[Database]:
-    """The open database of the experiment, with the present schema. With GO_ON it may be away at first, and is opened
-    as soon as it answers; LinkError until then."""
+    """The open database of the experiment, with the present schema. With GO_ON it may be away or damaged at first, and
+    is opened as soon as it is right; LinkError until then."""
     database = Database(section.address(data), clock=clock)
     try:
         match when_away:
@@ -51,7 +51,9 @@ async def opened(
                 yield database
             case WhenAway.GO_ON:
                 async with asyncio.TaskGroup() as group:
-                    later = group.create_task(_open_later(database, clock), name="opening the database")
+                    later = group.create_task(
+                        _open_later(database, clock, also=ConfigurationError), name="opening the database"
+                    )
                     # Not cancelled after this time: a transaction that is under way goes on in its thread.
                     await asyncio.wait([later], timeout=FIRST_S)
                     try:
@@ -70,8 +72,9 @@ async def _open_within(database: Database, clock: Clock, most_s: float) -> None:
     await database.open()
 
 
-async def _open_later(database: Database, clock: Clock) -> None:
-    """Open it as soon as it answers. Any other error than a lost link is raised: a damaged or a newer database."""
+async def _open_later(database: Database, clock: Clock, *, also: type[ConfigurationError] | tuple[()] = ()) -> None:
+    """Open it as soon as it answers. Any other error than a lost link is raised, as a damaged or a newer database is,
+    unless it is waited for `also`."""
     is_told = False
     while True:
         try:
@@ -80,6 +83,10 @@ async def _open_later(database: Database, clock: Clock) -> None:
             if not is_told:
                 is_told = True
                 _log.warning("the database does not answer at this start: %s", error.cause.message)
+        except also as error:
+            if not is_told:
+                is_told = True
+                _log.error("this process begins without the database: %s", error)
         else:
             return
         await clock.sleep(_AGAIN_S)

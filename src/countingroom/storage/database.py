@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.placement import Seed
 from countingroom.storage import seeding
 from countingroom.storage.acknowledge_links import AcknowledgeLinks
@@ -61,18 +61,26 @@ class Database:
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the
-        program wrote the database."""
+        program wrote the database; until it is opened again, every other method then raises LinkError."""
+        try:
+            await self._open()
+        except ConfigurationError as error:
+            self._store.refused = error.cause
+            raise
+        self._store.refused = None
+
+    async def _open(self) -> None:
         if self._store.is_sqlite and self._store.url.database:
             path = Path(self._store.url.database)
             await self._store.outside(lambda _: make_or_check(path))
             try:
-                await self._store.write(migrate)
+                await self._store.migrate(migrate)
             except LinkError as error:
                 if any(words in error.cause.message for words in _DAMAGED):
                     raise damaged(path, f"is damaged: {error.cause.message}") from error
                 raise
         else:
-            await self._store.write(migrate)
+            await self._store.migrate(migrate)
 
     async def seed(self, seed: Seed, by: str) -> bool:
         """Fill an empty database as one change and return True. In a database with partitions or detectors, only add

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc, make_url, text
 
 from countingroom.core.ending_threads import EndingThreads
-from countingroom.core.errors import ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
+from countingroom.core.errors import Cause, ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
 from countingroom.storage.late_sync import LateSync
 
 _log = logging.getLogger(__name__)
@@ -63,6 +63,9 @@ class SqlStore:
         self._threads = {writer: "a transaction that writes", reader: "a transaction"}
         """What each has to do, for messages."""
         self._waiting = 0
+        self.refused: Cause | None = None
+        """Why the file is not used: it is damaged, or of a later version. Nothing is read from it or written to it, as
+        SQLite would take an empty file for a database without users."""
         self._late = LateSync(Path(f"{self.url.database}-wal")) if self.is_sqlite and not self.in_memory else None
         if self._late:
             self._threads[self._late.thread] = "the sync to the disk"
@@ -70,13 +73,19 @@ class SqlStore:
     async def write(self, work: Work[T], *, synced: bool = True) -> T:
         """Run `work` in a transaction and return its result after the synced commit. An error rolls it back. Not
         `synced`: after the commit; it outlives this process, and a loss of power only after the sync that follows."""
+        self._check()
         if synced:
             return await self._run(self._writer, lambda: self._transaction(work, writes=True))
         return await self._run(self._writer, lambda: self._unsynced(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot of the database."""
+        self._check()
         return await self._run(self._reader, lambda: self._transaction(work, writes=False))
+
+    async def migrate(self, work: Work[None]) -> None:
+        """Run the migration, also of a file that is refused so far."""
+        await self._run(self._writer, lambda: self._transaction(work, writes=True))
 
     async def outside(self, work: Callable[[Engine], T]) -> T:
         """Run work that is not a transaction (migration, copy) in the writer's thread."""
@@ -108,6 +117,15 @@ class SqlStore:
                 "before its disk works again. See whether the disk answers.",
                 self.url.render_as_string(hide_password=True),
                 ", ".join(hanging),
+            )
+
+    def _check(self) -> None:
+        if self.refused is not None:
+            raise LinkError(
+                self.refused.message,
+                source=self.refused.source,
+                code=self.refused.code,
+                suggestion=self.refused.suggestion,
             )
 
     def _transaction(self, work: Work[T], *, writes: bool) -> T:
