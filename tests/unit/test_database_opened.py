@@ -11,6 +11,7 @@ from countingroom.app.database import WhenAway, opened
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.storage.description import StorageSection
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(params=["a folder", "0 bytes", "something else"])
@@ -35,7 +36,7 @@ async def test_it_goes_on_with_a_damaged_file_and_opens_the_mended_one(
         with pytest.raises(LinkError):
             await database.ping()
         file.rename(file.with_name("aside"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await database.runs.find()
