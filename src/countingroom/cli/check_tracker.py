@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from countingroom.app.tracker import problems as described_problems
-from countingroom.core.policy import Role
 from countingroom.core.yaml.located import Path, Problem
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
@@ -28,10 +28,9 @@ def tracker_problems(loaded: Loaded, hosted: Mapping[str, Hosted]) -> Iterator[P
 def tracker_warnings(loaded: Loaded) -> Iterator[Problem]:
     """Devices that no dashboard may command."""
     section = loaded.experiment.section(TrackerSection)
-    principal = next(iter(section.principals.values()), None)
     for key, device in section.devices.items():
-        if principal and principal.on(f"device.{device}") < Role.SHIFTER:
-            message = f"dashboards may command nothing of {device}: give device.{device} the role shifter in `roles`"
+        if not any(fnmatchcase(f"device.{device}", pattern) for pattern in section.roles):
+            message = f"dashboards may command nothing of {device}: give device.{device} a role in `roles`"
             yield loaded.problem(("tracker", key), message)
 
 
