@@ -271,7 +271,18 @@ DEPARTMENTS: tuple[Department, ...] = (
                 bus=BusGrants(stores=("events.simulators.*",)),
                 modules=tuple(
                     f"countingroom.simulators.{module}"
-                    for module in ("run", "caen", "epics", "julabo", "marta", "modbus", "sensors", "switchbox", "text")
+                    for module in (
+                        "run",
+                        "caen",
+                        "epics",
+                        "julabo",
+                        "marta",
+                        "modbus",
+                        "secop",
+                        "sensors",
+                        "switchbox",
+                        "text",
+                    )
                 ),
             ),
         ),

@@ -329,4 +329,4 @@ def test_a_shell_is_told_the_commands_that_begin_so() -> None:
         text=True,
         check=False,
     )
-    assert completed.stdout.split() == ["serve"]
+    assert completed.stdout.split() == ["serve", "secop"]

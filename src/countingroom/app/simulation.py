@@ -37,6 +37,7 @@ KIND_OF_DRIVER = {
     "marta": "marta",
     "modbus": "modbus",
     "mqtt": "sensors",
+    "secop": "secop",
     "switchbox": "switchbox",
     "text": "text",
 }

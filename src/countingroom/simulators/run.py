@@ -54,6 +54,7 @@ _PLACES = {
     "julabo": ("julabo", "JulaboSimulator"),
     "marta": ("marta", "MartaSimulator"),
     "modbus": ("modbus", "ModbusSimulator"),
+    "secop": ("secop", "SecopSimulator"),
     "sensors": ("sensors", "SensorSimulator"),
     "switchbox": ("switchbox", "SwitchboxSimulator"),
     "text": ("text", "TextSimulator"),
