@@ -14,12 +14,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
 
+from tests import forked_workers
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
 
 # Containers often forbid compiled files. Every process of a test then compiles all of the source again: 5 s of
@@ -63,19 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order[file(item)])
 
 
-class Scheduling(LoadFileScheduling):
-    """As `--dist loadfile`, but tests that stand APART are handed out one by one, and files in the order of `by_turns`:
-    with browsers and whole experiments first, no worker is left alone with one at the end."""
-
-    def __init__(self, config: pytest.Config, log: Any) -> None:
-        super().__init__(config, log)
-        config.option.loadscopereorder = False
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return nodeid if file in APART else file
-
-
 def pytest_collection_finish() -> None:
     """What the tests have imported is not looked through again by each collection of garbage; new databases are
     copied."""
@@ -86,9 +72,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+def pytest_addoption(parser: pytest.Parser) -> None:
+    forked_workers.add_option(parser)
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """With `--workers` tests that stand APART are handed out one by one, and files in the order of `by_turns`: with
+    browsers and whole experiments first, no worker is left alone with one at the end."""
+
+    def group(item: pytest.Item) -> str:
+        file = item.nodeid.partition("::")[0]
+        return item.nodeid if file in APART else file
+
+    return forked_workers.run_tests(session, group)
 
 
 _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian keeps it off the PATH
