@@ -106,8 +106,10 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("devices",),
                 owner="its device host",
                 bus=BusGrants(
-                    # The heartbeats of the alarm engine: its silence leads to safe outputs.
-                    hears=("presence.alarms.*",),
+                    # The heartbeats of the alarm engine: its silence leads to safe outputs. Those and the readings of
+                    # other device hosts: derived points need points of their devices.
+                    hears=("presence.alarms.*", "presence.devices.*", "live.readings.*"),
+                    reads=(subjects.READINGS_STREAM,),
                     sends=("live.readings.*",),
                     stores=("readings.*.*", "events.devices.*"),
                     states=("device", "channel", "catalogue", "interlock_host"),

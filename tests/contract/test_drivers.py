@@ -24,7 +24,7 @@ HARNESSES = sorted(
 )
 
 
-FAKES = ("fake", "tiny")
+FAKES = ("derived", "fake", "tiny")
 """Those that speak to no simulator or server."""
 
 

@@ -49,7 +49,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def test_every_device_is_live(demo: Running) -> None:
-    assert set(demo.devices()) == {"caen", "chiller", "co2", "coldbox", "cleanroom"}
+    assert set(demo.devices()) == {"caen", "chiller", "climate", "co2", "coldbox", "cleanroom"}
     for device in POINTS:
         until(lambda device=device: fresh(demo, device), f"{device} has a good reading")
     assert demo.devices()["caen"]["channels"] == {"0": "LV_OFF", "1": "LV_OFF", "2": "LV_OFF", "3": "LV_OFF"}

@@ -129,7 +129,7 @@ def test_references_are_given_once_in_their_order() -> None:
         ("point(a)", 1, "point(a)", "in quotes"),
         ("point('a')", 1, "point('a')", "in quotes"),
         ("point('a.b', 'c.d')", 1, "point('a.b', 'c.d')", "in quotes"),
-        ("abs(a, b)", 1, "abs(a, b)", "one for abs"),
+        ("abs(a, b)", 1, "abs(a, b)", "abs with 1 value"),
         ("min(a)", 1, "min(a)", "two or more"),
         ("min(*a)", 1, "min(*a)", "two or more"),
         ("max(a, key=b)", 1, "max(a, key=b)", "point(…)"),

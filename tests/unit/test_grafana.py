@@ -185,7 +185,7 @@ def every(found: list[Panel]) -> list[Panel]:
 def test_each_device_has_a_dashboard_in_the_form_of_grafana(description: Path, tmp_path: Path, store: str) -> None:
     write_files(description, tmp_path, store, None)
     dashboards = read(tmp_path)
-    assert sorted(dashboards) == ["caen", "chiller", "cleanroom", "co2", "coldbox"]
+    assert sorted(dashboards) == ["caen", "chiller", "cleanroom", "climate", "co2", "coldbox"]
     assert len({dashboard.title for dashboard in dashboards.values()}) == len(dashboards)
     for dashboard in dashboards.values():
         shown = every(dashboard.panels)

@@ -301,7 +301,8 @@ def simulators(setting: Setting) -> Role:
     """Simulators in place of hardware, one for each device."""
 
     async def run(platform: Platform) -> None:
-        sections = dict(setting.experiment.section(DevicesSection).items())
+        devices = setting.experiment.section(DevicesSection).items()
+        sections = {name: section for name, section in devices if section.has_hardware}
         made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides)
         starting = ["the simulators are starting"]
 

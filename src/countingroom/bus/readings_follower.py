@@ -36,9 +36,11 @@ class ReadingsFollower:
         *,
         advance: Callable[[int], None] = lambda _: None,
         current: Callable[[], None] = lambda: None,
+        device: str = "",
     ) -> None:
         """`advance` is told the sequence in the stream up to which all is taken, `current` each time when the last full
-        message of each device was taken."""
+        message of each device was taken. `device`: only this one."""
+        self._device = device
         self._bus = bus
         self._clock = clock
         self._take = take
@@ -80,7 +82,10 @@ class ReadingsFollower:
         oldest_ns, start = self._clock.now_ns() - _YOUNG_NS, 1
         fulls: list[Stored] = []
         everything = self._bus.replay(
-            subjects.READINGS_STREAM, subjects="readings.full.*", last_per_subject=True, follow=False
+            subjects.READINGS_STREAM,
+            subjects=subjects.readings(self._device, full=True) if self._device else "readings.full.*",
+            last_per_subject=True,
+            follow=False,
         )
         async with everything as stored:
             async for message in stored:
@@ -93,7 +98,8 @@ class ReadingsFollower:
         self._current()
         self.following["readings"] = True
         base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
-        async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
+        wanted = subjects.readings_of(self._device) if self._device else ">"
+        async with self._bus.replay(subjects.READINGS_STREAM, subjects=wanted, from_sequence=start) as stored:
             async for message in stored:
                 if self._relinked:  # begin again at the last full messages instead of reading all that was missed
                     return
@@ -103,7 +109,7 @@ class ReadingsFollower:
 
     async def _follow_live(self) -> None:
         """Messages that the stream could not store yet, because its disk is full."""
-        async with self._bus.subscribe(subjects.live_readings("*")) as messages:
+        async with self._bus.subscribe(subjects.live_readings(self._device or "*")) as messages:
             self.following["live readings"] = True
             async for message in messages:
                 self._read(message, live=True)

@@ -21,10 +21,12 @@ SWEEP_S = INTERVAL_S / 2
 _presences = MessageDecoder(Presence)
 
 
-async def follow_heartbeats(bus: Bus, hear: Callable[[Presence], None], followed: Callable[[], None]) -> None:
+async def follow_heartbeats(
+    bus: Bus, hear: Callable[[Presence], None], followed: Callable[[], None], subject: str = "presence.>"
+) -> None:
     """Give each heartbeat to `hear` until cancelled, or until the bus fails (LinkError). `followed` is called once they
     are followed."""
-    async with bus.subscribe("presence.>") as heartbeats:
+    async with bus.subscribe(subject) as heartbeats:
         followed()
         async for message in heartbeats:
             presence = bus.dead_letters.read(message.subject, message.data, _presences)

@@ -31,6 +31,7 @@ def check(
     """Check a description without touching anything."""
     from countingroom.cli.check_alarms import AlarmCheck
     from countingroom.cli.check_configurations import wrong_configurations
+    from countingroom.cli.check_derived import derived_problems
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.check_interlocks import InterlockCheck
     from countingroom.cli.check_points import point_warnings
@@ -49,7 +50,7 @@ def check(
         alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
         warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
         warnings = (*warnings, *tracker_warnings(loaded))
-        found += [*tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
+        found += [*derived_problems(loaded, hosted), *tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         interlocks = [] if problems else locks.facts()
     except Invalid as invalid:
@@ -109,6 +110,6 @@ def _facts(one: Hosted) -> dict[str, Any]:
         "driver": str(one.section.model_dump().get("driver", "")),
         "location": one.location,
         "channels": len(one.behaviour.channels),
-        "points": len(one.driver.points),
+        "points": len(one.points),
         "commands": len(one.behaviour.commands),
     }

@@ -24,7 +24,6 @@ from countingroom.core.yaml.located import Path, Problem
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.departments import roles
 from countingroom.devices.description import DevicesSection
-from countingroom.devices.point_overrides import overridden
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Loaded
 from countingroom.runs.description import RunsSection
@@ -45,11 +44,7 @@ class AlarmCheck:
         self._hosted = hosted
         self._section = loaded.experiment.section(AlarmsSection)
         self._runs = loaded.experiment.section(RunsSection)
-        self._points = {
-            f"{name}.{point.name}": point
-            for name, device in hosted.items()
-            for point in overridden(device.driver.points, device.section.points)
-        }
+        self._points = {f"{name}.{point.name}": point for name, device in hosted.items() for point in device.points}
         devices = list(loaded.experiment.section(DevicesSection).root)
         self._unbuilt = [name for name in devices if name not in hosted]
         channels = [f"{name}.{channel}" for name, one in hosted.items() for channel in one.behaviour.channels]
@@ -145,7 +140,7 @@ class AlarmCheck:
         """The identities of all alarms that there can be, also of those that are off."""
         found = [one.id for one in self._definitions(self._section.model_copy(update={"overrides": {}}))]
         for device, hosted in self._hosted.items():
-            for point in hosted.driver.points:
+            for point in hosted.points:
                 found += [identity.of_point(device, point.name), identity.of_value(device, point.name)]
         return dict.fromkeys(found)
 

@@ -83,7 +83,7 @@ def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:
 
 def _wrong(device: Hosted) -> Iterator[str]:
     """Units that are none, each once, and errors of the state machines."""
-    unknown = {point.unit: point.name for point in reversed(device.driver.points) if not is_unit(point.unit)}
+    unknown = {point.unit: point.name for point in reversed(device.points) if not is_unit(point.unit)}
     for unit, point in unknown.items():
         yield f"point {point}: {unit!r} is not a unit; write it as V, uA, degC or g/s"
     for chart in filter(None, (device.behaviour.chart, device.behaviour.channel_chart)):

@@ -14,7 +14,6 @@ from countingroom.core.errors import OutOfRange
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import Path, Problem
-from countingroom.devices.point_overrides import overridden
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Loaded
 
@@ -28,7 +27,7 @@ def point_warnings(loaded: Loaded, hosted: Mapping[str, Hosted]) -> list[Problem
     """What has no effect in the points and settings of these devices, each key once."""
     found: dict[Path, list[Problem]] = {}
     for name, device in hosted.items():
-        points = overridden(device.driver.points, device.section.points)
+        points = device.points
         for point in points:
             first: dict[Path, list[Problem]] = {}
             for key, message in _without_effect(point):

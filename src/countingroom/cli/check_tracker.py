@@ -39,7 +39,7 @@ def _sensors(section: TrackerSection, hosted: Mapping[str, Hosted]) -> Iterator[
         device, _, name = address.partition(".")
         if (one := hosted.get(device)) is None:
             continue  # it has mistakes, or does not exist, which is told
-        known = [point.name for point in one.driver.points]
+        known = [point.name for point in one.points]
         if name not in known:
             yield ("sensors", address), f"{device} has no point {name}{did_you_mean(name, known)}"
         elif isinstance(one.section, MqttSensorsSection) and any(

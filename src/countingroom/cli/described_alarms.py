@@ -10,7 +10,6 @@ from countingroom.app.roles import needed_roles
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.messages import Catalogue
 from countingroom.devices.description import kind_of
-from countingroom.devices.point_overrides import overridden
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Experiment
 from countingroom.runs.description import RunsSection
@@ -39,7 +38,7 @@ def catalogue_of(device: Hosted) -> Catalogue:
         title=device.title,
         driver=kind_of(type(device.section)),
         group=device.group,
-        points=overridden(device.driver.points, device.section.points),
+        points=device.points,
         channels=device.behaviour.channels,
         channel_labels=device.channel_labels,
         chart=device.behaviour.chart,

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from countingroom.cli.check_devices import build_devices
 from countingroom.core.errors import ConfigurationError
-from countingroom.devices.point_overrides import overridden
 from countingroom.experiment import load_with_problems
 from countingroom.history.description import HistorySection
 from countingroom.history.grafana.dashboards import DrawnDevice, dashboard, data_sources, provider, titles
@@ -60,7 +59,7 @@ def write_files(file: Path, folder: Path, store: str, dashboards: Path | None) -
             name=name,
             title=device.title,
             group=device.group,
-            points=tuple(overridden(device.driver.points, device.section.points)),
+            points=device.points,
         )
         for name, device in hosted.items()
     ]

@@ -19,7 +19,6 @@ from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SET
 from countingroom.devices.host.confirmation import readback_of
-from countingroom.devices.point_overrides import overridden
 from countingroom.devices.registry import Hosted
 
 _NUMBERS = 4
@@ -38,10 +37,7 @@ class InterlockCommands:
 
     def __init__(self, hosted: Mapping[str, Hosted]) -> None:
         self._hosted = hosted
-        self._points = {
-            name: {point.name: point for point in overridden(one.driver.points, one.section.points)}
-            for name, one in hosted.items()
-        }
+        self._points = {name: {point.name: point for point in one.points} for name, one in hosted.items()}
 
     def wrong(self, device: str, channel: str, command: str, arguments: Mapping[str, Scalar]) -> Wrong | None:
         """Why the device does not take this command; None: it does, or the device could not be built."""

@@ -84,6 +84,10 @@ class Point(Struct, frozen=True, kw_only=True):
     """Writing it can harm, as for a limit that protects: it needs `Permission.ENDANGER`."""
     command_only: bool = False
     """Switched by commands of its device alone: `set` is refused, and the console offers no form for it."""
+    formula: str = ""
+    """How it is computed: the expression of a derived point, `0.12 + 1.003 x` of a calibrated one. Empty: it is not."""
+    inputs: tuple[str, ...] = ()
+    """Addresses of the points that it is computed from."""
     rate: str = ""
     """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 

@@ -57,3 +57,27 @@ def is_same(one: Any, other: Any) -> bool:
         return bool(abs(_registry().Quantity(1.0, one).to(other).magnitude - 1.0) < 1e-12)
     except Exception:  # Pint has no common root: other dimensions and units with an offset differ
         return False
+
+
+def conversion(before: str, after: str) -> tuple[float, float]:
+    """(factor, offset): a number in the unit `before`, times factor plus offset, is in the unit `after`. ValueError:
+    there is no such conversion."""
+    if before == after:
+        return 1.0, 0.0
+    try:
+        at = [float(_registry().Quantity(number, before).to(after).magnitude) for number in (0.0, 1.0, 2.0)]
+    except Exception as error:  # Pint has no common root
+        raise ValueError(f"{before or 'a number without unit'} cannot be converted to {after or 'one'}") from error
+    if abs(at[2] - 2 * at[1] + at[0]) > 1e-9 * max(map(abs, at)):
+        raise ValueError(f"{before} and {after} are not proportional")
+    return at[1] - at[0], at[0]
+
+
+def is_of_dimension(one: Any, other: Any) -> bool:
+    """Whether two units of `unit` measure the same: `V` and `mV`, `percent` and a number without unit."""
+    return bool(one.dimensionality == other.dimensionality)
+
+
+def difference(one: Any) -> Any:
+    """The unit of the difference of two values in this unit of `unit`: of `degC`, `delta_degC`."""
+    return (_registry().Quantity(1.0, one) - _registry().Quantity(0.0, one)).units

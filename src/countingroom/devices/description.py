@@ -13,9 +13,12 @@ from typing import Annotated, Any, NamedTuple, cast, get_args
 from pydantic import GetCoreSchemaHandler, RootModel
 from pydantic_core import CoreSchema, core_schema
 
+from countingroom.core.derived.order import loop
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.yaml.section import AreaName, Name
+from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.derived.description import DerivedSection
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.marta.description import MartaSection
@@ -30,6 +33,7 @@ GROUP = "countingroom.drivers"
 
 OURS: tuple[type[DeviceSection], ...] = (
     CaenSection,
+    DerivedSection,
     EpicsSection,
     JulaboSection,
     MartaSection,
@@ -101,8 +105,25 @@ class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriv
                 yield AreaName(path=(name, "area"), subject=f"device.{name}", area=section.area)
 
     def problems(self) -> Iterator[Problem]:
-        """Values that two devices have and only one can have."""
-        return (clash.problem for clash in self.clashes())
+        """Values that two devices have and only one can have, and derived points that cannot be computed."""
+        yield from (clash.problem for clash in self.clashes())
+        yield from self._wrong_inputs()
+
+    def _wrong_inputs(self) -> Iterator[Problem]:
+        """Derived points that need a point of no device, or themselves."""
+        inputs: dict[str, tuple[str, ...]] = {}
+        for name, section in self.root.items():
+            if isinstance(section, DerivedSection):
+                inputs |= section.inputs(name)
+        for address, needed in inputs.items():
+            device, _, point = address.partition(".")
+            for one in needed:
+                if (other := one.partition(".")[0]) not in self.root:
+                    hint = did_you_mean(other, self.root)
+                    yield (device, "values", point, "value"), f"{one}: no device is named {other}{hint}"
+        if found := loop(inputs):
+            device, _, point = found[0].partition(".")
+            yield (device, "values", point, "value"), f"it depends on itself: {' → '.join(found)}"
 
     def clashes(self) -> Iterator[Clash]:
         """Values that two devices have and only one can have, with the two devices."""

@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.points import Point
 from countingroom.devices.behaviour import Behaviour
+from countingroom.devices.calibrations import NONE, Calibrations
 from countingroom.devices.point_overrides import overridden, overridden_commands
 from countingroom.devices.port import Driver
 from countingroom.devices.resources import SharedResources
@@ -32,6 +34,16 @@ class Hosted(Struct, frozen=True, kw_only=True):
     section: DeviceSection
     channel_labels: dict[str, str] = {}
     """Channel -> the load that it supplies (its module)."""
+    calibrations: Calibrations = NONE
+
+    def in_force(self, points: tuple[Point, ...]) -> tuple[Point, ...]:
+        """These points of the driver with calibrations and with the overrides of the section."""
+        return overridden(self.calibrations.points(points), self.section.points)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """All points of the device, as they are in force."""
+        return self.in_force(self.driver.points)
 
 
 def build(
@@ -50,20 +62,24 @@ def build(
         hosted = builder(name, section, resources=resources)
     else:
         hosted = builder(name, section)
-    _check_overrides(hosted, section)
+    calibrations = NONE
+    if section.calibration:
+        calibrations = Calibrations(section.calibration, hosted.driver.points, device=name)
+    _check_overrides(hosted, section, calibrations)
     return msgspec.structs.replace(
         hosted,
+        calibrations=calibrations,
         title=section.title or hosted.title or name,
         group=section.group or hosted.group,
         simulated=simulated,
     )
 
 
-def _check_overrides(hosted: Hosted, section: DeviceSection) -> None:
+def _check_overrides(hosted: Hosted, section: DeviceSection, calibrations: Calibrations) -> None:
     """Raise ConfigurationError with all points and commands that the section changes and the device does not have."""
     wrong: list[ConfigurationError] = []
     try:
-        overridden(hosted.driver.points, section.points, source=f"devices.{hosted.name}.points")
+        overridden(calibrations.points(hosted.driver.points), section.points, source=f"devices.{hosted.name}.points")
     except ConfigurationError as error:
         wrong.append(error)
     try:

@@ -35,6 +35,11 @@ class SharedResources:
             self._made[kind] = made
         return made
 
+    def made(self, kind: type[R]) -> R | None:
+        """The resource of this kind; None: no driver has asked for it."""
+        made = self._made.get(kind)
+        return made if isinstance(made, kind) else None
+
     async def close(self) -> None:
         """Close every resource, the youngest first. May be called twice."""
         while self._made:

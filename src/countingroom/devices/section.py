@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, NamedTuple
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.yaml.section import Seconds, Section
+from countingroom.devices.calibration_section import CalibrationSection
 
 Duration = Annotated[Seconds, Field(gt=0)]
 Silence = Annotated[Seconds, Field(ge=0)]
@@ -65,9 +67,8 @@ class PointOverride(Section):
         return disorder(self)
 
 
-class TableValue(Section):
-    """One value of a device that has a table of points in the description. Each driver adds the address of the
-    value."""
+class ShownValue(Section):
+    """One value of a device that has a table of points in the description."""
 
     label: str = ""
     description: str = ""
@@ -79,31 +80,14 @@ class TableValue(Section):
     warning_low: float | None = None
     warning_high: float | None = None
     alarm_high: float | None = None
-    choices: list[Plain] = []
-    """The only values it takes."""
     codes: dict[str, str] = {}
     """What a value means: `{"9": "over-current"}`."""
     severity: Annotated[int, Field(ge=0, le=3)] = 0
     """For a bool that is a fault flag: its priority while true."""
     main: bool = True
     """Shown in the device's main table."""
-    write_low: float | None = None
-    write_high: float | None = None
-    readback: str = ""
-    """The value of this table that is the readback of this setpoint; empty: the value itself."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
-    confirm: Duration = 5.0
-    """Deadline for the readback."""
 
-    def write_problems(self, writable: str, *, is_writable: bool) -> Iterator[Problem]:
-        """Limits in the wrong order, and keys of setpoints in a value that the key `writable` does not make one."""
-        yield from disorder(self)
-        if not is_writable:
-            for key in ("write_low", "write_high", "readback"):
-                if getattr(self, key) not in (None, ""):
-                    yield (key,), f"{key} is for values with `{writable}: true`"
-
-    def as_point(self, name: str, type: Type, *, precision: int, writable: bool) -> Point:
+    def as_point(self, name: str, type: Type, *, precision: int) -> Point:
         """The point of this value in a table where it has that name: `pressure`, or `<channel>.<column>`."""
         channel, _, column = name.rpartition(".")
         return Point(
@@ -123,10 +107,38 @@ class TableValue(Section):
                 warning_high=self.warning_high,
                 alarm_high=self.alarm_high,
             ),
-            choices=tuple(self.choices),
             codes=self.codes,
             severity=self.severity,
             main=self.main,
+        )
+
+
+class TableValue(ShownValue):
+    """One value that a driver reads or writes. Each driver adds the address of the value."""
+
+    choices: list[Plain] = []
+    """The only values it takes."""
+    write_low: float | None = None
+    write_high: float | None = None
+    readback: str = ""
+    """The value of this table that is the readback of this setpoint; empty: the value itself."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    confirm: Duration = 5.0
+    """Deadline for the readback."""
+
+    def write_problems(self, writable: str, *, is_writable: bool) -> Iterator[Problem]:
+        """Limits in the wrong order, and keys of setpoints in a value that the key `writable` does not make one."""
+        yield from disorder(self)
+        if not is_writable:
+            for key in ("write_low", "write_high", "readback"):
+                if getattr(self, key) not in (None, ""):
+                    yield (key,), f"{key} is for values with `{writable}: true`"
+
+    def as_point(self, name: str, type: Type, *, precision: int, writable: bool = False) -> Point:
+        """As of any value, with what is needed to write it."""
+        return replace(
+            super().as_point(name, type, precision=precision),
+            choices=tuple(self.choices),
             writable=writable,
             write_low=self.write_low,
             write_high=self.write_high,
@@ -163,6 +175,9 @@ class DeviceSection(Section):
     builder: ClassVar[str] = ""
     """`module:function` that makes the device of it; empty: `build` in the module build.py beside the section's."""
 
+    has_hardware: ClassVar[bool] = True
+    """Whether there is something that a simulator can stand for."""
+
     title: str = ""
     """The title in the console; the device's name where empty."""
     group: str = ""
@@ -178,6 +193,8 @@ class DeviceSection(Section):
     reconnect_most: Duration = 30.0
     apply_on_connect: bool = False
     """Write the settings of this section to the device when it connects, unless its `may_apply` refuses."""
+    calibration: dict[str, CalibrationSection] = {}
+    """Point name -> how its value is corrected."""
     points: dict[str, PointOverride] = {}
     """Point name, or a pattern with `*`, -> the changes."""
     commands: dict[str, CommandOverride] = {}

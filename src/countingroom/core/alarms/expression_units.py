@@ -41,6 +41,31 @@ def check_condition(expression: Expression, points: Mapping[str, Point]) -> None
     checker.truth(expression.tree)
 
 
+def check_result(expression: Expression, points: Mapping[str, Point], *, unit: str, is_number: bool) -> None:
+    """ExpressionError, as of `check_units`; also where the result is no number in this unit, or no truth value.
+
+    A number of the expression can be a factor from one unit to another, so with one only the dimension is compared.
+    """
+    if not is_number:
+        check_condition(expression, points)
+        return
+    checker = _Checker(expression, points)
+    tree = expression.tree
+    found, wanted = checker.of(tree), units.unit(unit)
+    if found is _Plain.NUMBER:
+        return
+    if isinstance(found, _Plain):
+        raise error_at(tree, expression.text, f"is {found.value}, not a number", "a number, or `type: bool`")
+    is_difference = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Sub)
+    if _is_same(found, wanted) or (is_difference and _is_same(units.difference(found), wanted)):
+        return
+    has_factor = any(isinstance(one, ast.Constant) and not isinstance(one.value, str) for one in ast.walk(tree))
+    if has_factor and units.is_of_dimension(found, wanted):
+        return
+    shown = f"in {unit}" if unit else "without unit"
+    raise error_at(tree, expression.text, f"is {_said(found)}, and the point {shown}", "one unit for both")
+
+
 class _Checker:
     def __init__(self, expression: Expression, points: Mapping[str, Point]) -> None:
         self._expression = expression
@@ -77,8 +102,14 @@ class _Checker:
             case ast.Call(func=ast.Name(id="sqrt")):
                 root = self._number(node.args[0])
                 return root if root is _Plain.NUMBER else root**0.5
-            case ast.Call(func=ast.Name(id="abs" | "min" | "max")):
+            case ast.Call(func=ast.Name(id="abs" | "min" | "max" | "mean" | "clamp")):
                 return self._same(node.args)
+            case ast.Call(func=ast.Name(id="exp" | "log" | "log10")):
+                return self._plain(node.args[0])
+            case ast.Call(func=ast.Name(id="dew_point")):
+                self._in(node.args[0], "degC")
+                self._in(node.args[1], "percent")
+                return units.unit("degC")
             case _:
                 return self._of_point(node)
 
@@ -104,6 +135,19 @@ class _Checker:
         if found is _Plain.TRUTH or found is _Plain.TEXT:
             raise self._error(node, f"is {found.value}, not a number", "numbers")
         return found
+
+    def _plain(self, node: ast.expr) -> Any:
+        """ExpressionError where a number has a unit."""
+        found = self._number(node)
+        if found is not _Plain.NUMBER and found != units.unit(""):
+            raise self._error(node, f"is {_said(found)}", "a number without unit: divide it by one of the same unit")
+        return found
+
+    def _in(self, node: ast.expr, unit: str) -> None:
+        """ExpressionError where a number has another unit than this one."""
+        found = self._number(node)
+        if found is not _Plain.NUMBER and not _is_same(found, units.unit(unit)):
+            raise self._error(node, f"is {_said(found)}", f"a value in {unit}")
 
     def _same(self, nodes: list[ast.expr], *, any_type: bool = False) -> Any:
         """The one unit of all; numbers of the expression itself take it."""

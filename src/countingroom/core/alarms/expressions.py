@@ -1,4 +1,5 @@
 """Expressions over points, as conditions of alarms, interlocks and rules: `caen.voltage > 12.5 and not door`. Pure.
+Values of derived points are expressions too.
 
 A whitelist of Python's syntax becomes nested functions; nothing is ever given to `eval`. Values are numbers, truth
 values and texts. What is not known (None: a stale, bad or missing value, NaN, a division by zero, an overflow, an
@@ -20,16 +21,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from countingroom.core.alarms.expression_errors import ExpressionError, error_at
+from countingroom.core.alarms.expression_functions import CALLS, FUNCTIONS, NAMES
 from countingroom.core.values import Scalar
 
 MOST_CHARACTERS = 500
 MOST_NODES = 100
 MOST_DEPTH = 20
 LARGEST_NUMBER = 1e15
-FUNCTIONS = ("abs", "min", "max", "sqrt")
-ALLOWED = (
-    "numbers, True, False, texts after == and !=, points, + - * /, comparisons, and, or, not, if else, abs min max sqrt"
-)
+ALLOWED = f"numbers, True, False, texts after == and !=, points, + - * /, comparisons, and, or, not, if else, {NAMES}"
 ADDRESS = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-:/+@ ]+)+")
 
 Values = Mapping[str, Scalar]
@@ -66,6 +65,11 @@ def compile_expression(text: str, names: Mapping[str, str] | None = None) -> Exp
     compiler = _Compiler(line, names)
     evaluate = compiler.compile(tree, 1)
     return Expression(text, tree, names, tuple(dict.fromkeys(compiler.references)), evaluate)
+
+
+def compile_part(expression: Expression, node: ast.expr) -> Evaluated:
+    """The function of one part of a compiled expression; `node` is in its tree."""
+    return _Compiler(expression.text, expression.names).compile(node, 1, text_is_allowed=True)
 
 
 def truth(value: Scalar) -> bool | None:
@@ -231,19 +235,16 @@ class _Compiler:
     def _call(self, node: ast.Call, depth: int) -> Evaluated:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if node.keywords or not (name == "point" or name in FUNCTIONS):
-            raise self._error(node, "is not allowed", f"point(…), {', '.join(f'{one}(…)' for one in FUNCTIONS)}")
+            raise self._error(node, "is not allowed", f"point(…), {CALLS}")
         if name == "point":
             address = address_of(node, {})
             if not ADDRESS.fullmatch(address):
                 raise self._error(node, "names no point", 'an address in quotes, as point("caen.0.lv_vMon")')
             return self._read(address)
-        few = name in ("abs", "sqrt")
-        if (len(node.args) == 1) is not few or not node.args:
-            raise self._error(
-                node, "has the wrong number of values", "one for abs and sqrt, two or more for min and max"
-            )
-        parts = [self.compile(part, depth + 1) for part in node.args]
-        return _of_numbers({"abs": abs, "min": min, "max": max, "sqrt": math.sqrt}[name], parts)
+        function = FUNCTIONS[name]
+        if not function.takes(len(node.args)):
+            raise self._error(node, "has the wrong number of values", f"{name} with {function.values}")
+        return _of_numbers(function.call, [self.compile(part, depth + 1) for part in node.args])
 
     def _compare(self, node: ast.Compare, depth: int) -> Evaluated:
         operands = [node.left, *node.comparators]

@@ -34,7 +34,7 @@ from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
 from countingroom.devices.host.watch import DeviceWatch
-from countingroom.devices.point_overrides import overridden, overridden_commands
+from countingroom.devices.point_overrides import overridden_commands
 from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample
 from countingroom.devices.registry import Hosted
 
@@ -53,8 +53,8 @@ GOODBYE_S = 2.0
 
 
 def _in_force(hosted: Hosted, described: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The points of a driver with the overrides of the description."""
-    points = overridden(described, hosted.section.points)
+    """The points of a driver with the calibrations and overrides of the description."""
+    points = hosted.in_force(described)
     if isinstance(hosted.driver, ProvingDriver) or not isinstance(hosted.driver, MonitoringDriver):
         points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
     return points
@@ -184,10 +184,13 @@ class HostedDevice:
             self._table.describe(in_force)
             self._catalogue = replace(self._catalogue, points=in_force)
             self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
-        return self._table.prove(points, monotonic=self._clock.monotonic())
+        calibrations = self._hosted.calibrations
+        outdated = self._table.prove(calibrations.with_raw(points), monotonic=self._clock.monotonic())
+        return calibrations.of_driver(outdated)
 
     def on_lost(self, cause: Cause) -> None:
         if self._link is not Link.DISCONNECTED:
+            self._hosted.calibrations.reset()
             self._changed |= self._table.lose(now_ns=self._clock.now_ns())
             self._set_link(Link.DISCONNECTED, cause)
             self._complaint = None
@@ -263,6 +266,7 @@ class HostedDevice:
 
     def _take(self, samples: Sequence[Sample]) -> None:
         now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
+        samples = self._hosted.calibrations.samples(samples, now_ns)
         self._changed |= self._table.take(samples, now_ns=now_ns, monotonic=monotonic)
         if self._inputs:
             self._show([sample.point for sample in samples if sample.point in self._inputs])

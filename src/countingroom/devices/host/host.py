@@ -22,6 +22,9 @@ from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.retry import Retry, edge_log
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
+from countingroom.devices.host.remote_inputs import RemoteInputs
+from countingroom.devices.host.watch import DeviceWatch, DeviceWatches
+from countingroom.devices.input_feed import InputFeed
 from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
 
@@ -69,9 +72,10 @@ class DeviceHost:
             self._interlocks = InterlockHost(
                 bus, clock, interlocks, names, instance=instance, boot=self._boot, file=interlock_file
             )
-        self._devices = [
-            HostedDevice(device, bus, clock, boot=self._boot, watch=self._interlocks) for device in devices
-        ]
+        self._feed = resources.made(InputFeed) if resources else None
+        found: list[DeviceWatch] = [one for one in (self._interlocks, self._feed) if one]
+        self._watch = DeviceWatches(found) if found else None
+        self._devices = [HostedDevice(device, bus, clock, boot=self._boot, watch=self._watch) for device in devices]
         self._owned: list[str] = []
 
     async def run(self) -> None:
@@ -99,6 +103,9 @@ class DeviceHost:
             group.create_task(self._forget_others())
             if self._interlocks:
                 group.create_task(self._interlocks.run())
+            if self._feed:
+                self._feed.open()
+                group.create_task(RemoteInputs(self._bus, self._clock, self._feed, self._boot).run())
             for device in self._devices:
                 group.create_task(self._serve(device))
 
@@ -136,8 +143,8 @@ class DeviceHost:
 
     async def _lead(self, device: HostedDevice, leadership: Leadership) -> None:
         self._owned.append(device.name)
-        if self._interlocks:
-            self._interlocks.begin(device)
+        if self._watch:
+            self._watch.begin(device)
         try:
             await device.run()
         except asyncio.CancelledError:
@@ -152,5 +159,5 @@ class DeviceHost:
             raise
         finally:
             self._owned.remove(device.name)
-            if self._interlocks:
-                self._interlocks.end(device)
+            if self._watch:
+                self._watch.end(device)

@@ -1,0 +1,135 @@
+"""Computes the derived points of one device from readings of other points. Pure.
+
+A value is as good as the worst of its inputs and as new as the newest. One that cannot be computed, as a division by
+zero, is BAD with the reason. Each batch of readings computes each value that depends on it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from countingroom.core.alarms.expression_failure import failure
+from countingroom.core.alarms.expressions import Expression
+from countingroom.core.derived.filters import Filter, FilterSpec
+from countingroom.core.derived.order import in_order
+from countingroom.core.points import Type
+from countingroom.core.values import Quality, Reading, Scalar
+
+_WORDS = {Quality.UNCERTAIN: "uncertain", Quality.STALE: "stale", Quality.BAD: "bad"}
+_MOST_NAMED = 3
+"""Inputs that one reason names."""
+
+
+class DerivedSpec(Struct, frozen=True, kw_only=True):
+    """One derived point."""
+
+    address: str
+    """`climate.dew_point`."""
+    expression: Expression
+    type: Type = Type.FLOAT
+    filter: FilterSpec | None = None
+
+
+class Derived:
+    """The derived points of one device."""
+
+    def __init__(self, specs: Iterable[DerivedSpec]) -> None:
+        """ValueError: they depend on each other in a loop."""
+        by_address = {spec.address: spec for spec in specs}
+        order = in_order({address: spec.expression.references for address, spec in by_address.items()})
+        self._specs = [by_address[address] for address in order]
+        self._filters = {spec.address: Filter(spec.filter) for spec in self._specs if spec.filter}
+        self._own = frozenset(by_address)
+        self._depending: dict[str, list[int]] = {}
+        for number, spec in enumerate(self._specs):
+            for address in spec.expression.references:
+                self._depending.setdefault(address, []).append(number)
+        self.inputs = frozenset(self._depending) - self._own
+        """Addresses of the points of other devices that are needed."""
+        self._readings: dict[str, Reading] = {}
+        self._values: dict[str, Scalar] = {}
+        """Of inputs that have a present value."""
+
+    @property
+    def missing(self) -> int:
+        """Inputs that have no present value: STALE, BAD, or never read."""
+        return sum(1 for address in self.inputs if address not in self._values)
+
+    def take(self, readings: Mapping[str, Reading]) -> list[tuple[str, Reading]]:
+        """Take in a batch of readings, by address. The (address, reading) of all points that depend on it."""
+        due: set[int] = set()
+        for address, reading in readings.items():
+            if address in self.inputs:
+                self._put(address, reading, due)
+        return self._computed(due)
+
+    def all(self, now_ns: int) -> list[tuple[str, Reading]]:
+        """Every derived point as it is now; `now_ns` for those with an input that was never read."""
+        for number, spec in enumerate(self._specs):
+            if spec.address not in self._readings:
+                self._put(spec.address, self._reading(number, now_ns), set())
+        return [(spec.address, self._readings[spec.address]) for spec in self._specs]
+
+    def _put(self, address: str, reading: Reading, due: set[int]) -> None:
+        self._readings[address] = reading
+        if reading.quality <= Quality.UNCERTAIN:
+            self._values[address] = reading.value
+        else:
+            self._values.pop(address, None)
+        due.update(self._depending.get(address, ()))
+
+    def _computed(self, due: set[int]) -> list[tuple[str, Reading]]:
+        found: list[tuple[str, Reading]] = []
+        for number, spec in enumerate(self._specs):  # in the order of their dependence: one pass is enough
+            if number in due:
+                reading = self._reading(number, 0)
+                self._put(spec.address, reading, due)
+                found.append((spec.address, reading))
+        return found
+
+    def _reading(self, number: int, now_ns: int) -> Reading:
+        spec = self._specs[number]
+        references = spec.expression.references
+        inputs = [self._readings.get(address) for address in references]
+        read = [one for one in inputs if one is not None]
+        device_ns = max((one.device_ns for one in read), default=now_ns)
+        received_ns = max((one.received_ns for one in read), default=now_ns)
+        quality = max((Quality.BAD if one is None else one.quality for one in inputs), default=Quality.GOOD)
+        reason = "" if quality is Quality.GOOD else _reason(references, inputs, quality)
+        value: Scalar = None
+        if quality <= Quality.UNCERTAIN:
+            value, quality, reason = self._evaluated(spec, quality, reason, received_ns)
+        elif spec.address in self._filters:
+            self._filters[spec.address].reset()
+        return Reading(value=value, quality=quality, device_ns=device_ns, received_ns=received_ns, reason=reason)
+
+    def _evaluated(self, spec: DerivedSpec, quality: Quality, reason: str, time_ns: int) -> tuple[Scalar, Quality, str]:
+        value = spec.expression.condition(self._values) if spec.type is Type.BOOL else None
+        if spec.type is not Type.BOOL:
+            value = spec.expression.evaluate(self._values)
+        smoother = self._filters.get(spec.address)
+        if value is None:
+            if smoother:
+                smoother.reset()
+            return None, Quality.BAD, failure(spec.expression, self._values)
+        if smoother and isinstance(value, (int, float)):
+            value, filtered = smoother.take(float(value), quality, time_ns)
+            reason = reason or ("a value in the window of its filter is uncertain" if filtered > quality else "")
+            quality = filtered
+        return value, quality, reason
+
+
+def _reason(addresses: Sequence[str], inputs: Sequence[Reading | None], worst: Quality) -> str:
+    """`room.t is stale: no value for more than 30 s`, of the inputs with the worst quality."""
+    found: list[str] = []
+    for address, reading in zip(addresses, inputs, strict=True):
+        if reading is None:
+            if worst is Quality.BAD:
+                found.append(f"no value of {address} has come yet")
+        elif reading.quality is worst:
+            why = f": {reading.reason}" if reading.reason else ""
+            found.append(f"{address} is {_WORDS[worst]}{why}")
+    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return "; ".join(found[:_MOST_NAMED]) + more

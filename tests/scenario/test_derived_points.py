@@ -1,0 +1,207 @@
+"""Derived and calibrated points in a device host, seen from the bus, with time standing still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Literal
+
+import pytest
+
+from countingroom.bus import streams
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, decode
+from countingroom.core.values import Quality, Reading
+from countingroom.devices.calibrations import Calibrations
+from countingroom.devices.drivers.derived.description import DerivedSection
+from countingroom.devices.host.host import DeviceHost
+from countingroom.devices.registry import Hosted, build
+from countingroom.devices.resources import SharedResources
+from countingroom.devices.section import DeviceSection
+from countingroom.testing.clock import FakeClock
+from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
+
+
+class FakeSection(DeviceSection):
+    driver: Literal["fake"] = "fake"
+
+
+def values(**expressions: str | Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {"value": one} if isinstance(one, str) else dict(one) for name, one in expressions.items()}
+
+
+class Room:
+    """A bus, a clock, a supply and hosts."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.bus = MemoryBus(self.clock)
+        self.supply = FakeSupply()
+
+    @asynccontextmanager
+    async def host(
+        self,
+        derived: Mapping[str, Any],
+        *,
+        serves: Sequence[str] = ("supply", "sums"),
+        driver: type[FakeDriver] = FakeMonitoringDriver,
+        bus: MemoryBus | None = None,
+        instance: str = "main",
+        **section: object,
+    ) -> AsyncGenerator[MemoryBus]:
+        resources = SharedResources()
+        made = FakeSection.model_validate(section)
+        supply = Hosted(
+            name="supply",
+            title="Supply",
+            group="Power supplies",
+            driver=driver(self.supply),
+            behaviour=FakeBehaviour(),
+            section=made,
+            calibrations=Calibrations(made.calibration, self.supply.points, device="supply"),
+        )
+        sums = build("sums", DerivedSection(driver="derived", values=dict(derived)), resources=resources)
+        hosted = [one for one in (supply, sums) if one.name in serves]
+        own = bus or self.bus.client()
+        task = asyncio.create_task(DeviceHost(own, self.clock, hosted, instance=instance, resources=resources).run())
+        await self.clock.advance(0.1)
+        try:
+            yield own
+        finally:
+            task.cancel()
+            for _ in range(60):
+                await self.clock.advance(0.1)
+                if task.done():
+                    break
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def messages(self) -> list[Readings]:
+        async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
+            return [decode(one.data, Readings) async for one in stored]
+
+    async def now(self, point: str, device: str = "sums") -> Reading:
+        rows = [row for one in await self.messages() if one.device == device for row in one.rows()]
+        return dict(rows)[point]
+
+    async def state(self, device: str = "sums") -> DeviceState:
+        entry = await self.bus.get(subjects.STATE_BUCKET, subjects.device_key(device))
+        assert entry
+        assert entry.data
+        return decode(entry.data, DeviceState)
+
+
+@pytest.fixture
+async def room() -> Room:
+    made = Room()
+    await streams.prepare(made.bus)
+    return made
+
+
+BOTH = 'point("supply.a.v_mon") + point("supply.b.v_mon")'
+
+
+async def test_a_derived_point_follows_its_inputs_once_a_batch(room: Room) -> None:
+    room.supply.values |= {"a.v_mon": 1.0, "b.v_mon": 2.0}
+    chain = values(
+        sum={"value": BOTH, "unit": "V"}, double="sums.sum * 2", busy={"value": "sums.sum > 10", "type": "bool"}
+    )
+    async with room.host(chain, driver=FakeDriver):
+        assert (await room.now("sum")).value == 3.0
+        assert (await room.now("double")).value == 6.0
+        before = len(await room.messages())
+        room.supply.values |= {"a.v_mon": 5.0, "b.v_mon": 7.0}
+        await room.clock.advance(1.0)
+        of_sums = [one for one in (await room.messages())[before:] if one.device == "sums"]
+        assert [dict(zip(one.points, one.values, strict=True)) for one in of_sums] == [
+            {"sum": 12.0, "double": 24.0, "busy": True}
+        ]
+        assert of_sums[0].device_ns == [(await room.now("a.v_mon", "supply")).device_ns] * 3
+    assert (await room.state()).link is Link.DISCONNECTED
+
+
+async def test_an_input_that_becomes_stale_makes_it_stale_at_that_time(room: Room) -> None:
+    room.supply.values["a.v_mon"] = 4.0
+    points = {"*.v_mon": {"stale_after": 3.0}, "b.v_mon": {"stale_after": 0}}
+    async with room.host(values(sum=BOTH, other='-point("supply.b.v_mon")'), points=points):
+        await room.clock.advance(2.5)
+        assert (await room.now("sum")).quality is Quality.GOOD
+        await room.clock.advance(0.6)
+        late = await room.now("sum")
+        assert (late.value, late.quality) == (4.0, Quality.STALE)
+        assert late.reason == "supply.a.v_mon is stale: no value for more than 3 s"
+        assert (await room.now("inputs_missing")).value == 1
+        assert (await room.now("other")).quality is Quality.GOOD
+        room.supply.put("a.v_mon", 5.0)
+        await room.clock.advance(0.1)
+        assert (await room.now("sum")).value == 5.0
+        assert (await room.now("sum")).quality is Quality.GOOD
+
+
+async def test_a_lost_input_device_makes_it_stale_and_its_own_link_stays(room: Room) -> None:
+    async with room.host(values(sum=BOTH)):
+        room.supply.drop()
+        await room.clock.advance(0.1)
+        assert (await room.now("sum")).quality is Quality.STALE
+        assert (await room.now("sum")).reason.startswith("supply.a.v_mon is stale")
+        assert (await room.state()).link is Link.CONNECTED
+
+
+async def test_what_cannot_be_computed_is_bad_with_the_reason(room: Room) -> None:
+    room.supply.values |= {"a.v_mon": 1.0, "b.v_mon": 0.0}
+    table = values(ratio='point("supply.a.v_mon") / point("supply.b.v_mon")', lost="supply.nothing")
+    async with room.host(table):
+        ratio = await room.now("ratio")
+        assert (ratio.value, ratio.quality) == (None, Quality.BAD)
+        assert "is a division by zero" in ratio.reason
+        assert (await room.now("lost")).reason == "no value of supply.nothing has come yet"
+        room.supply.put("b.v_mon", 2.0)
+        await room.clock.advance(0.1)
+        assert (await room.now("ratio")).value == 0.5
+
+
+async def test_a_calibrated_point_keeps_its_name_and_the_raw_value_is_one_too(room: Room) -> None:
+    calibration = {"temperature": {"polynomial": [273.15, 1.01], "range": [-40.0, 85.0], "unit": "K"}}
+    async with room.host(values(twice="supply.temperature * 2"), calibration=calibration):
+        room.supply.put("temperature", 30.0)
+        await room.clock.advance(0.1)
+        assert (await room.now("temperature", "supply")).value == pytest.approx(303.45)
+        assert (await room.now("temperature_raw", "supply")).value == 30.0
+        assert (await room.now("twice")).value == pytest.approx(606.9)
+        room.supply.put("temperature", 90.0)
+        await room.clock.advance(0.1)
+        beyond = await room.now("temperature", "supply")
+        assert (beyond.value, beyond.quality) == (None, Quality.BAD)
+        assert (await room.now("temperature_raw", "supply")).value == 90.0
+        assert (await room.now("twice")).reason.startswith("supply.temperature is bad: the raw value 90 is above 85")
+        entry = await room.bus.get(subjects.STATE_BUCKET, subjects.catalogue_key("supply"))
+        assert entry
+        assert entry.data
+        points = {one.name: one for one in decode(entry.data, Catalogue).points}
+        assert points["temperature"].formula == "273.15 + 1.01 x"
+        assert points["temperature"].inputs == ("supply.temperature_raw",)
+        assert (points["temperature"].unit, points["temperature_raw"].unit) == ("K", "degC")
+
+
+async def test_inputs_of_another_host_come_over_the_bus_and_are_stale_when_it_dies(room: Room) -> None:
+    room.supply.values["a.v_mon"] = 4.0
+    async with AsyncExitStack() as stack:
+        table = values(sum=BOTH)
+        far = await stack.enter_async_context(room.host(table, serves=["supply"], instance="far"))
+        await stack.enter_async_context(room.host(table, serves=["sums"], instance="near"))
+        await room.clock.advance(2.0)
+        assert (await room.now("sum")).value == 4.0
+        room.supply.put("b.v_mon", 1.0)
+        await room.clock.advance(0.1)
+        assert (await room.now("sum")).value == 5.0
+        far.cut()
+        await room.clock.advance(4.0)
+        late = await room.now("sum")
+        assert late.quality is Quality.STALE
+        assert "its device host is gone" in late.reason
+        far.mend()
+        room.supply.put("b.v_mon", 2.0)
+        await room.clock.advance(3.0)
+        assert (await room.now("sum")).value == 6.0
