@@ -31,6 +31,8 @@ from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.server
 POINTS = 100
+DOWN_S = float(os.environ.get("STORE_DOWN_S", "0"))
+"""How long each server stays killed under load; by hand: `STORE_DOWN_S=60`."""
 _ROWS = "SELECT count(*), count(DISTINCT (point, sent_ns, place)), sum(number) FROM {}"
 
 
@@ -40,6 +42,10 @@ class Site(Protocol):
     kind: str
     disk: Path | None
     """A small file system on which it writes; None where there is none."""
+    full: str
+    """What a follower is told while that is full."""
+    goes_on: bool
+    """It goes on by itself when there is room again."""
 
     def settings(self) -> dict[str, Any]:
         """Of the store, in the description."""
@@ -58,11 +64,13 @@ class PostgresSite(Postgres):
     """A PostgreSQL."""
 
     kind = "postgresql"
+    full = "No space left"
+    goes_on = True
     _url = ""
 
     def __init__(self, initdb: str) -> None:
         super().__init__(initdb)
-        self.disk = _small_disk("postgres")
+        self.disk = _small_disk(user="postgres")
 
     def settings(self) -> dict[str, Any]:
         self.start()
@@ -76,8 +84,8 @@ class PostgresSite(Postgres):
 
     def stop(self) -> None:
         super().stop()
+        _unmount(self.disk)
         if self.disk:
-            subprocess.run(["umount", "-l", self.disk], check=True)
             self.disk.rmdir()
 
     def found(self) -> tuple[int, float]:
@@ -92,7 +100,12 @@ class InfluxSite(InfluxServer):
     """An InfluxDB."""
 
     kind = "influxdb"
-    disk: Path | None = None
+    full = "no space left"
+    goes_on = False
+
+    def __init__(self, program: str) -> None:
+        super().__init__(program)
+        self.disk = _small_disk(at=self.folder)
 
     def settings(self) -> dict[str, Any]:
         self.start()
@@ -100,6 +113,11 @@ class InfluxSite(InfluxServer):
 
     def resume(self) -> None:
         self.start()
+
+    def stop(self) -> None:
+        self.kill()
+        _unmount(self.disk)
+        super().stop()
 
     def found(self) -> tuple[int, float]:
         (series,) = self.ask("SELECT count(value), sum(value) FROM readings", "site")
@@ -111,7 +129,12 @@ class VictoriaMetricsSite(VictoriaMetricsServer):
     """A VictoriaMetrics."""
 
     kind = "victoriametrics"
-    disk: Path | None = None
+    full = "not reached"
+    goes_on = False
+
+    def __init__(self, program: str) -> None:
+        super().__init__(program)
+        self.disk = _small_disk(at=self.folder)
 
     def settings(self) -> dict[str, Any]:
         self.start()
@@ -119,6 +142,11 @@ class VictoriaMetricsSite(VictoriaMetricsServer):
 
     def resume(self) -> None:
         self.start()
+
+    def stop(self) -> None:
+        self.kill()
+        _unmount(self.disk)
+        super().stop()
 
     def found(self) -> tuple[int, float]:
         values = self.values("countingroom_value")
@@ -154,7 +182,8 @@ async def _play(server: Site, file: Path) -> None:
         await _until(bus, lambda state: state.values > 3_000)
         server.kill()
         await _until(bus, lambda state: state.health is StoreHealth.FAILING)
-        while load.sent < 150:
+        back_s = time.monotonic() + DOWN_S
+        while load.sent < 150 or time.monotonic() < back_s:
             await asyncio.sleep(0.02)
         load.go_on.clear()
         await _until(bus, lambda state: state.sequence + state.behind_messages == load.sent)
@@ -167,8 +196,12 @@ async def _play(server: Site, file: Path) -> None:
         await _until(bus, lambda state: state.sequence > paused_at and not state.problem)
         if server.disk:
             _fill(server.disk / "ballast")
-            await _until(bus, lambda state: "No space left" in state.problem)
+            await _until(bus, lambda state: server.full in state.problem)
+            if not server.goes_on:
+                server.kill()
             (server.disk / "ballast").unlink()
+            if not server.goes_on:
+                await _resume(server)
             await _until(bus, lambda state: not state.problem)
         sending.cancel()
         await _until(bus, lambda state: state.sequence == load.sent and state.behind_since_ns is None)
@@ -184,18 +217,25 @@ async def _play(server: Site, file: Path) -> None:
     assert (len(kept), *server.found()) == (total, total, float(kept.number.sum()))
 
 
-def _small_disk(user: str) -> Path | None:
+def _small_disk(*, user: str = "", at: Path | None = None) -> Path | None:
     """A small file system of this user; None where it cannot be mounted. It is not below `tmp_path`: there only the
     user of the tests may look."""
     if os.geteuid():
         return None
-    folder = Path(tempfile.mkdtemp(prefix="countingroom-disk-"))
+    folder = at or Path(tempfile.mkdtemp(prefix="countingroom-disk-"))
+    folder.mkdir(exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         folder.rmdir()
         return None
-    shutil.chown(folder, user)
+    if user:
+        shutil.chown(folder, user)
     return folder
+
+
+def _unmount(disk: Path | None) -> None:
+    if disk:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def _fill(file: Path) -> None:

@@ -18,7 +18,9 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.history_stores import StoreHealth
 from countingroom.core.messages import Event, Readings, decode, encode
+from countingroom.history.columns import Columns
 from countingroom.history.notes import Notes
+from countingroom.history.port import Position
 from countingroom.history.stores import follower as following
 from countingroom.history.stores.follower import Follower
 from countingroom.history.writer import Writer
@@ -317,6 +319,33 @@ async def test_one_that_hangs_is_aborted_at_its_deadline_and_no_other_call_begin
         go_on.set()
         await stage.settle()
     assert equal(stage)
+
+
+async def test_one_that_is_too_slow_for_a_batch_gets_less_at_once(stage: Stage) -> None:
+    class Slow(MemoryFurtherStore):
+        refused = 0
+
+        def append(self, columns: Columns, position: Position, *, after: Position) -> None:
+            self._take(columns)
+            super().append(columns, position, after=after)
+
+        def fill(self, columns: Columns) -> None:
+            self._take(columns)
+            super().fill(columns)
+
+        def _take(self, columns: Columns) -> None:
+            if len(columns) > 200:
+                self.refused += 1
+                raise LinkError("no answer within 5 s", code="store_timeout")
+
+    stage.further = slow = Slow()
+    for _ in range(40):
+        await stage.send(10)
+        await stage.clock.advance(0.01)
+    async with stage.running():
+        await stage.settle()
+    assert rows(stage.further) == rows(stage.default)
+    assert slow.refused
 
 
 async def test_an_unexpected_error_of_an_adapter_is_told_and_tried_again(stage: Stage) -> None:

@@ -70,20 +70,23 @@ async def catch_up(
     store: FurtherStore,
     position: Position,
     in_thread: Callable[[Callable[[], int]], Awaitable[int]],
+    *,
+    page: int = PAGE,
 ) -> Resumption:
-    """Fill the store from the default store. `in_thread` runs a call to the store, and gives the samples it took."""
+    """Fill the store from the default store. `in_thread` runs a call to the store, and gives the samples it took.
+    `page`: samples of such a call."""
     before = default.position()
     start_ns = max(0, position.stored_ns - LATE_NS)
-    found = pages(default, tuple(default.points()), start_ns, 2**62, most=PAGE)
+    found = pages(default, tuple(default.points()), start_ns, 2**62, most=page)
 
-    def page() -> int:
+    def fill() -> int:
         rows, _ = next(found, (None, 0))
         if rows is None:
             return -1
         store.fill(rows)
         return len(rows)
 
-    while await in_thread(page) >= 0:
+    while await in_thread(fill) >= 0:
         pass
     lost: list[Lost] = []
     kept_ns = default.horizon().raw_ns

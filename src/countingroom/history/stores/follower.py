@@ -23,7 +23,7 @@ from countingroom.history.columns import Columns, flatten
 from countingroom.history.missing_messages import Numbering
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore, Position
-from countingroom.history.stores.catch_up import Lost, catch_up, follows
+from countingroom.history.stores.catch_up import PAGE, Lost, catch_up, follows
 from countingroom.history.stores.message_batches import MessageBatches
 from countingroom.history.stores.port import FurtherStore
 from countingroom.history.stores.store_calls import StoreCalls
@@ -31,6 +31,8 @@ from countingroom.history.stores.store_calls import StoreCalls
 _log = logging.getLogger(__name__)
 _decoder = MessageDecoder(Readings)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LEAST_SHARE = 1 / 512
+"""Of a whole batch: one message."""
 BEFORE = 2000
 """Messages before the position that are read again, for their numbers: a host may have sent one of them twice."""
 
@@ -68,6 +70,9 @@ class Follower:
         self._position = Position()
         self._known_to = 0
         self._pause_s = FIRST_PAUSE_S
+        self._share = 1.0
+        """How much of a batch is given to the store at once: less after a failure, because it may have been too much
+        for its deadline. It is doubled with each success."""
         self._mean = 0.0
         """Values of a message, over the last batches."""
         self.failures = 0
@@ -125,7 +130,7 @@ class Follower:
         expected = 0
         async with (
             self._bus.replay(subjects.READINGS_STREAM, from_sequence=max(1, begin.sequence + 1 - BEFORE)) as stored,
-            MessageBatches(stored, self._clock, self._flush_s) as batches,
+            MessageBatches(stored, self._clock, self._flush_s, share=lambda: self._share) as batches,
         ):
             while True:
                 batch = await batches.next()
@@ -139,6 +144,7 @@ class Follower:
                     await self._calls.run(lambda old=before: self._flatten(old))
                 if new := batch[len(before) :]:
                     await self._keep(new)
+                    self._share = min(1.0, 2 * self._share)
                     self._works(StoreHealth.FOLLOWING)
 
     async def _catch_up(self) -> Position:
@@ -151,7 +157,8 @@ class Follower:
             self._count(max(0, taken))
             return taken
 
-        found = await catch_up(self._bus, self._default, self._store, self._position, in_thread)
+        page = max(1, round(PAGE * self._share))
+        found = await catch_up(self._bus, self._default, self._store, self._position, in_thread, page=page)
         if self._position != Position():  # a new store lacks nothing that it had a right to
             for lost in found.lost:
                 self._tell(lost)
@@ -219,6 +226,7 @@ class Follower:
     def _failed(self, cause: Cause) -> None:
         if cause.code == GAP:
             return
+        self._share = max(LEAST_SHARE, self._share / 4)
         self.failures += 1
         self._report.failed(cause)
         now_ns = self._clock.now_ns()

@@ -6,7 +6,7 @@ A task reads ahead up to one batch. While the store is slow, the rest stays on t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Self
 
@@ -23,8 +23,12 @@ MOST_BYTES = 4 << 20
 class MessageBatches:
     """Reads the messages while entered. A batch waits `flush_s` after its first message for more."""
 
-    def __init__(self, stored: AsyncIterator[Stored], clock: Clock, flush_s: float) -> None:
+    def __init__(
+        self, stored: AsyncIterator[Stored], clock: Clock, flush_s: float, *, share: Callable[[], float] = lambda: 1.0
+    ) -> None:
+        """`share`: how much of the limit a batch may have now, up to 1."""
         self._stored = stored
+        self._share = share
         self._clock = clock
         self._flush_s = flush_s
         self._waiting: list[Stored] = []
@@ -67,7 +71,7 @@ class MessageBatches:
     async def _read(self) -> None:
         try:
             async for message in self._stored:
-                while len(self._waiting) >= MOST or self._bytes >= MOST_BYTES:
+                while self._is_enough():
                     self._full.set()
                     self._room.clear()
                     await self._room.wait()
@@ -75,9 +79,13 @@ class MessageBatches:
                 self._bytes += len(message.data)
                 self.newest = message
                 self._some.set()
-                if len(self._waiting) >= MOST or self._bytes >= MOST_BYTES:
+                if self._is_enough():
                     self._full.set()
         finally:
             self._ended = True
             self._some.set()
             self._full.set()
+
+    def _is_enough(self) -> bool:
+        share = self._share()
+        return len(self._waiting) >= MOST * share or self._bytes >= MOST_BYTES * share
