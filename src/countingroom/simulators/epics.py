@@ -112,7 +112,12 @@ class EpicsSimulator:
         self._by_pv = {value.pv: value for value in self._values.values()}
         self.puts = 0
         """How many values clients have written."""
-        self._ioc = Ioc((value.record() for value in self._values.values()), self._put, again=parameters.get("again"))
+        self._ioc = Ioc(
+            (value.record() for value in self._values.values()),
+            self._put,
+            again=parameters.get("again"),
+            protocol=str(parameters.get("protocol") or "ca"),
+        )
         self._work: asyncio.Task[None] | None = None
 
     async def start(self) -> Mapping[str, Any]:

@@ -36,9 +36,16 @@ class Ioc:
     """Process variables, served on loopback at a port that stays the same over restarts."""
 
     def __init__(
-        self, records: Iterable[IocRecord], on_put: PutHandler, *, again: Mapping[str, Any] | None = None
+        self,
+        records: Iterable[IocRecord],
+        on_put: PutHandler,
+        *,
+        again: Mapping[str, Any] | None = None,
+        protocol: str = "ca",
     ) -> None:
-        """`again`: the keys given at an earlier start; the server takes the port of that start again."""
+        """`again`: the keys given at an earlier start; the server takes the port of that start again. `protocol`: `ca`,
+        or `pva`, which is then served at the port, and Channel Access at another one."""
+        self._protocol = protocol
         self._records = {record.name: record for record in records}
         self._on_put = on_put
         self._values: dict[str, tuple[Scalar, int]] = {r.name: (r.value, 0) for r in self._records.values()}
@@ -73,12 +80,12 @@ class Ioc:
             "countingroom.simulators.ioc_server",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **_environment(self.port)},
+            env={**os.environ, **_environment(self.port, self._protocol)},
             limit=_LINE_LIMIT,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101 (both are pipes)
         now = [msgspec.structs.replace(r, value=self._start_value(r)) for r in self._records.values()]
-        process.stdin.write(msgspec.json.encode({"records": now}) + b"\n")
+        process.stdin.write(msgspec.json.encode({"records": now, "pva": self._protocol == "pva"}) + b"\n")
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 ready = await process.stdout.readline()
@@ -198,7 +205,15 @@ def _free_port() -> int:
     raise DeviceError("no port is free for both TCP and UDP", source="simulators.ioc")
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment(port: int, protocol: str) -> dict[str, str]:
+    if protocol == "pva":
+        return _environment(_free_port(), "ca") | {
+            "EPICS_PVAS_SERVER_PORT": str(port),
+            "EPICS_PVAS_BROADCAST_PORT": str(port),
+            "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+            "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
+            "EPICS_PVAS_BEACON_ADDR_LIST": "127.0.0.1",
+        }
     return {
         "EPICS_CA_SERVER_PORT": str(port),
         "EPICS_CAS_SERVER_PORT": str(port),

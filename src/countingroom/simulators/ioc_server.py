@@ -47,6 +47,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     """The first line in."""
 
     records: tuple[IocRecord, ...]
+    pva: bool = False
+    """Serve by PVAccess too."""
 
 
 class Values(Struct, frozen=True, kw_only=True):
@@ -130,7 +132,7 @@ def main() -> None:
     records: dict[str, Any] = {record.name: _make(builder, record, on_put) for record in setup.records}
     builder.LoadDatabase()
     softioc_ioc.eltc(0)  # no banner
-    softioc_ioc.iocInit(_AtOnce({r.name: r.put_takes_s for r in setup.records}), enable_pva=False)
+    softioc_ioc.iocInit(_AtOnce({r.name: r.put_takes_s for r in setup.records}), enable_pva=setup.pva)
     softioc_ioc.eltc(1)
     say({"ready": True})
     decoder = msgspec.json.Decoder(Values)

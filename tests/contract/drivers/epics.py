@@ -32,6 +32,7 @@ TABLE: dict[str, Any] = {
 
 
 class EpicsHarness:
+    protocol = "ca"
     needs = ""
     point = "setpoint"
     values: tuple[Scalar, Scalar] = (-12.5, 20.25)
@@ -39,11 +40,14 @@ class EpicsHarness:
 
     async def start(self) -> None:
         self.resources = SharedResources()
-        self.simulator = EpicsSimulator({"prefix": "lab:", "values": TABLE, "tick_s": 0.05})
+        self.simulator = EpicsSimulator({**self._keys(), "tick_s": 0.05})
         self.where = await self.simulator.start()
 
+    def _keys(self) -> dict[str, Any]:
+        return {"prefix": "lab:", "values": TABLE, "protocol": self.protocol}
+
     def driver(self) -> Driver:
-        section = EpicsSection.model_validate({"driver": "epics", "prefix": "lab:", "values": TABLE, **self.where})
+        section = EpicsSection.model_validate({"driver": "epics", **self._keys(), **self.where})
         return build("lab", section, self.resources).driver
 
     def written(self) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from countingroom.core.points import Limits
-from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.behaviour import EpicsBehaviour
+from countingroom.devices.drivers.epics.client import EpicsClient
 from countingroom.devices.drivers.epics.completion import Unsaid
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.description import ChannelAccessSection, EpicsSection
@@ -16,9 +16,21 @@ from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
 
 
-def location(section: ChannelAccessSection) -> str:
+def location(section: ChannelAccessSection, protocol: str = "ca") -> str:
     """The address of the device, as the console shows it."""
-    return " ".join(f"ca://{address}" for address in (*section.name_servers, *section.address_list)) or "ca:"
+    addresses = (*section.name_servers, *section.address_list)
+    return " ".join(f"{protocol}://{address}" for address in addresses) or f"{protocol}:"
+
+
+def _client(section: EpicsSection, resources: SharedResources) -> EpicsClient:
+    """The client of its protocol. The library of the other one is not loaded: each is several MB."""
+    if section.protocol == "pva":
+        from countingroom.devices.drivers.epics.pva_access import PvAccess
+
+        return PvAccess()
+    from countingroom.devices.drivers.epics.access import ChannelAccess
+
+    return resources.get(ChannelAccess)
 
 
 def build(name: str, section: EpicsSection, resources: SharedResources) -> Hosted:
@@ -37,12 +49,12 @@ def build(name: str, section: EpicsSection, resources: SharedResources) -> Hoste
         for variable, point in zip(variables, described, strict=True)
     ]
     channels = tuple(dict.fromkeys(variable.point.channel for variable in variables if variable.point.channel))
-    driver = EpicsDriver(variables, section, resources.get(ChannelAccess), source=f"devices.{name}")
+    driver = EpicsDriver(variables, section, _client(section, resources), source=f"devices.{name}")
     return Hosted(
         name=name,
         title=section.title or name,
         group=section.group or "EPICS",
-        location=location(section),
+        location=location(section, section.protocol),
         driver=driver,
         behaviour=EpicsBehaviour(channels, missing=driver.missing),
         section=section,

@@ -84,7 +84,7 @@ def sample(variable: Variable, given: Any) -> Sample:
     stamp = None if seconds <= EPOCH_S else seconds * 1_000_000_000 + given.raw_stamp[1]
     severity: int = given.severity
     quality = _QUALITY[severity] if 0 <= severity <= 3 else Quality.BAD
-    reason = _alarm(severity, getattr(given, "status", 0)) if severity else ""
+    reason = _alarm(severity, getattr(given, "status", 0), getattr(given, "alarm_text", "")) if severity else ""
     value: Scalar = None
     if quality is not Quality.BAD:
         try:
@@ -96,15 +96,17 @@ def sample(variable: Variable, given: Any) -> Sample:
     return Sample(point=point.name, value=value, quality=quality, device_ns=stamp, alarm=alarm, reason=reason)
 
 
-def _alarm(severity: int, status: int) -> str:
-    """`HIGH alarm of the IOC (minor)`."""
+def _alarm(severity: int, status: int, text: str) -> str:
+    """`HIGH alarm of the IOC (minor)`. `text`: the name of the alarm where the IOC sends it (PVAccess)."""
     kind = _SEVERITIES[severity] if 0 <= severity <= 3 else f"severity {severity}"
-    name = _STATUS[status] if 0 < status < len(_STATUS) else ""
+    name = text or (_STATUS[status] if 0 < status < len(_STATUS) else "")
     return f"{f'{name} ' if name else ''}alarm of the IOC ({kind})"
 
 
 def _value(variable: Variable, given: Any) -> Scalar:
     """The value of the point; _Unusable where there is none."""
+    if unusable := getattr(given, "unusable", ""):
+        raise _Unusable(unusable)
     if getattr(given, "shape", ()) != ():
         if variable.point.type is Type.STRING and not variable.words and given.dtype.itemsize == 1:
             return _long_string(given)
@@ -140,7 +142,7 @@ def _whole(given: Any) -> int:
     number = given if isinstance(given, int) else _number(given)
     if isinstance(number, float) and not number.is_integer():
         raise _Unusable(f"{number!r} is no whole number")
-    if abs(number) >= MOST_WHOLE:
+    if abs(number) >= MOST_WHOLE and not (isinstance(number, int) and getattr(given, "is_exact", False)):
         raise _Unusable(f"{number:g} is not below 2^53, from which on Channel Access rounds whole numbers")
     return int(number)
 

@@ -92,6 +92,8 @@ class EpicsSection(ChannelAccessSection):
     """Any EPICS device, described by its table of values."""
 
     driver: Literal["epics"]
+    protocol: Literal["ca", "pva"] = "ca"
+    """Channel Access, or PVAccess, for which the addresses are those of the device alone."""
     prefix: str = ""
     """Prefix of every process variable: `cleanroom:`."""
     values: Annotated[dict[ValueName, EpicsValue], Field(min_length=1)]

@@ -14,7 +14,7 @@ from countingroom.core.clock import timeout
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
-from countingroom.devices.drivers.epics.access import ChannelAccess
+from countingroom.devices.drivers.epics.client import EpicsClient
 from countingroom.devices.drivers.epics.completion import Unsaid, completed
 from countingroom.devices.drivers.epics.convert import Variable, not_found, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
@@ -35,7 +35,7 @@ class EpicsDriver:
     """
 
     def __init__(
-        self, variables: Iterable[Variable], section: ChannelAccessSection, access: ChannelAccess, *, source: str
+        self, variables: Iterable[Variable], section: ChannelAccessSection, access: EpicsClient, *, source: str
     ) -> None:
         self._variables = {variable.point.name: variable for variable in variables}
         self._source = source
