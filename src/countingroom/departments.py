@@ -260,6 +260,18 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
     ),
+    # Drawings have no process of their own: the console shows them.
+    Department(
+        name="synoptics",
+        title="the synoptics",
+        section=DescriptionSection(
+            key="synoptics",
+            model="countingroom.synoptics.description:SynopticsSection",
+            about="Drawings (SVG) whose elements show points and states.",
+        ),
+        pages=(f"{_PAGES}.synoptic_pages",),
+        tree="navigation/synoptics.html",
+    ),
     Department(
         name="simulators",
         title="the simulators",

@@ -23,6 +23,7 @@ PAGES = {
     "device-coldbox": "/devices/coldbox",
     "trends": "/trends?point=caen.0.hv_vMon&point=co2.TT05_CO2&point=chiller.internal_temp&span=600",
     "trends-empty": "/trends",
+    "synoptic": "/synoptics/test_stand",
     "events": "/events",
     "account": "/account",
     "audit": "/audit",
@@ -170,6 +171,24 @@ def test_a_device_that_loses_its_link_is_said_to_and_returns(requester: Requeste
     requester.picture("device-disconnected-light")
     requester.demo.fault("chiller", "restore")
     expect(page.locator(".head .st")).not_to_contain_text("DISCONNECTED")
+
+
+def test_a_drawing_shows_a_value_until_its_evidence_is_gone(requester: Requester) -> None:
+    page = requester.open("/synoptics/test_stand")
+    bath = page.locator('text a[aria-label^="Julabo chiller Bath:"], a[aria-label^="Julabo chiller Bath:"]:has(text)')
+    expect(bath).to_have_text(re.compile(r"^-?\d+\.\d\d °C$"))
+    expect(bath).to_have_attribute("aria-label", re.compile(r"°C, good, \d\d:\d\d:\d\d UTC$"))
+    requester.demo.fault("chiller", "drop")
+    expect(bath).to_have_text(re.compile("^◌ "))
+    expect(bath).to_have_attribute("aria-label", re.compile("stale"))
+    frame = page.locator('a[aria-label^="Julabo chiller: DISCONNECTED"]:has(rect)')
+    expect(frame.locator(".sy-sign")).to_be_visible()
+    requester.picture("synoptic-stale-light")
+    requester.demo.fault("chiller", "restore")
+    expect(bath).to_have_text(re.compile(r"^-?\d"))
+    bath.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/devices/chiller#internal_temp")
 
 
 def test_an_outage_is_drawn_with_its_quality_and_told_in_the_table(requester: Requester) -> None:
@@ -578,7 +597,7 @@ def test_the_sound_of_a_request_plays_as_soon_as_the_browser_allows_it(
     context = strict.new_context()
     context.add_init_script(TONES)
     page = context.new_page()
-    devtools = context.new_cdp_session(page)
+    devtools: Any = context.new_cdp_session(page)
 
     def look(script: str) -> Any:
         """What a script answers. Playwright's own `evaluate` and `expect` count as a use of the page."""

@@ -249,10 +249,12 @@ def console(setting: Setting) -> Role:
     from countingroom.app.data_folder import AUDIT, CONSOLE
     from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
+    from countingroom.app.synoptics import synoptic_files
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
     from countingroom.console.auth.sessions import SessionLifetime
     from countingroom.console.context import ConsoleContext
+    from countingroom.synoptics.description import SynopticsSection
 
     # A thread that reads the database keeps the interpreter's lock for this long when the event loop wants it, and each
     # request wants it several times: with the default of 5 ms, one large read delays all small requests.
@@ -280,6 +282,7 @@ def console(setting: Setting) -> Role:
             beside=tuple(role for role in setting.beside if role != "console"),
             audit_folder=setting.data / AUDIT,
             sessions_file=setting.data / CONSOLE / "sessions.json",
+            synoptics=synoptic_files(setting.experiment.section(SynopticsSection), setting.directory),
         )
         context: ConsoleContext = app.state.context
         first = None

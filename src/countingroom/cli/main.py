@@ -30,6 +30,7 @@ COMMANDS = {
     "check": ("countingroom.cli.check", "Check a description without touching anything."),
     "schema": ("countingroom.cli.schema", "Print the description's JSON Schema, for editors."),
     "fsm": ("countingroom.cli.fsm", "Check, show and draw state machines."),
+    "synoptic": ("countingroom.cli.synoptic", "Check and preview drawings that show points and states."),
     "device": ("countingroom.cli.device", "See and command devices."),
     "partition": ("countingroom.cli.partition", "Show and control partitions."),
     "system": ("countingroom.cli.system", "Show systems and report errors for them."),

@@ -31,6 +31,7 @@ from countingroom.console.middleware.proxy import ProxyMiddleware
 from countingroom.console.middleware.session import SessionMiddleware
 from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import RouteTable, permitted
+from countingroom.console.synoptic_files import SynopticFile
 from countingroom.core.clock import Clock
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
@@ -72,6 +73,7 @@ def create(
     beside: tuple[str, ...] = (),
     audit_folder: Path | None = None,
     sessions_file: Path | None = None,
+    synoptics: Sequence[SynopticFile] = (),
 ) -> FastAPI:
     """The ASGI application.
 
@@ -82,6 +84,7 @@ def create(
     `departments`: their API and pages are mounted. `beside`: the roles that must be present for /readyz.
     `audit_folder`: for entries of the audit that the database does not take.
     `sessions_file`: for sessions that count where it begins while the database is away.
+    `synoptics`: drawings of the description.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -99,6 +102,7 @@ def create(
         roles=beside,
         audit_folder=audit_folder,
         sessions_file=sessions_file,
+        synoptics=synoptics,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

@@ -28,6 +28,7 @@ from countingroom.console.present.latest import Latest, live_messages
 from countingroom.console.present.present_alarms import AlarmsNow
 from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
 from countingroom.console.present.recent_events import RecentEvents
+from countingroom.console.synoptic_files import SynopticFile, SynopticFiles
 from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
@@ -70,6 +71,7 @@ class ConsoleContext:
         roles: Sequence[str] = (),
         audit_folder: Path | None = None,
         sessions_file: Path | None = None,
+        synoptics: Sequence[SynopticFile] = (),
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -97,6 +99,7 @@ class ConsoleContext:
         self.direct_orders = DirectOrders(bus, clock, self.latest)
         self.viewers = Viewers()
         self.long_work = LongWork()
+        self.synoptics = SynopticFiles(synoptics)
 
     @property
     def failure(self) -> FollowerFailed | None:

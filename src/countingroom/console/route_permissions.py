@@ -88,6 +88,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /": LOOK,
     "GET /devices/{device}": OF_DEVICE,
     "GET /trends": LOOK,
+    "GET /synoptics/{name}": LOOK,
     "GET /events": LOOK,
     "GET /login": OPEN,
     "GET /link": OPEN,

@@ -335,6 +335,7 @@ class LiveFeed:
                 "watched": self._latest.watched,
                 "devices": devices,
                 "partitions": partitions,
+                "places": found.places,
                 "foremost": partition_views.foremost(states),
             }
         )

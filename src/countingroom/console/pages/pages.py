@@ -91,6 +91,7 @@ class Pages:
             "unmapped": [],
             "last_runs": (),
             "differs": "",
+            "synoptic": None,
             "data": {},
         }
         for one in self._page_sets:
@@ -143,6 +144,7 @@ class Pages:
             "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,
             "data": {},
+            "synoptics": context.synoptics.titles,
             "trees": self._trees,
         }
         # The bar of every page has a button.

@@ -61,6 +61,9 @@ class PresentAlarms(Struct, frozen=True, kw_only=True):
     """Partition -> its open alarms of priority 1, 2 and 3."""
     active: Mapping[str, Counter[int]] = {}
     """Device -> priority -> its active alarms."""
+    places: Mapping[str, int] = {}
+    """`area:cooling`, `channel:caen.0`, `system:STS` -> the most urgent priority of its open alarms. Only those with an
+    alarm; an area has those of the areas in it."""
 
     def of_partition(self, partition: str) -> tuple[int, int, int]:
         """Its open alarms of priority 1, 2 and 3."""
@@ -99,11 +102,15 @@ def collect(words: Mapping[str, Struct]) -> PresentAlarms:
     newest, waiting = alarm_views.newest_unacknowledged(alarms)
     partitions: dict[str, Counter[int]] = {}
     active: dict[str, Counter[int]] = {}
+    places: dict[str, int] = {}
     for one in opened.values():
         if one.partition:
             partitions.setdefault(one.partition, Counter())[one.priority] += 1
         if one.device and one.base.is_active:
             active.setdefault(one.device, Counter())[one.priority] += 1
+        if one.priority <= severity.LOW:
+            for place in _places(one):
+                places[place] = min(one.priority, places.get(place, one.priority))
     return PresentAlarms(
         listed=tuple(listed[:MOST_LISTED]),
         counts=(numbers[1], numbers[2], numbers[3]),
@@ -112,7 +119,18 @@ def collect(words: Mapping[str, Struct]) -> PresentAlarms:
         follow=len(below.get(newest.id, ())) if newest else 0,
         partitions={name: (found[1], found[2], found[3]) for name, found in partitions.items()},
         active=active,
+        places=places,
     )
+
+
+def _places(alarm: AlarmState) -> list[str]:
+    parts = alarm.area.split("/") if alarm.area else []
+    found = [f"area:{'/'.join(parts[:end])}" for end in range(1, len(parts) + 1)]
+    if alarm.device and alarm.channel:
+        found.append(f"channel:{alarm.device}.{alarm.channel}")
+    if alarm.system:
+        found.append(f"system:{alarm.system}")
+    return found
 
 
 def _urgency(root: AlarmState, below: Mapping[str, list[AlarmState]]) -> int:

@@ -25,6 +25,7 @@ export class Live {
     this.counts = [0, 0, 0];
     this.devices = {};
     this.partitions = {};
+    this.places = {}; // area, channel or system -> priority of its worst open alarm
     this.foremost = "";
     this.newest = null; // the newest alarm that waits to be acknowledged
     this.waiting = 0;
@@ -180,7 +181,7 @@ export class Live {
     if (message.alive) this.alive = message.alive;
     if (message.alarms) {
       ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
-      ({ partitions: this.partitions, foremost: this.foremost } = message);
+      ({ partitions: this.partitions, foremost: this.foremost, places: this.places = {} } = message);
       this.watched = message.watched !== false;
       ({ newest: this.newest = null, waiting: this.waiting = 0, follow: this.follow = 0 } = message);
     }

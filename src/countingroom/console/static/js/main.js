@@ -20,6 +20,7 @@ const PAGES = {
   rules: "./page-rules.js",
   interlocks: "./page-interlocks.js",
   trends: "./page-trends.js",
+  synoptic: "./page-synoptic.js",
   events: "./page-events.js",
   partition: "./page-partition.js",
   runs: "./page-runs.js",

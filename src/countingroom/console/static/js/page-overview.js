@@ -7,6 +7,7 @@ import { disc, NOTHING, value, words } from "./format.js";
 import { alarmRow, followLog, glyph, setState } from "./parts.js";
 import { Line, past } from "./series.js";
 import { partitionCards } from "./partition-cards.js";
+import { synoptics } from "./synoptic.js";
 
 const SPAN_S = 600;
 
@@ -15,9 +16,10 @@ export function page(live) {
   const sparks = new Map(
     $$("[data-spark]").map((node) => [node.dataset.spark, { node, line: new Line(node.dataset.spark) }]),
   );
+  const drawing = synoptics(live);
   live.watch = {
     devices: ["*"],
-    points: [...new Set([...cells.keys(), ...sparks.keys()])],
+    points: [...new Set([...cells.keys(), ...sparks.keys(), ...drawing.points])],
     states: true,
     events: true,
     partitions: ["*"],
