@@ -273,6 +273,20 @@ DEPARTMENTS: tuple[Department, ...] = (
         tree="navigation/synoptics.html",
     ),
     Department(
+        name="snapshots",
+        title="snapshots",
+        section=DescriptionSection(
+            key="snapshots",
+            model="countingroom.snapshots.description:SnapshotsSection",
+            about="Snapshots of setpoints: tolerances, the order of a restore, what is left out.",
+        ),
+        # The console takes and restores them: it knows the present values, and its users with their rights.
+        state=(StateKey(prefix="restore", message="countingroom.core.snapshots.progress:RestoreProgress", live=True),),
+        api=(f"{_API}.snapshots", f"{_API}.restores"),
+        pages=(f"{_PAGES}.snapshot_pages",),
+        links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
+    ),
+    Department(
         name="simulators",
         title="the simulators",
         roles=(
@@ -326,7 +340,9 @@ DEPARTMENTS: tuple[Department, ...] = (
                         *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
                         "server.mqtt_consumers.DELETE.*.*",
                     ),
-                    stores=("events.runs.*", "events.console.audit"),
+                    stores=("events.runs.*", "events.console.audit", "events.console.snapshots"),
+                    states=("restore",),
+                    leases=("restore",),
                     # The leases tell it that the owner which got a command has ended.
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
                 ),

@@ -14,6 +14,7 @@ from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.run_book import RunLimit, RunSequence
+from countingroom.core.snapshots.values import Snapshot
 from countingroom.core.subjects import EXPERIMENT
 from countingroom.storage.columns import APPEND_ONLY, metadata
 from countingroom.storage.database import Database
@@ -285,6 +286,9 @@ async def test_the_database_itself_refuses_to_change_what_was(shared_stand: Stan
     await database.runs.flag((await database.runs.reserve("A", "cbm", "anna")).number, "good", "anna")
     await database.audit.append(AuditEntry(time_ns=1, who="anna", what="login", outcome="accepted"))
     await database.description.record_equal(Seed(), "description")
+    await database.snapshots.save(
+        Snapshot(name="good", scope=("a",), reason="r", taken_by="anna", taken_ns=1, points=())
+    )
     engine = create_engine(shared_stand.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         for table in APPEND_ONLY:

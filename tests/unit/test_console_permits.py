@@ -95,7 +95,14 @@ FIXED = {
     "POST /api/v1/views/{view}/save_view": ("_experiment", S),
     "POST /api/v1/views/{view}/delete_view": ("_experiment", S),
     "POST /api/v1/apply": ("_experiment", E),
+    "POST /api/v1/snapshots/import": ("_experiment", E),
+    **{
+        f"POST /api/v1/snapshots/{{snapshot}}/{action}": ("_experiment", V)
+        for action in ("take", "restore", "golden", "delete")
+    },
+    "POST /api/v1/restores/{restore}/stop": ("_experiment", V),
 }
+"""Those of snapshots depend on the devices of the snapshot: test_snapshots_api.py."""
 VALUES = {
     "device": "caen",
     "partition": "mCBM",

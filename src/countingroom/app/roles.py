@@ -249,6 +249,7 @@ def console(setting: Setting) -> Role:
     from countingroom.app.data_folder import AUDIT, CONSOLE
     from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
+    from countingroom.app.snapshot_rules import snapshot_rules
     from countingroom.app.synoptics import synoptic_files
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
@@ -283,6 +284,7 @@ def console(setting: Setting) -> Role:
             audit_folder=setting.data / AUDIT,
             sessions_file=setting.data / CONSOLE / "sessions.json",
             synoptics=synoptic_files(setting.experiment.section(SynopticsSection), setting.directory),
+            snapshot_rules=snapshot_rules(setting.experiment),
         )
         context: ConsoleContext = app.state.context
         first = None

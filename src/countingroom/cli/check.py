@@ -35,6 +35,7 @@ def check(
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.check_interlocks import InterlockCheck
     from countingroom.cli.check_points import point_warnings
+    from countingroom.cli.check_snapshots import snapshot_warnings
     from countingroom.cli.check_synoptics import synoptic_problems
     from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
     from countingroom.experiment import Invalid, load_with_problems
@@ -50,7 +51,7 @@ def check(
         hosted, found = build_devices(loaded)
         alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
         warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
-        warnings = (*warnings, *tracker_warnings(loaded))
+        warnings = (*warnings, *tracker_warnings(loaded), *snapshot_warnings(loaded, hosted))
         found += [*derived_problems(loaded, hosted), *tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
         found += synoptic_problems(loaded, hosted)
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])

@@ -70,6 +70,11 @@ def rules(ctx: Any, incomplete: str) -> list[str]:
     return _fitting(incomplete, [one["rule"] for one in told.get("rules", [])])
 
 
+def snapshots(ctx: Any, incomplete: str) -> list[str]:
+    """Names of snapshots."""
+    return _fitting(incomplete, _names("/api/v1/snapshots", "snapshots", "name", ctx))
+
+
 def alarm_areas(ctx: Any, incomplete: str) -> list[str]:
     """Areas of alarms that are not at rest."""
     return _fitting(incomplete, (_get("/api/v1/alarms", ctx, limit=1) or {}).get("areas", []))

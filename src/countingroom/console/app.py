@@ -33,6 +33,7 @@ from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import RouteTable, permitted
 from countingroom.console.synoptic_files import SynopticFile
 from countingroom.core.clock import Clock
+from countingroom.core.snapshots.rules import SnapshotRules
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
 
@@ -42,6 +43,7 @@ _TAGS = [
     {"name": "commands", "description": "The only way to act. Accepted or refused at once; the outcome is an event."},
     {"name": "history", "description": "Series of the past, reduced to what can be drawn."},
     {"name": "events", "description": "What happened, and which user caused it."},
+    {"name": "snapshots", "description": "Setpoints as they were: take, compare, restore."},
     {"name": "simulators", "description": "Faults on demand, where hardware is simulated."},
     {"name": "login", "description": "Sessions of browsers. Programs send a token instead: `Authorization: Bearer …`."},
     {"name": "users", "description": "Accounts, roles and the audit; for administrators."},
@@ -74,6 +76,7 @@ def create(
     audit_folder: Path | None = None,
     sessions_file: Path | None = None,
     synoptics: Sequence[SynopticFile] = (),
+    snapshot_rules: SnapshotRules = SnapshotRules(),  # noqa: B008 - a frozen value
 ) -> FastAPI:
     """The ASGI application.
 
@@ -85,6 +88,7 @@ def create(
     `audit_folder`: for entries of the audit that the database does not take.
     `sessions_file`: for sessions that count where it begins while the database is away.
     `synoptics`: drawings of the description.
+    `snapshot_rules`: tolerances and the order of a restore.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -103,6 +107,7 @@ def create(
         audit_folder=audit_folder,
         sessions_file=sessions_file,
         synoptics=synoptics,
+        snapshot_rules=snapshot_rules,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

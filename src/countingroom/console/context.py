@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from starlette.requests import HTTPConnection
 
+from countingroom.bus.election import holder_name
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import BUS_ROLE
 from countingroom.bus.publisher import Publisher
@@ -18,6 +20,7 @@ from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
+from countingroom.console.command_client import send_and_wait
 from countingroom.console.database_watch import DatabaseWatch
 from countingroom.console.direct_orders import DirectOrders
 from countingroom.console.live.feed import LiveFeed
@@ -28,11 +31,16 @@ from countingroom.console.present.latest import Latest, live_messages
 from countingroom.console.present.present_alarms import AlarmsNow
 from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
 from countingroom.console.present.recent_events import RecentEvents
+from countingroom.console.snapshots.restorer import Restorer
+from countingroom.console.snapshots.service import SnapshotService
 from countingroom.console.synoptic_files import SynopticFile, SynopticFiles
 from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
 from countingroom.core.messages import Event, EventKind
+from countingroom.core.policy import Permission, Principal, decide
+from countingroom.core.snapshots.restore_plan import PlannedWrite
+from countingroom.core.snapshots.rules import SnapshotRules
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
 
@@ -72,6 +80,7 @@ class ConsoleContext:
         audit_folder: Path | None = None,
         sessions_file: Path | None = None,
         synoptics: Sequence[SynopticFile] = (),
+        snapshot_rules: SnapshotRules = SnapshotRules(),  # noqa: B008 - a frozen value
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -100,6 +109,18 @@ class ConsoleContext:
         self.viewers = Viewers()
         self.long_work = LongWork()
         self.synoptics = SynopticFiles(synoptics)
+        store = database.snapshots if database else None
+        restorer = Restorer(
+            bus,
+            clock,
+            store,
+            self._events,
+            send=partial(send_and_wait, bus, clock, "devices"),
+            permit=self._may_write,
+            audit=self.audit_writer.add,
+            process=holder_name("console", uuid4().hex),
+        )
+        self.snapshots = SnapshotService(self.latest, self.device_rows, clock, store, snapshot_rules, restorer)
 
     @property
     def failure(self) -> FollowerFailed | None:
@@ -176,6 +197,7 @@ class ConsoleContext:
                     ("events of the console", self._events.run()),
                     ("direct orders", self.direct_orders.run()),
                     ("database watch", self._database_watch.run()),
+                    ("restores of snapshots", self.snapshots.restorer.run()),
                     *([("clean-up of sessions", self._login[1].remove_ended())] if self._login else ()),
                     *([("kept sessions", self._login[1].keep())] if self._login else ()),
                 )
@@ -185,6 +207,11 @@ class ConsoleContext:
             finally:
                 for task in running:
                     task.cancel()
+
+    def _may_write(self, principal: Principal, write: PlannedWrite) -> Cause | None:
+        """Why this user may not give a command of a restore now."""
+        permission = Permission.ENDANGER if write.is_dangerous else Permission.OPERATE
+        return decide(principal, permission, f"device.{write.device}", now_ns=self.clock.now_ns())
 
     def _tell_of_the_audit(self, message: str, cause: Cause | None) -> None:
         """An event with this message: of medium severity where there is a cause."""

@@ -88,6 +88,14 @@ class Point(Struct, frozen=True, kw_only=True):
     """How it is computed: the expression of a derived point, `0.12 + 1.003 x` of a calibrated one. Empty: it is not."""
     inputs: tuple[str, ...] = ()
     """Addresses of the points that it is computed from."""
+    commands: dict[str, str] = {}
+    """Value as text (`value_key`) -> the command that gives it, of its channel or else of the device: `hv_on`. A
+    restored snapshot uses these and not `set`."""
+    momentary: bool = False
+    """Writing it triggers something; it keeps no value. Snapshots leave it out."""
+    restore_step: Annotated[int, Meta(ge=0, le=1000)] = 0
+    """Its place in the order of a restored snapshot, lowest first; switches that go off come first, in reverse. 0: none
+    is given; a switch then comes last."""
     rate: str = ""
     """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 
@@ -137,6 +145,15 @@ class Point(Struct, frozen=True, kw_only=True):
             | ({"limit_of": source} if source else {}),
             suggestion=f"give a value from {low:g} to {high:g}{unit}",
         )
+
+
+def value_key(value: Scalar) -> str:
+    """A value as the key of `codes` and `commands`: `true`, `1`, `fast`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _convert(point: Point, value: Scalar) -> float | int | str | bool:

@@ -62,5 +62,6 @@ APPEND_ONLY = (
     "run_note",
     "audit",
     "description_applied",
+    "snapshot_action",
 )
 """Append-only tables: a trigger refuses to change or delete their rows."""

@@ -24,6 +24,7 @@ from countingroom.storage.rules import Rules
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import SessionStore
+from countingroom.storage.snapshots import Snapshots
 from countingroom.storage.sqlite_file import damaged, make_or_check
 from countingroom.storage.tags import Tags
 from countingroom.storage.trend_views import TrendViews
@@ -58,6 +59,7 @@ class Database:
         self.notifications = Notifications(store, clock)
         self.acknowledge_links = AcknowledgeLinks(store, clock)
         self.rules = Rules(store, clock)
+        self.snapshots = Snapshots(store, clock)
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

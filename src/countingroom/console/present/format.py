@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from countingroom.core import numbers, units
-from countingroom.core.points import Point, Type
+from countingroom.core.points import Point, Type, value_key
 from countingroom.core.values import Scalar
 
 NOTHING = "–"
@@ -20,7 +20,7 @@ def value(point: Point, given: Scalar) -> str:
     """A reading's value without its unit."""
     if given is None:
         return NOTHING
-    if point.codes and (meaning := point.codes.get(_key(given))):
+    if point.codes and (meaning := point.codes.get(value_key(given))):
         return meaning
     if isinstance(given, bool):
         return "on" if given else "off"
@@ -31,17 +31,13 @@ def value(point: Point, given: Scalar) -> str:
     return numbers.decimals(given, point.precision)
 
 
-def _key(given: Scalar) -> str:
-    if isinstance(given, bool):
-        return "true" if given else "false"
-    if isinstance(given, float) and given.is_integer():
-        return str(int(given))
-    return str(given)
-
-
 def _limit(point: Point, given: Scalar) -> str:
     """A limit without its unit, never rounded to another one."""
-    if not isinstance(given, float) or _key(given) in point.codes or (point.type is Type.INT and given.is_integer()):
+    if (
+        not isinstance(given, float)
+        or value_key(given) in point.codes
+        or (point.type is Type.INT and given.is_integer())
+    ):
         return value(point, given)
     return numbers.limit(given, point.precision)
 

@@ -21,6 +21,8 @@ const PAGES = {
   interlocks: "./page-interlocks.js",
   trends: "./page-trends.js",
   synoptic: "./page-synoptic.js",
+  snapshots: "./page-snapshots.js",
+  snapshot: "./page-snapshot.js",
   events: "./page-events.js",
   partition: "./page-partition.js",
   runs: "./page-runs.js",

@@ -3,6 +3,7 @@ import { $, $$, data } from "./dom.js";
 import { columns } from "./columns.js";
 import { Head } from "./device-head.js";
 import { Model } from "./device-model.js";
+import { golden } from "./golden.js";
 import { Grid } from "./grid.js";
 import { Panel } from "./panel.js";
 import { followLog } from "./parts.js";
@@ -31,6 +32,8 @@ export function page(live) {
   };
   const grid = new Grid(live, { device, points, channels, select });
   followLog(live, $("#log"));
+  const standard = golden(live, device);
+  standard.draw();
 
   const refresh = () => {
     head.refresh();
@@ -38,6 +41,7 @@ export function page(live) {
   };
   live.on("change", (change) => {
     grid.take(change.points);
+    if (Object.keys(change.points).some((name) => points.get(name.slice(device.length + 1))?.writable)) standard.soon();
     recent.take(change.points);
     if (Object.keys(change.states).length || change.alive || change.snapshot) {
       grid.states();

@@ -28,6 +28,7 @@ def variables(section: CaenSection) -> list[Variable]:
         writable=True,
         stale_after_s=STALE_AFTER_S,
         main=False,
+        momentary=True,
     )
     found = [Variable(pv=f"{section.prefix}:ClearAlarm", point=clear)]
     for name, channel in section.channels.items():

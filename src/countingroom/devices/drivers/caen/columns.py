@@ -74,6 +74,10 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 MASK = 65535.0
+_STEPS = {"lv_setV": 30, "lv_pw": 40, "hv_setV": 50, "hv_pw": 60}
+"""Order of a restored snapshot: protections, other settings, LV, HV; a voltage before its switch."""
+PROTECTION_STEP = 10
+SETTING_STEP = 20
 PROTECTIONS = frozenset({"maxI", "tripTime", "tripInt", "tripExt", "tripMode", "unVthr", "ovVthr"})
 """Settings that protect the module behind a channel; writing them is dangerous."""
 
@@ -150,4 +154,8 @@ def point(channel: str, side: str, column: Column, *, im_range: str) -> Point:
         dangerous=column.name in PROTECTIONS,
         tolerance=0.005 if column.high is not None and column.type is Type.FLOAT else 0.0,
         rate=f"{channel}.{side}_{column.rate}" if column.rate else "",
+        commands={"0": f"{side}_off", "1": f"{side}_on"} if column.name == "pw" else {},
+        restore_step=_STEPS.get(
+            f"{side}_{column.name}", PROTECTION_STEP if column.name in PROTECTIONS else SETTING_STEP
+        ),
     )

@@ -40,7 +40,14 @@ def points(section: JulaboSection) -> tuple[Point, ...]:
             writable=True,
         ),
         _temperature("external_temp", "External Pt100", "no value while no sensor is plugged in"),
-        Point(name="running", label="Running", type=Type.BOOL, writable=True, main=False),
+        Point(
+            name="running",
+            label="Running",
+            type=Type.BOOL,
+            writable=True,
+            main=False,
+            commands={"true": "start", "false": "stop"},
+        ),
         Point(
             name="pressure_stage",
             label="Pump stage",

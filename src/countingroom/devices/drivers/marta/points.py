@@ -17,6 +17,15 @@ RANGES = {
 }
 """degC, rpm, g/s"""
 
+COMMANDS = {
+    "set_start_chiller": {"true": "start_chiller", "false": "stop_chiller"},
+    "set_start_co2": {"true": "start_co2", "false": "stop_co2"},
+}
+"""Start bit -> the commands that switch it."""
+STEPS = {"set_flow_active": 10, "set_start_chiller": 20, "set_start_co2": 30}
+"""Order of a restored snapshot, after the setpoints: the chiller before CO2."""
+RESET = "set_alarm_reset"
+
 STATUS_CODES = {"1": "ready", "2": "CO2 in operation", "3": "alarm"}
 
 ALARMS = Point(
@@ -54,6 +63,13 @@ def _point(point: Point, section: MartaSection, is_alarm: bool) -> Point:
             main=False,
         )
     main = point.name in MAIN or section.registers[point.name].label != ""
+    if point.writable:
+        point = replace(
+            point,
+            commands=COMMANDS.get(point.name, {}),
+            restore_step=STEPS.get(point.name, 0),
+            momentary=point.name == RESET,
+        )
     point = replace(point, unit=point.unit or unit_of(point.name), label=point.label or point.name, main=main)
     if point.name == "status":
         return replace(point, codes=point.codes or STATUS_CODES)

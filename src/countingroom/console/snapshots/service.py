@@ -1,0 +1,222 @@
+"""What the API and the pages do with snapshots: take, compare, plan and restore, from what the console knows now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from countingroom.console.present.device_rows import DeviceRows, aged
+from countingroom.console.present.latest import Latest
+from countingroom.console.snapshots.restorer import Restorer
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, Conflict, Refused
+from countingroom.core.points import Point
+from countingroom.core.policy import Permission, Principal, decide
+from countingroom.core.snapshots.compare import Comparison, compare
+from countingroom.core.snapshots.progress import Restore
+from countingroom.core.snapshots.restore_plan import DeviceNow, RestorePlan, plan_restore
+from countingroom.core.snapshots.rules import EXACT, SnapshotRules, Tolerance, tolerance
+from countingroom.core.snapshots.selection import chosen_points
+from countingroom.core.snapshots.values import (
+    GoldenMark,
+    SavedPoint,
+    Snapshot,
+    SnapshotSummary,
+    checked_name,
+    checked_reason,
+)
+from countingroom.core.values import Quality, Reading
+from countingroom.storage.snapshots import Snapshots
+
+_SOURCE = "snapshots"
+_NOTHING = Reading(value=None, quality=Quality.BAD, device_ns=0, received_ns=0)
+
+
+class GoldenDifference(Struct, frozen=True, kw_only=True):
+    """How the points of a device differ from a golden snapshot."""
+
+    mark: GoldenMark
+    compared: int
+    differs: int
+    unknown: int
+
+
+class SnapshotService:
+    """Snapshots of the devices that the console follows."""
+
+    def __init__(
+        self,
+        latest: Latest,
+        device_rows: DeviceRows,
+        clock: Clock,
+        store: Snapshots | None,
+        rules: SnapshotRules,
+        restorer: Restorer,
+    ) -> None:
+        self._latest = latest
+        self._device_rows = device_rows
+        self._clock = clock
+        self._store = store
+        self.rules = rules
+        self.restorer = restorer
+
+    @property
+    def store(self) -> Snapshots:
+        """The stored snapshots; Conflict where there is no database."""
+        if self._store is None:
+            raise Conflict(
+                "this console has no database, which keeps snapshots",
+                code="no_database",
+                source=_SOURCE,
+                suggestion="start it with `countingroom up`, or give the role console a database",
+            )
+        return self._store
+
+    async def take(self, name: str, words: Sequence[str], reason: str, principal: Principal) -> SnapshotSummary:
+        """Save what these words name, as it is now. Refused where the user may not operate one of the devices."""
+        words = tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+        chosen = chosen_points(words, self._latest.catalogues, self.rules)
+        self._check(principal, Permission.OPERATE, chosen)
+        made = Snapshot(
+            name=checked_name(name),
+            scope=words,
+            reason=checked_reason(reason),
+            taken_by=principal.name,
+            taken_ns=self._clock.now_ns(),
+            points=tuple(self._values({device: [one.name for one in points] for device, points in chosen.items()})),
+        )
+        return await self.store.save(made)
+
+    async def compared(self, snapshot: Snapshot, other: Snapshot | None) -> Comparison:
+        """With another snapshot, or with the present values of its points."""
+        points = other.points if other else self._present(snapshot.points)
+        return compare(snapshot.points, points, self._tolerances())
+
+    async def golden(self, device: str = "") -> list[GoldenDifference]:
+        """How the present values differ from each golden snapshot, of all devices or of one."""
+        found: list[GoldenDifference] = []
+        tolerances = self._tolerances()
+        for mark, snapshot in await self.store.golden():
+            points = tuple(one for one in snapshot.points if not device or one.device == device)
+            if not points:
+                continue
+            comparison = compare(points, self._present(points), tolerances)
+            unknown = sum(row.verdict == "unknown" for row in comparison.rows)
+            found.append(GoldenDifference(mark=mark, compared=len(points), differs=comparison.differs, unknown=unknown))
+        return found
+
+    def plan(self, snapshot: Snapshot, principal: Principal, only: Sequence[str] = ()) -> RestorePlan:
+        """What a restore by this user would do now."""
+
+        def permit(device: str, permission: Permission) -> Cause | None:
+            return decide(principal, permission, f"device.{device}", now_ns=self._clock.now_ns())
+
+        now = {device: self._now(device) for device in {one.device for one in snapshot.points}}
+        known = {device: found for device, found in now.items() if found}
+        return plan_restore(snapshot, known, self.rules, permit, only)
+
+    async def restore(
+        self,
+        snapshot: Snapshot,
+        principal: Principal,
+        reason: str,
+        digest: str,
+        *,
+        keeps_going: bool = False,
+        only: Sequence[str] = (),
+    ) -> Restore:
+        """Begin a restore. Conflict where the plan is no longer the one that the user has seen."""
+        reason = checked_reason(reason)
+        plan = self.plan(snapshot, principal, only)
+        if plan.digest != digest:
+            raise Conflict(
+                "what would be written has changed since the plan was shown",
+                code="plan_changed",
+                source=_SOURCE,
+                evidence={"seen": digest, "present": plan.digest},
+                suggestion="look at the plan again, then confirm it",
+            )
+        return await self.restorer.start(plan, principal, reason, keeps_going=keeps_going)
+
+    def check_devices(self, principal: Principal, permission: Permission, snapshot: Snapshot) -> None:
+        """Refused where the user lacks this permission on a device of the snapshot."""
+        self._check(principal, permission, sorted({one.device for one in snapshot.points}))
+
+    def _check(self, principal: Principal, permission: Permission, devices: Iterable[str]) -> None:
+        for device in devices:
+            cause = decide(principal, permission, f"device.{device}", now_ns=self._clock.now_ns())
+            if cause is not None:
+                raise Refused(cause)
+
+    def _tolerances(self) -> Callable[[SavedPoint], Tolerance]:
+        """The tolerance of each point; texts and points that are gone have none."""
+        found = {
+            f"{device}.{point.name}": tolerance(self.rules, device, point)
+            for device, catalogue in self._latest.catalogues.items()
+            for point in catalogue.points
+            if point.writable
+        }
+        return lambda saved: found.get(saved.address, EXACT)
+
+    def _present(self, points: Iterable[SavedPoint]) -> list[SavedPoint]:
+        """The same points as they are now; a point that the experiment has no longer is left out."""
+        names: dict[str, list[str]] = {}
+        for one in points:
+            names.setdefault(one.device, []).append(one.point)
+        return list(self._values(names))
+
+    def _values(self, names: Mapping[str, Iterable[str]]) -> Iterator[SavedPoint]:
+        """These points as they are now, without those that there are not."""
+        for device, wanted in names.items():
+            catalogue = self._latest.catalogues.get(device)
+            known = {point.name: point for point in catalogue.points} if catalogue else {}
+            readings = self._readings(device)
+            for name in wanted:
+                if name in known:
+                    yield _saved(device, known[name], readings)
+
+    def _readings(self, device: str) -> dict[str, Reading]:
+        """The present readings; old ones where no device host serves it."""
+        known = self._latest.readings.get(device, {})
+        if self._device_rows.living().get(device, False):
+            return known
+        return {name: aged(reading) for name, reading in known.items()}
+
+    def _now(self, device: str) -> DeviceNow | None:
+        latest = self._latest
+        catalogue = latest.catalogues.get(device)
+        if catalogue is None:
+            return None
+        states = {
+            channel: state
+            for channel in catalogue.channels
+            if (state := latest.states.get(subjects.channel_key(device, channel))) is not None
+        }
+        return DeviceNow(
+            catalogue=catalogue,
+            points={point.name: point for point in catalogue.points},
+            readings=self._readings(device),
+            state=latest.states.get(subjects.device_key(device)),
+            channels=states,
+            is_alive=self._device_rows.living().get(device, False),
+        )
+
+
+def _saved(device: str, point: Point, readings: Mapping[str, Reading]) -> SavedPoint:
+    reading = readings.get(point.name, _NOTHING)
+    back = readings.get(point.readback, _NOTHING) if point.readback else reading
+    return SavedPoint(
+        device=device,
+        point=point.name,
+        label=point.label,
+        type=point.type,
+        unit=point.unit,
+        value=reading.value,
+        quality=reading.quality,
+        device_ns=reading.device_ns,
+        readback=point.readback,
+        readback_value=back.value,
+        readback_quality=back.quality,
+    )

@@ -1,0 +1,217 @@
+"""The progress of a restore: which points are restored, which failed and why, which were not tried. Pure.
+
+A restore that is under way belongs to one process. Where that has ended, the restore is `interrupted`: it is never
+continued by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from countingroom.core.errors import Cause
+from countingroom.core.snapshots.restore_plan import LeftPoint, PlannedWrite, RestorePlan
+from countingroom.core.values import Int64
+
+KEY = "restore.present"
+"""Key in the bucket `state` of the last restore (`RestoreProgress`)."""
+
+
+class PointEnd(StrEnum):
+    """What became of one planned write."""
+
+    NOT_TRIED = "not_tried"
+    UNDER_WAY = "under_way"
+    RESTORED = "restored"
+    """Confirmed by the readback or the state."""
+    REFUSED = "refused"
+    """By the device: it was not written."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """It was sent, and its end is not known."""
+
+
+BAD = frozenset({PointEnd.REFUSED, PointEnd.FAILED, PointEnd.UNKNOWN})
+
+
+class RestoreEnd(StrEnum):
+    """The state of a restore."""
+
+    RUNNING = "running"
+    DONE = "done"
+    """Every planned write is restored."""
+    INCOMPLETE = "incomplete"
+    """Some failed or were not tried."""
+    STOPPED = "stopped"
+    """By a user."""
+    INTERRUPTED = "interrupted"
+    """Its process has ended, or could not go on."""
+
+
+class PointResult(Struct, frozen=True, kw_only=True):
+    """What became of one planned write."""
+
+    end: PointEnd = PointEnd.NOT_TRIED
+    time_ns: Int64 = 0
+    cause: Cause | None = None
+
+
+class Restore(Struct, frozen=True, kw_only=True):
+    """One restore of a snapshot."""
+
+    id: str
+    snapshot: str
+    by: str
+    reason: str
+    keeps_going: bool = False
+    """After a failure it goes on with other devices; otherwise it ends."""
+    process: str = ""
+    """The process that carries it out."""
+    started_ns: Int64
+    ended_ns: Int64 | None = None
+    end: RestoreEnd = RestoreEnd.RUNNING
+    cause: Cause | None = None
+    """Why it ended before all points were tried."""
+    writes: tuple[PlannedWrite, ...]
+    results: tuple[PointResult, ...]
+    """One for each write."""
+    left: tuple[LeftPoint, ...] = ()
+
+    def count(self, *ends: PointEnd) -> int:
+        """How many writes have ended so."""
+        return sum(one.end in ends for one in self.results)
+
+
+class RestoreProgress(Struct, frozen=True, kw_only=True):
+    """The progress of the last restore, as it is published while it goes on. The record has all of it."""
+
+    id: str
+    snapshot: str
+    by: str
+    end: RestoreEnd
+    started_ns: Int64
+    ended_ns: Int64 | None = None
+    total: int
+    ends: tuple[PointEnd, ...]
+    """One for each planned write, in their order."""
+    current: str = ""
+    """What is written now: `caen.0.hv_setV`."""
+    message: str
+    """One sentence for operators."""
+    cause: Cause | None = None
+
+
+def begun(plan: RestorePlan, *, id: str, by: str, reason: str, keeps_going: bool, process: str, now_ns: int) -> Restore:
+    """A restore of which nothing is tried."""
+    return Restore(
+        id=id,
+        snapshot=plan.snapshot,
+        by=by,
+        reason=reason,
+        keeps_going=keeps_going,
+        process=process,
+        started_ns=now_ns,
+        writes=plan.writes,
+        results=tuple(PointResult() for _ in plan.writes),
+        left=plan.left,
+    )
+
+
+def advanced(restore: Restore, index: int, end: PointEnd, now_ns: int, cause: Cause | None = None) -> Restore:
+    """With the result of one write."""
+    result = PointResult(end=end, time_ns=now_ns, cause=cause)
+    return replace(restore, results=(*restore.results[:index], result, *restore.results[index + 1 :]))
+
+
+def upcoming(restore: Restore) -> Iterator[int]:
+    """The writes that may be tried now, by their index, in order: the first of them is the next one.
+
+    After a failure there is none; one that keeps going leaves the device of the failure alone and goes on with others.
+    """
+    broken = {write.device for write, result in zip(restore.writes, restore.results, strict=True) if result.end in BAD}
+    if broken and not restore.keeps_going:
+        return
+    for index, (write, result) in enumerate(zip(restore.writes, restore.results, strict=True)):
+        if result.end is PointEnd.NOT_TRIED and write.device not in broken:
+            yield index
+
+
+def ended(restore: Restore, now_ns: int, end: RestoreEnd | None = None, cause: Cause | None = None) -> Restore:
+    """The restore at its end. Without `end` the results tell whether it is done. A write that was under way is of
+    unknown end."""
+    results = tuple(
+        replace(one, end=PointEnd.UNKNOWN, time_ns=now_ns, cause=one.cause or _NOT_AWAITED)
+        if one.end is PointEnd.UNDER_WAY
+        else one
+        for one in restore.results
+    )
+    whole = all(one.end is PointEnd.RESTORED for one in results)
+    return replace(
+        restore,
+        results=results,
+        end=end or (RestoreEnd.DONE if whole else RestoreEnd.INCOMPLETE),
+        ended_ns=now_ns,
+        cause=cause,
+    )
+
+
+def interrupted(restore: Restore, now_ns: int) -> Restore:
+    """A restore whose process has ended."""
+    cause = Cause(
+        code="interrupted",
+        message=f"the console that carried it out ({restore.process}) has ended",
+        source="snapshots",
+        suggestion="look at the plan of the snapshot: it shows what is left to restore",
+    )
+    return ended(restore, now_ns, RestoreEnd.INTERRUPTED, cause)
+
+
+def sentence(restore: Restore) -> str:
+    """What became of it, for operators: `5 of 8 points restored, 1 failed, 2 not tried`."""
+    told = [f"{restore.count(PointEnd.RESTORED)} of {len(restore.writes)} points restored"]
+    for word, end in (
+        ("refused", PointEnd.REFUSED),
+        ("failed", PointEnd.FAILED),
+        ("of unknown end", PointEnd.UNKNOWN),
+        ("not tried", PointEnd.NOT_TRIED),
+    ):
+        if count := restore.count(end):
+            told.append(f"{count} {word}")
+    return ", ".join(told)
+
+
+def progress(restore: Restore) -> RestoreProgress:
+    """What is published of it."""
+    current = next(
+        (
+            write.address
+            for write, result in zip(restore.writes, restore.results, strict=True)
+            if result.end is PointEnd.UNDER_WAY
+        ),
+        "",
+    )
+    failures = (one.cause for one in reversed(restore.results) if one.end in BAD and one.cause)
+    return RestoreProgress(
+        id=restore.id,
+        snapshot=restore.snapshot,
+        by=restore.by,
+        end=restore.end,
+        started_ns=restore.started_ns,
+        ended_ns=restore.ended_ns,
+        total=len(restore.writes),
+        ends=tuple(one.end for one in restore.results),
+        current=current,
+        message=sentence(restore),
+        cause=restore.cause or next(failures, None),
+    )
+
+
+_NOT_AWAITED = Cause(
+    code="not_awaited",
+    message="the command was sent, and its end was not awaited",
+    source="snapshots",
+    suggestion="look at the present value before anything is set again",
+)

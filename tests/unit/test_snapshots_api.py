@@ -1,0 +1,139 @@
+"""Snapshots over the API: who may take, restore, mark and delete them, and that a restore writes what its plan said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import pytest
+
+from countingroom.core.clock import SystemClock
+from tests.console.people import House, house
+from tests.console.stage import Stage, served, stage
+from tests.patience import PATIENCE_S
+
+GOOD = "/api/v1/snapshots/good"
+
+
+@pytest.fixture
+async def home() -> AsyncGenerator[tuple[Stage, House]]:
+    async with stage(SystemClock()) as here, house(here) as found:
+        await here.beat("caen", "chiller")
+        latest = found.context.latest
+        await latest.ready()
+        while not all(latest.alive.get(device) for device in ("caen", "chiller")):
+            await asyncio.sleep(0.001)
+        while not all(found.context.device_rows.living().get(device) for device in ("caen", "chiller")):
+            await asyncio.sleep(0.01)
+        yield here, found
+
+
+async def take(program: httpx.AsyncClient, name: str = "good", *points: str) -> httpx.Response:
+    body = {"points": list(points or ("caen",)), "reason": "run 42"}
+    return await program.post(f"/api/v1/snapshots/{name}/take", json=body)
+
+
+async def change(here: Stage, home: House, **values: float) -> None:
+    """The device says these values, and the console knows them."""
+    await here.readings("caen", {name.replace("_", ".", 1): value for name, value in values.items()})
+    first, value = next((name.replace("_", ".", 1), value) for name, value in values.items())
+    while home.context.latest.readings["caen"][first].value != value:
+        await asyncio.sleep(0.001)
+
+
+async def restored(program: httpx.AsyncClient, id: str) -> Any:
+    """A restore at its end."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (found := (await program.get(f"/api/v1/restores/{id}")).json())["end"] == "running":
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_what_a_snapshot_holds_is_compared_and_restored_as_its_user(home: tuple[Stage, House]) -> None:
+    here, house = home
+    sam, vera = await house.program("sam"), await house.program("vera")
+    taken = (await take(sam)).json()
+    assert (taken["taken_by"], taken["points"], taken["not_present"]) == ("sam", 3, 0)
+    assert (await take(sam)).status_code == 409
+    await change(here, house, **{"0_hv_setV": 20.0, "1_hv_setV": 5.5})
+    compared = (await vera.get(f"{GOOD}/compare")).json()
+    assert compared["counts"] == {"differs": 1, "equal": 2}  # 1 V is the tolerance of the confirmation
+    assert (compared["rows"][0]["point"], compared["rows"][0]["difference"]) == ("0.hv_setV", 15.0)
+    plan = (await sam.get(f"{GOOD}/plan")).json()
+    assert [(one["point"], one["old"], one["new"]) for one in plan["writes"]] == [("0.hv_setV", 20.0, 5.0)]
+    assert {one["cause"]["code"] for one in plan["left"]} == {"equal"}
+    for_vera = (await vera.get(f"{GOOD}/plan")).json()
+    assert (for_vera["writes"], for_vera["left"][0]["cause"]["code"]) == ([], "denied")
+
+    wrong = await sam.post(f"{GOOD}/restore", json={"digest": "old", "reason": "r"})
+    assert (wrong.status_code, wrong.json()["cause"]["code"]) == (409, "plan_changed")
+    refused = await vera.post(f"{GOOD}/restore", json={"digest": for_vera["digest"], "reason": "r"})
+    assert refused.json()["cause"]["code"] == "nothing_to_do"
+    begun = await sam.post(f"{GOOD}/restore", json={"digest": plan["digest"], "reason": "trip"})
+    assert begun.status_code == 202
+    end = await restored(sam, begun.json()["id"])
+    assert (end["end"], end["by"], end["reason"], end["results"][0]["end"]) == ("done", "sam", "trip", "restored")
+    ((subject, command),) = here.asked
+    assert subject == "command.sam.devices.caen"
+    assert (command.action, command.arguments) == ("set", {"point": "0.hv_setV", "value": 5.0})
+    assert command.origin == f"restore {end['id']}"
+    told = [(one.who, one.what, one.target) for one in await house.record() if one.origin.startswith("restore")]
+    assert told == [("sam", "set", "device.caen")]
+
+
+async def test_roles_on_the_devices_decide_who_takes_marks_and_deletes(home: tuple[Stage, House]) -> None:
+    _, house = home
+    vera, sam, carla, eve = [await house.program(name) for name in ("vera", "sam", "carla", "eve")]
+    assert (await take(vera)).json()["cause"]["code"] == "denied"
+    assert (await take(carla)).status_code == 200  # a shifter of this device alone
+    assert (await take(carla, "both", "*")).json()["cause"]["code"] == "denied"
+    assert (await take(sam, "none", "magnet")).status_code == 404
+    assert (await sam.post(f"{GOOD}/golden", json={"reason": "r"})).status_code == 403
+    marked = (await eve.post(f"{GOOD}/golden", json={"reason": "agreed"})).json()["mark"]
+    assert (marked["scope"], marked["marked_by"]) == ("caen", "eve")
+    golden = (await vera.get("/api/v1/golden?device=caen")).json()["golden"]
+    assert [(one["mark"]["snapshot"], one["differs"], one["compared"]) for one in golden] == [("good", 0, 3)]
+    assert (await vera.get("/api/v1/golden?device=chiller")).json()["golden"] == []
+    assert (await carla.post(f"{GOOD}/delete", json={"reason": "r"})).status_code == 409  # while it is golden
+    await eve.post(f"{GOOD}/golden", json={"golden": False, "reason": "r"})
+    assert (await sam.post(f"{GOOD}/delete", json={"reason": "r"})).status_code == 403
+    assert (await carla.post(f"{GOOD}/delete", json={"reason": "r"})).status_code == 200
+
+
+async def test_a_stop_gets_through_and_is_refused_to_a_viewer(home: tuple[Stage, House]) -> None:
+    here, house = home
+    sam, vera, eve = [await house.program(name) for name in ("sam", "vera", "eve")]
+    await take(sam)
+    await change(here, house, **{"0_hv_setV": 20.0, "1_hv_setV": 30.0})
+    here.outcome = None  # accepted, and then no end
+    plan = (await sam.get(f"{GOOD}/plan")).json()
+    begun = (await sam.post(f"{GOOD}/restore", json={"digest": plan["digest"], "reason": "r"})).json()["id"]
+    while not here.asked:
+        await asyncio.sleep(0.001)
+    assert (await vera.post(f"/api/v1/restores/{begun}/stop")).status_code == 403
+    assert (await eve.post(f"/api/v1/restores/{begun}/stop")).status_code == 200
+    end = await restored(sam, begun)
+    assert (end["end"], [one["end"] for one in end["results"]]) == ("stopped", ["unknown", "not_tried"])
+    assert len(here.asked) == 1
+
+
+async def test_a_file_brings_a_snapshot_to_another_name(home: tuple[Stage, House]) -> None:
+    _, house = home
+    sam, eve = await house.program("sam"), await house.program("eve")
+    await take(sam)
+    document = (await sam.get(f"{GOOD}/export")).text
+    assert document.startswith("format: ")
+    assert (await sam.post("/api/v1/snapshots/import", json={"document": document})).status_code == 403
+    made = (await eve.post("/api/v1/snapshots/import", json={"document": document, "name": "copy"})).json()
+    assert (made["name"], made["taken_by"], made["imported_by"]) == ("copy", "sam", "eve")
+    assert (await eve.get("/api/v1/snapshots/copy/compare?with=good")).json()["counts"] == {"equal": 3}
+    broken = await eve.post("/api/v1/snapshots/import", json={"document": "format: other"})
+    assert (broken.status_code, broken.json()["cause"]["code"]) == (422, "invalid")
+
+
+async def test_pages_show_it_and_without_a_database_they_say_so() -> None:
+    async with stage(SystemClock()) as here, served(here) as (_, client):
+        assert (await client.get("/snapshots")).status_code == 200
+        assert (await client.get("/api/v1/snapshots")).json()["cause"]["code"] == "no_database"
