@@ -19,6 +19,7 @@ from bench.row import Row
 MODULES = (
     "bus",
     "ca_to_bus",
+    "derived",
     "interlock_host",
     "interlock_engine",
     "tracker_topics",

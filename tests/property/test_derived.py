@@ -113,9 +113,7 @@ READINGS = st.builds(
 def anew(address: str, readings: dict[str, Reading]) -> tuple[float | None, Quality, int]:
     """The plain model: everything is evaluated again from the inputs."""
     if address in ADDRESSES:
-        one = readings.get(address)
-        if one is None:
-            return None, Quality.BAD, 0
+        one = readings[address]
         value = one.value if isinstance(one.value, float) else None
         return value, one.quality, one.device_ns
     expression = compile_expression(EXPRESSIONS[address])
@@ -138,17 +136,26 @@ def anew(address: str, readings: dict[str, Reading]) -> tuple[float | None, Qual
     return (value, quality, newest) if math.isfinite(value) else (None, Quality.BAD, newest)
 
 
+def leaves(address: str) -> set[str]:
+    """The inputs that it is made of in the end."""
+    if address in ADDRESSES:
+        return {address}
+    return {leaf for one in compile_expression(EXPRESSIONS[address]).references for leaf in leaves(one)}
+
+
 @settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.sampled_from(ADDRESSES), READINGS, min_size=1), max_size=12))
 def test_derived_values_are_those_of_an_evaluation_anew(batches: list[dict[str, Reading]]) -> None:
     made = Derived(DerivedSpec(address=one, expression=compile_expression(text)) for one, text in EXPRESSIONS.items())
     known: dict[str, Reading] = {}
-    shown = dict(made.all(0))
+    shown: dict[str, Reading] = {}
     for batch in batches:
         known |= batch
         told = made.take(batch)
         assert len({address for address, _ in told}) == len(told)  # each once
         shown |= dict(told)
+        assert dict(made.readings) == shown
+        assert {address for address in EXPRESSIONS if leaves(address) <= known.keys()} == shown.keys()
         for address, reading in shown.items():
             value, quality, newest = anew(address, known)
             assert (reading.value, reading.quality, reading.device_ns) == (value, quality, newest)

@@ -81,6 +81,7 @@ class DevicePages:
                 "device": device,
                 "rows": rows,
                 "catalogue": device_views.compact(catalogue),
+                "inputs": device_views.inputs(catalogue, latest.catalogues),
                 "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
                 "denied": msgspec.to_builtins(
                     denied_commands(requester(request).principal, catalogue, self._context.clock.now_ns())

@@ -189,6 +189,17 @@ def group_counts(rows: DeviceRows, branch: Branch) -> Summary:
 _PLAIN = msgspec.to_builtins(Point(name=""))
 
 
+def inputs(catalogue: Catalogue, catalogues: Mapping[str, Catalogue]) -> dict[str, dict[str, Any]]:
+    """Address of each point that points of this device are computed from -> how its values are written."""
+    found: dict[str, dict[str, Any]] = {}
+    for address in dict.fromkeys(address for point in catalogue.points for address in point.inputs):
+        device, _, name = address.partition(".")
+        points = catalogues[device].points if device in catalogues else ()
+        known = next((point for point in points if point.name == name), Point(name=name))
+        found[address] = {"name": name, "unit": known.unit, "precision": known.precision, "type": known.type.value}
+    return found
+
+
 def compact(catalogue: Catalogue) -> dict[str, Any]:
     """The catalogue for the script of a page; default values are left out of each point."""
     plain = msgspec.to_builtins(catalogue)

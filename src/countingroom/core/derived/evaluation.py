@@ -6,7 +6,7 @@ zero, is BAD with the reason. Each batch of readings computes each value that de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -54,7 +54,7 @@ class Derived:
 
     @property
     def missing(self) -> int:
-        """Inputs that have no present value: STALE, BAD, or never read."""
+        """How many inputs have no present value: STALE, BAD, or never read."""
         return sum(1 for address in self.inputs if address not in self._values)
 
     def take(self, readings: Mapping[str, Reading]) -> list[tuple[str, Reading]]:
@@ -65,12 +65,10 @@ class Derived:
                 self._put(address, reading, due)
         return self._computed(due)
 
-    def all(self, now_ns: int) -> list[tuple[str, Reading]]:
-        """Every derived point as it is now; `now_ns` for those with an input that was never read."""
-        for number, spec in enumerate(self._specs):
-            if spec.address not in self._readings:
-                self._put(spec.address, self._reading(number, now_ns), set())
-        return [(spec.address, self._readings[spec.address]) for spec in self._specs]
+    @property
+    def readings(self) -> list[tuple[str, Reading]]:
+        """The (address, reading) of every derived point. One with an input that was never read has none."""
+        return [(one.address, self._readings[one.address]) for one in self._specs if one.address in self._readings]
 
     def _put(self, address: str, reading: Reading, due: set[int]) -> None:
         self._readings[address] = reading
@@ -83,27 +81,30 @@ class Derived:
     def _computed(self, due: set[int]) -> list[tuple[str, Reading]]:
         found: list[tuple[str, Reading]] = []
         for number, spec in enumerate(self._specs):  # in the order of their dependence: one pass is enough
-            if number in due:
-                reading = self._reading(number, 0)
+            # Before all inputs were read for the first time, as at the start, nothing is wrong with it.
+            if number in due and all(address in self._readings for address in spec.expression.references):
+                reading = self._reading(spec)
                 self._put(spec.address, reading, due)
                 found.append((spec.address, reading))
         return found
 
-    def _reading(self, number: int, now_ns: int) -> Reading:
-        spec = self._specs[number]
-        references = spec.expression.references
-        inputs = [self._readings.get(address) for address in references]
-        read = [one for one in inputs if one is not None]
-        device_ns = max((one.device_ns for one in read), default=now_ns)
-        received_ns = max((one.received_ns for one in read), default=now_ns)
-        quality = max((Quality.BAD if one is None else one.quality for one in inputs), default=Quality.GOOD)
-        reason = "" if quality is Quality.GOOD else _reason(references, inputs, quality)
+    def _reading(self, spec: DerivedSpec) -> Reading:
+        inputs = {address: self._readings[address] for address in spec.expression.references}
+        quality = max(one.quality for one in inputs.values())
+        reason = "" if quality is Quality.GOOD else _reason(inputs, quality)
+        received_ns = max(one.received_ns for one in inputs.values())
         value: Scalar = None
         if quality <= Quality.UNCERTAIN:
             value, quality, reason = self._evaluated(spec, quality, reason, received_ns)
         elif spec.address in self._filters:
             self._filters[spec.address].reset()
-        return Reading(value=value, quality=quality, device_ns=device_ns, received_ns=received_ns, reason=reason)
+        return Reading(
+            value=value,
+            quality=quality,
+            device_ns=max(one.device_ns for one in inputs.values()),
+            received_ns=received_ns,
+            reason=reason,
+        )
 
     def _evaluated(self, spec: DerivedSpec, quality: Quality, reason: str, time_ns: int) -> tuple[Scalar, Quality, str]:
         value = spec.expression.condition(self._values) if spec.type is Type.BOOL else None
@@ -121,15 +122,12 @@ class Derived:
         return value, quality, reason
 
 
-def _reason(addresses: Sequence[str], inputs: Sequence[Reading | None], worst: Quality) -> str:
+def _reason(inputs: Mapping[str, Reading], worst: Quality) -> str:
     """`room.t is stale: no value for more than 30 s`, of the inputs with the worst quality."""
-    found: list[str] = []
-    for address, reading in zip(addresses, inputs, strict=True):
-        if reading is None:
-            if worst is Quality.BAD:
-                found.append(f"no value of {address} has come yet")
-        elif reading.quality is worst:
-            why = f": {reading.reason}" if reading.reason else ""
-            found.append(f"{address} is {_WORDS[worst]}{why}")
+    found = [
+        f"{address} is {_WORDS[worst]}{f': {one.reason}' if one.reason else ''}"
+        for address, one in inputs.items()
+        if one.quality is worst
+    ]
     more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     return "; ".join(found[:_MOST_NAMED]) + more

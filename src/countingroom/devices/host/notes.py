@@ -47,7 +47,9 @@ def of_refusals(device: str, points: Mapping[str, Point], refusals: Sequence[tup
             code="bad_value",
             message=reason,
             source=f"{source}.{name}",
-            suggestion="check what the device sends for this point",
+            suggestion="look at the points that it is computed from"
+            if points[name].inputs
+            else "check what the device sends for this point",
         )
         _log.warning("%s.%s is BAD: %s", source, name, reason)
         yield Note(

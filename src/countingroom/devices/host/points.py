@@ -163,7 +163,8 @@ class PointTable:
             if is_moved:
                 self._enqueue(point.name, reading)
             return
-        if point.name in self._waiting and moved(point.deadband, before, reading):
+        # A computed value in whose place a newer one came is no lost measurement.
+        if point.name in self._waiting and not point.inputs and moved(point.deadband, before, reading):
             self.thinned[point.name] += 1
         if is_moved:
             self._waiting[point.name] = None

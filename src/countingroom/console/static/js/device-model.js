@@ -2,13 +2,15 @@
 import { duration, value, withUnit } from "./format.js";
 
 export class Model {
-  constructor(live, { device, catalogue, states, rows }) {
+  constructor(live, { device, catalogue, states, rows, inputs = {} }) {
     this.live = live;
     this.device = device;
     this.catalogue = catalogue;
     this.title = catalogue.title || device;
     this.channels = catalogue.channels;
     this.points = new Map(catalogue.points.map((point) => [point.name, { type: "float", precision: 2, ...point }]));
+    // Address of a point that others are computed from -> its unit, precision and type.
+    this.inputs = new Map(Object.entries(inputs).map(([address, point]) => [address, { type: "float", precision: 2, ...point }]));
     for (const [channel, state] of Object.entries(states)) live.states.set(this.key(channel), state);
     for (const [name, row] of Object.entries(rows)) live.points.set(`${device}.${name}`, row);
   }
@@ -23,6 +25,14 @@ export class Model {
 
   get gone() {
     return this.live.alive[this.device] === false;
+  }
+
+  // [address, present value, its quality] of what a point is computed from.
+  inputsOf(point) {
+    return (point.inputs ?? []).map((address) => {
+      const row = this.live.points.get(address);
+      return [address, withUnit(this.inputs.get(address) ?? {}, row?.[0]), row?.[1] ?? 3];
+    });
   }
 
   // The latest reading: value, quality, device time, level.

@@ -16,7 +16,7 @@ export function page(live) {
   const model = new Model(live, data);
   const { device, points, channels } = model;
   document.body.dataset.device = device;
-  live.watch = { devices: [device], points: true, states: true, events: true };
+  live.watch = { ...watched(model), states: true, events: true };
 
   columns(live, data.catalogue.driver);
   const head = new Head(live, model);
@@ -67,6 +67,14 @@ export function page(live) {
   addEventListener("hashchange", goTo);
   goTo();
   head.states();
+}
+
+// All points of the device, and those of others that its points are computed from.
+function watched({ device, points, inputs }) {
+  const others = [...inputs.keys()].filter((address) => !address.startsWith(`${device}.`)),
+    devices = new Set([device, ...others.map((address) => address.split(".", 1)[0])]);
+  if (devices.size === 1) return { devices: [device], points: true };
+  return { devices: [...devices], points: [...[...points.keys()].map((name) => `${device}.${name}`), ...others] };
 }
 
 // The cell that an address names by point or channel; values that are hidden are shown for it.

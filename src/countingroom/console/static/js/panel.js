@@ -72,7 +72,8 @@ export class Panel {
     const key = JSON.stringify(told);
     if (this.facts.dataset.key !== key) {
       this.facts.dataset.key = key;
-      this.facts.replaceChildren(...told.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]));
+      const named = ([term, , href]) => el("dt", {}, href ? el("a", { href }, term) : term);
+      this.facts.replaceChildren(...told.flatMap((one) => [named(one), el("dd", {}, one[1])]));
     }
     const level = String(this.model.row(this.point.name)?.[3] ?? 0);
     const sign = $("#sel-alarm");
@@ -91,6 +92,11 @@ export class Panel {
     if (now?.[4]) told.push(["Reason", now[4]]);
     if (channel) told.push(["State", words(state?.state)]);
     if (point.description) told.push(["Meaning", point.description]);
+    if (point.formula) told.push(["Computed", point.formula]);
+    for (const [address, text, quality] of model.inputsOf(point)) {
+      const [device, name] = [address.split(".", 1)[0], address.slice(address.indexOf(".") + 1)];
+      told.push([address, quality ? `${text}, ${QUALITIES[quality]}` : text, `/devices/${device}#${name}`]);
+    }
     if (limits(point)) told.push(["Limits", limits(point)]);
     if (settable && settable !== point) told.push(["Setpoint", withUnit(settable, model.row(settable.name)?.[0])]);
     if (settable && allowed(settable)) told.push(["Allowed", allowed(settable)]);

@@ -47,6 +47,7 @@ class DerivedDriver:
                 column=INPUTS_MISSING,
                 label="Inputs missing",
                 description="how many points that are needed have no present value",
+                inputs=tuple(sorted(self._derived.inputs)),
                 type=Type.INT,
                 precision=0,
                 stale_after_s=0.0,
@@ -69,7 +70,7 @@ class DerivedDriver:
         """Every point, computed from the present readings."""
         if not self._is_connected or not self._feed.is_open:
             raise LinkError("the device host delivers no readings", source=self._source)
-        return [*self._samples(self._derived.all(0)), *self._count(always=True)]
+        return [*self._samples(self._derived.readings), *self._count(always=True)]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         """Nothing can be written."""
