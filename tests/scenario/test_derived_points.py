@@ -12,6 +12,9 @@ import pytest
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
+from countingroom.core.alarms.conditions.described import DescribedCondition
+from countingroom.core.alarms.conditions.specs import AlarmLimit, LimitSpec
+from countingroom.core.interlocks.specs import CauseSpec, DeviceCommand, EffectSpec, InterlockSpec, MatrixCell
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, decode
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.calibrations import Calibrations
@@ -22,6 +25,7 @@ from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
 from countingroom.testing.clock import FakeClock
 from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
+from tests.scenario.alarm_stage import AlarmStage
 
 
 class FakeSection(DeviceSection):
@@ -35,9 +39,9 @@ def values(**expressions: str | Mapping[str, Any]) -> dict[str, Any]:
 class Room:
     """A bus, a clock, a supply and hosts."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.bus = MemoryBus(self.clock)
+    def __init__(self, stage: AlarmStage | None = None) -> None:
+        self.clock = stage.clock if stage else FakeClock()
+        self.bus = stage.bus if stage else MemoryBus(self.clock)
         self.supply = FakeSupply()
 
     @asynccontextmanager
@@ -49,6 +53,7 @@ class Room:
         driver: type[FakeDriver] = FakeMonitoringDriver,
         bus: MemoryBus | None = None,
         instance: str = "main",
+        interlocks: Sequence[InterlockSpec] = (),
         **section: object,
     ) -> AsyncGenerator[MemoryBus]:
         resources = SharedResources()
@@ -65,7 +70,9 @@ class Room:
         sums = build("sums", DerivedSection(driver="derived", values=dict(derived)), resources=resources)
         hosted = [one for one in (supply, sums) if one.name in serves]
         own = bus or self.bus.client()
-        task = asyncio.create_task(DeviceHost(own, self.clock, hosted, instance=instance, resources=resources).run())
+        task = asyncio.create_task(
+            DeviceHost(own, self.clock, hosted, instance=instance, resources=resources, interlocks=interlocks).run()
+        )
         await self.clock.advance(0.1)
         try:
             yield own
@@ -207,3 +214,38 @@ async def test_inputs_of_another_host_come_over_the_bus_and_are_stale_when_it_di
         room.supply.put("b.v_mon", 2.0)
         await room.clock.advance(3.0)
         assert (await room.now("sum")).value == 6.0
+
+
+@pytest.mark.parametrize("point", ["sums.kelvin", "supply.temperature"])
+async def test_an_interlock_in_the_host_acts_on_a_derived_and_on_a_calibrated_point(room: Room, point: str) -> None:
+    room.supply.values["a.on"] = True
+    hot = DescribedCondition(spec=LimitSpec(high=(AlarmLimit(320.0, 2),)), inputs=(point,), text="hot")
+    command = DeviceCommand(device="supply", channel="a", command="switch_off")
+    interlock = InterlockSpec(
+        name="hot",
+        title="Hot",
+        causes=(CauseSpec(name="hot", title="Hot", inputs=(hot,)),),
+        effects=(EffectSpec(name="off", title="Off", commands=(command,)),),
+        matrix=(MatrixCell(cause="hot", effect="off"),),
+    )
+    is_derived = point.startswith("sums")
+    table = values(kelvin="supply.temperature" if not is_derived else "supply.temperature + 273.15")
+    calibration = {} if is_derived else {"temperature": {"unit": "K"}}
+    async with room.host(table, interlocks=[interlock], calibration=calibration) as bus:
+        await room.clock.advance(1.0)
+        assert room.supply.writes == []
+        bus.cut()
+        room.supply.put("temperature", 60.0)
+        await room.clock.advance(0.1)
+        assert room.supply.writes == [("a.on", False)]
+
+
+async def test_a_limit_of_a_derived_point_is_an_alarm() -> None:
+    stage = AlarmStage()
+    await stage.prepare()
+    room = Room(stage)
+    table = values(kelvin={"value": "supply.temperature + 273.15", "unit": "K", "alarm_high": 320.0})
+    async with stage.engine(), room.host(table):
+        room.supply.put("temperature", 60.0)
+        await room.clock.advance(1.0)
+        assert (await stage.shown())["point.sums.kelvin"] == "unacknowledged"

@@ -132,7 +132,8 @@ def devices(setting: Setting) -> Role:
         build(
             name,
             pointed_at(section, setting.overrides.get(name, {})),
-            simulated=name in setting.overrides,
+            # What is computed from simulated values is simulated.
+            simulated=name in setting.overrides or (setting.simulate and not section.has_hardware),
             resources=resources,
         )
         for name, section in setting.experiment.section(DevicesSection).items()

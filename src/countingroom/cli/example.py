@@ -44,7 +44,7 @@ def cbm(
 
 @app.command()
 def demo(output: Output = Path("demo")) -> None:
-    """The demo: a test stand with five devices, and run control as at CBM. `countingroom demo` runs it uncopied."""
+    """The demo: a test stand with six devices, and run control as at CBM. `countingroom demo` runs it uncopied."""
     from countingroom.cli.demo import demo_directory
 
     shipped = demo_directory()
