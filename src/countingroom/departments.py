@@ -230,6 +230,20 @@ DEPARTMENTS: tuple[Department, ...] = (
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
     ),
     Department(
+        name="results",
+        title="the results",
+        section=DescriptionSection(
+            key="results",
+            model="countingroom.results.description:ResultsSection",
+            about="Calibration programs, which are started on command and whose results are kept.",
+        ),
+        # No role of its own: the console hosts it (app/results.py) and answers its commands.
+        state=(StateKey(prefix="result_program", message="countingroom.core.results:ProgramState", live=True),),
+        api=(f"{_API}.results", f"{_API}.result_arrays"),
+        pages=(f"{_PAGES}.result_pages",),
+        links=(NavigationLink(title="Results", address="/results", pages=("results", "result", "result-compare")),),
+    ),
+    Department(
         name="tracker",
         title="the topics of the tracker DCS",
         section=DescriptionSection(
@@ -332,6 +346,8 @@ DEPARTMENTS: tuple[Department, ...] = (
                 needs=(),
                 database=True,
                 without_database=True,
+                commands=("results",),
+                owner="the console",
                 bus=BusGrants(
                     hears=("events.>", "live.readings.*", "presence.>"),
                     # To agents: stop and abort of a partition without an owner.
@@ -340,9 +356,12 @@ DEPARTMENTS: tuple[Department, ...] = (
                         *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
                         "server.mqtt_consumers.DELETE.*.*",
                     ),
-                    stores=("events.runs.*", "events.console.audit", "events.console.snapshots"),
-                    states=("restore",),
-                    leases=("restore",),
+                    stores=(
+                        *("events.runs.*", "events.console.audit", "events.console.snapshots"),
+                        "events.results.*",
+                    ),
+                    states=("restore", "result_program"),
+                    leases=("restore", "results"),
                     # The leases tell it that the owner which got a command has ended.
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
                 ),
@@ -350,6 +369,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     "countingroom.console.app",
                     "countingroom.console.pages.pages",
                     "countingroom.app.connection_table",
+                    "countingroom.app.results",
                     "countingroom.app.web_server",
                     "uvicorn.lifespan.on",
                 ),

@@ -26,7 +26,9 @@ CONSOLE = "console"
 """Folder where the console keeps which sessions are valid."""
 INTERLOCKS = "interlocks"
 """Folder where device hosts keep which interlocks have tripped."""
-_FOLDERS = ("agents", AUDIT, "bus", CONSOLE, "history", INTERLOCKS, "logs", "results", RUN_BOOK)
+RESULT_FILES = "result-files"
+"""Folder with the documents, arrays and logs of results."""
+_FOLDERS = ("agents", AUDIT, "bus", CONSOLE, "history", INTERLOCKS, "logs", "results", RESULT_FILES, RUN_BOOK)
 _FILES = (LOCK, "countingroom.sqlite*")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -250,6 +250,7 @@ def console(setting: Setting) -> Role:
     from countingroom.app.data_folder import AUDIT, CONSOLE
     from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
+    from countingroom.app.results import result_desk, results_service
     from countingroom.app.snapshot_rules import snapshot_rules
     from countingroom.app.synoptics import synoptic_files
     from countingroom.app.web_server import serve
@@ -286,6 +287,7 @@ def console(setting: Setting) -> Role:
             sessions_file=setting.data / CONSOLE / "sessions.json",
             synoptics=synoptic_files(setting.experiment.section(SynopticsSection), setting.directory),
             snapshot_rules=snapshot_rules(setting.experiment),
+            results=result_desk(platform.database, setting.data),
         )
         context: ConsoleContext = app.state.context
         first = None
@@ -295,10 +297,14 @@ def console(setting: Setting) -> Role:
         async with _beating(platform.bus, setting.clock, "console", context.troubles), asyncio.TaskGroup() as group:
             failing = group.create_task(context.until_failed())
             compiling = group.create_task(app.state.pages.compile_templates())
+            programs = results_service(setting, platform.bus, platform.database)
+            running = group.create_task(programs.run()) if programs else None
             limits = connection_limits(files=raise_file_limit(), behind_proxy=bool(section.behind_proxy))
             await serve(app, listening, lambda: platform.ready(facts), tls=section.tls, limits=limits)
             failing.cancel()
             compiling.cancel()
+            if running:
+                running.cancel()
 
     return run
 

@@ -20,6 +20,7 @@ def show(
     points: list[str],
     *,
     run: int | None,
+    result: int | None = None,
     times: Path | None,
     tolerance_s: float,
     worst: str,
@@ -27,8 +28,10 @@ def show(
     as_json: bool,
 ) -> None:
     """Ask, and print or write the answer; RequestError where the options do not fit together."""
-    if (run is None) == (times is None):
-        raise RequestError("give --run or --times", code="invalid", suggestion="--run 42, or --times FILE")
+    if sum(one is not None for one in (run, result, times)) != 1:
+        raise RequestError(
+            "give --run, --result or --times", code="invalid", suggestion="--run 42, --result 12 or --times FILE"
+        )
     if worst.upper() not in Quality.__members__:
         raise RequestError(f"there is no quality {worst}", code="invalid", suggestion="good, uncertain, stale or bad")
     if output is not None and output.suffix not in (".parquet", ".csv"):
@@ -39,6 +42,8 @@ def show(
     with opened(source) as asked:
         if run is not None:
             begins, ends = asked.run(run)
+        if result is not None:
+            begins, ends = asked.result(result)
         found = asked.columns(points, begins, ends, round(tolerance_s * 1e9), Quality[worst.upper()])
     if output:
         _write(output, arrow(begins, ends, found))

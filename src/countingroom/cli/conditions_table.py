@@ -37,11 +37,12 @@ def conditions(
     at: Sequence[int] | None = None,
     intervals: Sequence[tuple[int, int]] | None = None,
     run: int | None = None,
+    result: int | None = None,
     tolerance_ns: int = TOLERANCE_NS,
     worst: Quality = Quality.BAD,
     form: TableForm = "arrow",
 ) -> Any:
-    """Points joined with times (ns since the epoch), intervals [begin, end) or a run.
+    """Points joined with times (ns since the epoch), intervals [begin, end), a run or a result.
 
     `source` is the address of a console, or the data folder of an experiment that does not run (faster, for millions
     of times). `points` are addresses or patterns. The result has a row for each time or interval, in the order given,
@@ -49,9 +50,11 @@ def conditions(
     `.low`, `.high`, `.mean`, `.weighted` and `.good`. RequestError for a question that makes no sense, NotFound for a
     point without a history, ConfigurationError where the library of `form` is not installed.
     """
-    if sum(one is not None for one in (at, intervals, run)) != 1:
+    if sum(one is not None for one in (at, intervals, run, result)) != 1:
         raise RequestError(
-            "one of at, intervals and run is needed", code="invalid", suggestion="give one of them, and one only"
+            "one of at, intervals, run and result is needed",
+            code="invalid",
+            suggestion="give one of them, and one only",
         )
     if form != "arrow":
         _library(form)  # before the work
@@ -60,6 +63,8 @@ def conditions(
     with opened(source) as asked:
         if run is not None:
             begins, ends = asked.run(run)
+        if result is not None:
+            begins, ends = asked.result(result)
         found = asked.columns(points, begins, ends, tolerance_ns, worst)
     return as_form(arrow(begins, ends, found), form)
 
@@ -73,6 +78,10 @@ class ConditionsSource(Protocol):
 
     def run(self, number: int) -> tuple[list[int], list[int]]:
         """Begin and end of a run."""
+        ...
+
+    def result(self, number: int) -> tuple[list[int], list[int]]:
+        """Begin and end of a result."""
         ...
 
     def columns(
@@ -108,6 +117,12 @@ class _Console:
             raise NotFound(f"run {number} has not started", suggestion="give a run that has a start")
         return [found["started_ns"]], [found["ended_ns"] or time.time_ns()]
 
+    def result(self, number: int) -> tuple[list[int], list[int]]:
+        import time
+
+        found = self._api.exact(f"/api/v1/results/{number}")
+        return [found["started_ns"]], [found["ended_ns"] or time.time_ns()]
+
     def columns(
         self, points: Sequence[str], begins: Sequence[int], ends: Sequence[int], tolerance_ns: int, worst: Quality
     ) -> PointColumns:
@@ -133,6 +148,14 @@ class _Console:
         return found
 
 
+def _not_in_folder(what: str, kind: str) -> RequestError:
+    return RequestError(
+        f"{what}, which a data folder alone does not answer",
+        code="invalid",
+        suggestion=f"ask the console of the running experiment, or give the times of the {kind}",
+    )
+
+
 class _Folder:
     def __init__(self, data: Path) -> None:
         from countingroom.history.duckdb_store import DuckStore
@@ -151,11 +174,10 @@ class _Folder:
         self._store.close()
 
     def run(self, number: int) -> tuple[list[int], list[int]]:
-        raise RequestError(
-            f"run {number} is in the run book, which a data folder alone does not answer",
-            code="invalid",
-            suggestion="ask the console of the running experiment, or give the times of the run",
-        )
+        raise _not_in_folder(f"run {number} is in the run book", "run")
+
+    def result(self, number: int) -> tuple[list[int], list[int]]:
+        raise _not_in_folder(f"result {number} is in the index of results", "result")
 
     def columns(
         self, points: Sequence[str], begins: Sequence[int], ends: Sequence[int], tolerance_ns: int, worst: Quality

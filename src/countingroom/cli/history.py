@@ -130,6 +130,7 @@ def conditions(
         list[str], typer.Option("--points", help="An address, or a pattern such as 'caen.*.hv_vMon'; can be repeated.")
     ],
     run: Annotated[int | None, typer.Option("--run", help="Statistics from the start to the end of a run.")] = None,
+    result: Annotated[int | None, typer.Option("--result", help="The same for a result of a calibration.")] = None,
     times: Annotated[
         Path | None,
         typer.Option("--times", help="Lines with a time, or with begin and end of an interval, separated by a comma."),
@@ -144,7 +145,17 @@ def conditions(
     """Join a run, times or intervals with the values of points: what held then, or min, max and means over them."""
     from countingroom.cli.conditions_shown import show
 
-    show(data or url, points, run=run, times=times, tolerance_s=tolerance, worst=worst, output=output, as_json=as_json)
+    show(
+        data or url,
+        points,
+        run=run,
+        result=result,
+        times=times,
+        tolerance_s=tolerance,
+        worst=worst,
+        output=output,
+        as_json=as_json,
+    )
 
 
 @app.command()

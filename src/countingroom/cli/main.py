@@ -41,6 +41,7 @@ COMMANDS = {
     "apply": ("countingroom.cli.apply", "Apply an edited description to the database."),
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),
+    "results": ("countingroom.cli.results", "Calibrations: start programs, see and compare results."),
     "history": ("countingroom.cli.history", "Query and export recorded values."),
     "mqtt": ("countingroom.cli.mqtt", "Show and clear what the bus keeps for MQTT clients."),
     "secop": ("countingroom.cli.secop", "Ask a SECoP node what it is, and write its section."),

@@ -33,6 +33,7 @@ from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import RouteTable, permitted
 from countingroom.console.synoptic_files import SynopticFile
 from countingroom.core.clock import Clock
+from countingroom.core.results import ResultDesk
 from countingroom.core.snapshots.rules import SnapshotRules
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
@@ -42,6 +43,7 @@ _TAGS = [
     {"name": "devices", "description": "Devices, with their points, states and readings."},
     {"name": "commands", "description": "The only way to act. Accepted or refused at once; the outcome is an event."},
     {"name": "history", "description": "Series of the past, reduced to what can be drawn."},
+    {"name": "results", "description": "What calibration programs found: documents, arrays and logs."},
     {"name": "events", "description": "What happened, and which user caused it."},
     {"name": "snapshots", "description": "Setpoints as they were: take, compare, restore."},
     {"name": "simulators", "description": "Faults on demand, where hardware is simulated."},
@@ -77,6 +79,7 @@ def create(
     sessions_file: Path | None = None,
     synoptics: Sequence[SynopticFile] = (),
     snapshot_rules: SnapshotRules = SnapshotRules(),  # noqa: B008 - a frozen value
+    results: ResultDesk | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -86,6 +89,7 @@ def create(
     `insecure`: other machines reach it without TLS, and every page says so.
     `departments`: their API and pages are mounted. `beside`: the roles that must be present for /readyz.
     `audit_folder`: for entries of the audit that the database does not take.
+    `results`: reads and takes results; None: there are none.
     `sessions_file`: for sessions that count where it begins while the database is away.
     `synoptics`: drawings of the description.
     `snapshot_rules`: tolerances and the order of a restore.
@@ -108,6 +112,7 @@ def create(
         sessions_file=sessions_file,
         synoptics=synoptics,
         snapshot_rules=snapshot_rules,
+        results=results,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

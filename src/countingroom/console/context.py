@@ -39,6 +39,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
 from countingroom.core.messages import Event, EventKind
 from countingroom.core.policy import Permission, Principal, decide
+from countingroom.core.results import ResultDesk
 from countingroom.core.snapshots.restore_plan import PlannedWrite
 from countingroom.core.snapshots.rules import SnapshotRules
 from countingroom.departments import DEPARTMENTS, Department
@@ -81,6 +82,7 @@ class ConsoleContext:
         sessions_file: Path | None = None,
         synoptics: Sequence[SynopticFile] = (),
         snapshot_rules: SnapshotRules = SnapshotRules(),  # noqa: B008 - a frozen value
+        results: ResultDesk | None = None,
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -88,6 +90,7 @@ class ConsoleContext:
         self.version = version
         self.insecure = insecure
         self.database = database
+        self._results = results
         self._events = Publisher(bus, clock, "console")
         self.audit_writer = AuditWriter(
             database.audit if database else None, clock, audit_folder, self._tell_of_the_audit
@@ -175,6 +178,13 @@ class ConsoleContext:
                 suggestion="write a section runs into the description",
             )
         return self.database
+
+    @property
+    def results(self) -> ResultDesk:
+        """Results of calibration programs; Conflict where there is no database."""
+        if self._results is None:
+            raise Conflict("this console keeps no results", code="no_database", source="console")
+        return self._results
 
     @property
     def has_runs(self) -> bool:

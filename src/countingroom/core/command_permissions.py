@@ -10,6 +10,7 @@ from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
+from countingroom.core.commands.results import RESULTS
 from countingroom.core.commands.row import CommandTable
 from countingroom.core.commands.rules import RULES
 from countingroom.core.commands.system import SYSTEM
@@ -46,6 +47,13 @@ def of_notification(command: str) -> Permission:
 def of_rule(command: str) -> Permission:
     """The permission for a command to a rule."""
     return _of(RULES, command)
+
+
+def of_program(command: str, role: str) -> Permission:
+    """The permission for a command to a program of the section `results`, of which `role` may start it."""
+    least = _of(RESULTS, command)
+    by_role = {"expert": Permission.ENDANGER, "administrator": Permission.ADMINISTER}
+    return by_role.get(role, least) if least is Permission.OPERATE else least
 
 
 def of_interlock(command: str) -> Permission:

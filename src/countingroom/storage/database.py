@@ -20,6 +20,7 @@ from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.notifications import Notifications
 from countingroom.storage.partitions import Partitions
+from countingroom.storage.results import Results
 from countingroom.storage.rules import Rules
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
@@ -60,6 +61,12 @@ class Database:
         self.acknowledge_links = AcknowledgeLinks(store, clock)
         self.rules = Rules(store, clock)
         self.snapshots = Snapshots(store, clock)
+        self.results = Results(store, clock)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this computer, or in memory."""
+        return self._store.is_sqlite
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

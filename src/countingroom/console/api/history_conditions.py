@@ -30,7 +30,7 @@ Times = Annotated[list[str] | None, Query(max_length=_MOST)]
 
 @router.get(
     "/history/conditions",
-    summary="The values of points at times, over intervals or over a run",
+    summary="The values of points at times, over intervals, over a run or a result",
     dependencies=[HEAVY],
     responses={
         200: example(
@@ -55,14 +55,15 @@ async def get_conditions(
     begin: Annotated[list[str] | None, Query(alias="from", max_length=_MOST)] = None,
     end: Annotated[list[str] | None, Query(alias="to", max_length=_MOST)] = None,
     run: Annotated[int | None, Query(ge=1, description="from its start to its end, or to now")] = None,
+    result: Annotated[int | None, Query(ge=1, description="from its start to its end, or to now")] = None,
     tolerance: Annotated[float, Query(ge=0, le=1e9, description="a sample holds at most so many seconds")] = 125.0,
     worst: Annotated[Quality, Query(description="`at`: leave out values of a worse quality")] = Quality.BAD,
 ) -> Response:
-    """Give `at` (repeated) for the values that held then, `from` and `to` (as often) for statistics of intervals, or
-    `run`. At most 100,000 times multiplied by points, and 20 patterns."""
+    """Give `at` (repeated) for the values that held then, `from` and `to` (as often) for statistics of intervals, `run`
+    or `result`. At most 100,000 times multiplied by points, and 20 patterns."""
     now_ns = console.clock.now_ns()
-    if sum(one is not None for one in (at, begin, run)) != 1 or (begin is None) != (end is None):
-        raise RequestError("give `at`, `from` with `to`, or `run`", source="console", code="invalid")
+    if sum(one is not None for one in (at, begin, run, result)) != 1 or (begin is None) != (end is None):
+        raise RequestError("give `at`, `from` with `to`, `run` or `result`", source="console", code="invalid")
     begins = [parse_time(one, now_ns=now_ns) for one in at or begin or ()]
     ends = [parse_time(one, now_ns=now_ns) for one in end or ()]
     if run is not None:
@@ -70,6 +71,9 @@ async def get_conditions(
         if found.started_ns is None:
             raise NotFound(f"run {run} has not started", source="console", suggestion="give a run that has a start")
         begins, ends = [found.started_ns], [found.ended_ns or now_ns]
+    if result is not None:
+        one = await console.results.store.get(result)
+        begins, ends = [one.started_ns], [one.ended_ns or now_ns]
     question = ConditionsQuery(
         points=await _addresses(console, points),
         begin_ns=begins,

@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from countingroom.console.middleware.rejection import reject
 from countingroom.core.errors import Cause
+from countingroom.core.results import UPLOAD_BYTES
 
 MOST_BYTES = 65_536
 DOCUMENT_BYTES = 1_048_576
 """Of commands of the experiment: the export of two thousand detectors could not be imported with the smaller limit."""
 _DOCUMENTS = "/api/v1/experiment/commands/"
+_RESULTS = "/api/v1/results"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD"})
 _POLICY = (
@@ -86,6 +88,13 @@ def _refused(code: str, message: str, suggestion: str) -> Cause:
     return Cause(code=code, message=message, source="console.guard", suggestion=suggestion)
 
 
+def _most_bytes(scope: Scope) -> int:
+    path = scope.get("path", "")
+    if path == _RESULTS:
+        return UPLOAD_BYTES
+    return DOCUMENT_BYTES if path.startswith(_DOCUMENTS) else MOST_BYTES
+
+
 class OriginMiddleware:
     """The outermost ASGI middleware. `refused` is called for every request that is refused."""
 
@@ -105,9 +114,8 @@ class OriginMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        most = DOCUMENT_BYTES if scope.get("path", "").startswith(_DOCUMENTS) else MOST_BYTES
         verdict = check_request(
-            scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names, most=most
+            scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names, most=_most_bytes(scope)
         )
 
         async def sealed(message: Message) -> None:

@@ -3,9 +3,9 @@ import { $ } from "./dom.js";
 
 const SOON_MS = 1000;
 const WHILE_RUNNING_MS = 20_000;
-const WRITTEN_BY = ["run_began", "run_over", "run_flag", "comment", "flag", "include", "exclude"]; // what the book takes down
+const WRITTEN_BY = ["run_began", "run_over", "run_flag", "comment", "flag", "include", "exclude", "result"]; // what the book takes down
 
-// selectors: the parts that are replaced; running(): whether a run is open, so that they change by themselves.
+// Returns a function that asks for it soon. selectors: the parts that are replaced; running(): whether a run is open, so that they change by themselves.
 export function anew(live, selectors, running) {
   let timer = null,
     busy = false;
@@ -31,6 +31,9 @@ export function anew(live, selectors, running) {
   setInterval(() => {
     if (running() && !document.hidden) load();
   }, WHILE_RUNNING_MS);
+  return () => {
+    timer ??= setTimeout(load, SOON_MS);
+  };
 }
 
 // Replace the old part and keep the focus.

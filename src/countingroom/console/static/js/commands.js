@@ -12,6 +12,9 @@ export const tellPartition = (live, partition, command, asked = {}) =>
 
 export const tellExperiment = (live, command, asked = {}) => order(live, "/api/v1/experiment", command, asked);
 
+export const tellProgram = (live, program, command, asked = {}) =>
+  order(live, `/api/v1/results/programs/${encodeURIComponent(program)}`, command, asked);
+
 async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
   const body = { id, channel, arguments: values, deadline_s: deadlineS };
