@@ -66,6 +66,10 @@ def test_ids_name_points_and_states_and_the_same_one_several_times() -> None:
         ('<rect id="chiller.bat"/>', "2 chiller.bat: chiller has no point bat; did you mean bath?"),
         ('\n<rect id="device:chille"/>', "3 device:chille: there is no device chille; did you mean chiller?"),
         ('<rect id="channel:chiller.7"/>', "2 channel:chiller.7: chiller has no channel 7; known here: 0"),
+        (
+            '<text id="chilller.bath">21.5</text>',
+            "2 chilller.bath: there is no device chilller; did you mean chiller?",
+        ),
         ('<rect id="area:power"/>', "2 area:power: there is no area power; known here: cooling"),
         (
             '<defs><rect id="chiller.bath"/></defs>',

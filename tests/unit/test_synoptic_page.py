@@ -23,7 +23,7 @@ from tests.console.stage import Stage, stage
 
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"><script>alert(1)</script>
 <rect id="bath" width="10" height="10"/><text id="chiller.internal_temp">99.9</text><g id="device:caen"><rect/></g>
-<rect id="chiller.nothing"/><text id="synoptic:other">more</text></svg>"""
+<rect id="chiller.nothing"/><text id="attic.temp">88.8</text><text id="synoptic:other">more</text></svg>"""
 
 
 @pytest.fixture
@@ -37,7 +37,14 @@ async def room(here: Stage, tmp_path: Path) -> AsyncGenerator[tuple[ConsoleConte
     (tmp_path / "hall.svg").write_text(DRAWING)
     bath = Binding(element="bath", target=Target(TargetKind.POINT, "chiller.internal_temp"), level=Fill(low=0, high=9))
     files = [
-        SynopticFile(name="hall", title="Hall <1>", path=tmp_path / "hall.svg", bindings={"bath": bath}, overview=True),
+        SynopticFile(
+            name="hall",
+            title="Hall <1>",
+            path=tmp_path / "hall.svg",
+            bindings={"bath": bath},
+            devices=frozenset({"chiller", "attic"}),
+            overview=True,
+        ),
         SynopticFile(name="other", title="", path=tmp_path / "other.svg"),
     ]
     app = create(here.bus.client(), here.clock, title="Test", version="0", synoptics=files)
@@ -70,6 +77,7 @@ async def test_the_page_has_the_drawing_without_values_and_says_what_its_element
     text = await page(web, "/synoptics/hall")
     assert "alert(1)" not in text
     assert "99.9" not in text  # what is drawn there must not look like a value
+    assert "88.8" not in text  # nor while its device has said nothing yet
     assert "Hall &lt;1&gt;" in text
     assert '<a href="/synoptics/other" ' in text  # the navigation
     shown = {one["target"]: one for one in bindings(text)}
@@ -77,13 +85,13 @@ async def test_the_page_has_the_drawing_without_values_and_says_what_its_element
     assert [one["level"] for one in bindings(text) if "level" in one] == [{"low": 0.0, "high": 9.0, "towards": "up"}]
     assert shown["caen"]["name"] == "CAEN crate"
     assert shown["chiller.nothing"]["wrong"].startswith("chiller has no point nothing")
-    assert "1 mistake in this drawing" in text
+    assert "2 mistakes in this drawing" in text
 
 
 async def test_the_chosen_drawing_stands_on_the_overview(web: httpx.AsyncClient) -> None:
     text = await page(web, "/")
     assert 'data-synoptic="hall"' in text
-    assert len(bindings(text)) == 5
+    assert len(bindings(text)) == 6
 
 
 async def test_a_changed_file_is_read_again_and_a_broken_one_is_told(web: httpx.AsyncClient, tmp_path: Path) -> None:

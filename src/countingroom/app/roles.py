@@ -257,7 +257,6 @@ def console(setting: Setting) -> Role:
     from countingroom.console.app import Login, create
     from countingroom.console.auth.sessions import SessionLifetime
     from countingroom.console.context import ConsoleContext
-    from countingroom.synoptics.description import SynopticsSection
 
     # A thread that reads the database keeps the interpreter's lock for this long when the event loop wants it, and each
     # request wants it several times: with the default of 5 ms, one large read delays all small requests.
@@ -285,7 +284,7 @@ def console(setting: Setting) -> Role:
             beside=tuple(role for role in setting.beside if role != "console"),
             audit_folder=setting.data / AUDIT,
             sessions_file=setting.data / CONSOLE / "sessions.json",
-            synoptics=synoptic_files(setting.experiment.section(SynopticsSection), setting.directory),
+            synoptics=synoptic_files(setting.experiment, setting.directory),
             snapshot_rules=snapshot_rules(setting.experiment),
             results=result_desk(platform.database, setting.data),
         )

@@ -57,7 +57,7 @@ def synoptic_problems(loaded: Loaded, hosted: Mapping[str, Hosted]) -> Iterator[
     # The points of a device with mistakes are not known, nor are they its drawing's mistakes.
     unbuilt = loaded.experiment.section(DevicesSection).root.keys() - hosted.keys()
     directory = Path(loaded.located.values[()].file).parent
-    for file in synoptic_files(section, directory):
+    for file in synoptic_files(loaded.experiment, directory):
         if not loaded.is_whole(("synoptics", file.name)):
             continue
         try:

@@ -101,12 +101,11 @@ def _described(file: Path, description: Path | None) -> tuple[dict[str, Binding]
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.check_synoptics import described_names
     from countingroom.experiment import load_with_problems
-    from countingroom.synoptics.description import SynopticsSection
 
     loaded = load_with_problems(description)
     hosted, _ = build_devices(loaded)
     known = described_names(loaded, hosted)
-    for one in synoptic_files(loaded.experiment.section(SynopticsSection), description.parent):
+    for one in synoptic_files(loaded.experiment, description.parent):
         if one.path.resolve() == file.resolve():
             return dict(one.bindings), known, f"It is the synoptic {one.name} of {description}."
     return {}, known, f"{description} has no synoptic with this file: only ids bind."

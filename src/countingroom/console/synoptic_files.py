@@ -22,6 +22,8 @@ class SynopticFile(Struct, frozen=True, kw_only=True):
     path: Path
     bindings: Mapping[str, Binding] = {}
     """Id of an element -> what it shows, by the description."""
+    devices: frozenset[str] = frozenset()
+    """Names of the devices of the description: an id with one of them means a point also while the device is away."""
     overview: bool = False
     adapt: bool = True
     """Its colours change on dark pages."""

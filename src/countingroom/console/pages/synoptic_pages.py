@@ -59,7 +59,7 @@ class SynopticPages:
             return found | {"wrong": [error.cause.message]}
         file = files.files[name]
         known = synoptic_views.known_names(dict(context.latest.catalogues), titles)
-        bindings, wrong = bind(drawing, file.bindings, known.devices)
+        bindings, wrong = bind(drawing, file.bindings, file.devices | known.devices.keys())
         wrong += wrong_bindings(drawing, bindings, known)
         partitions = {
             partition: [member.system for member in state.members]

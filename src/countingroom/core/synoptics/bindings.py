@@ -5,7 +5,7 @@ An element is bound by its id (`chiller.internal_temp`, `device:caen`), or by th
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Literal
@@ -94,6 +94,8 @@ PLAIN = "{value} {unit}"
 _AGAIN = "--"
 """`chiller.internal_temp--2`: the same point a second time; ids are unique in a drawing."""
 _KINDS = frozenset(kind.value for kind in TargetKind if kind is not TargetKind.PAGE)
+_LIKE = 0.8
+"""How near a name must be to that of a device to be a mistake."""
 _HIDDEN_IN = frozenset({"defs", "symbol", "clipPath", "mask", "pattern", "marker"})
 
 
@@ -108,7 +110,7 @@ class BindingMistake(Struct, frozen=True, kw_only=True):
 
 
 def bind(
-    drawing: Drawing, described: Mapping[str, Binding], devices: Container[str]
+    drawing: Drawing, described: Mapping[str, Binding], devices: Collection[str]
 ) -> tuple[list[Binding], list[BindingMistake]]:
     """The bindings of the elements that are drawn, by the description or their ids, and what is wrong with them.
 
@@ -158,12 +160,15 @@ def _walk(root: Element) -> Iterator[tuple[Element, bool]]:
         waiting.extend((child, inner) for child in reversed(one.content) if isinstance(child, Element))
 
 
-def _by_id(element: Element, devices: Container[str]) -> Binding | None:
-    """`device:caen` names its kind. `caen.0.hv_vMon` is a point where `caen` is a device."""
+def _by_id(element: Element, devices: Collection[str]) -> Binding | None:
+    """`device:caen` names its kind. `caen.0.hv_vMon` is a point where `caen` is a device. A text with a name like that
+    of a device means one too, so that what is drawn there is not taken for its value."""
     name = element.id.partition(_AGAIN)[0]
     kind, colon, rest = name.partition(":")
     if colon and rest and kind in _KINDS:
         return Binding(element=element.id, target=Target(TargetKind(kind), rest))
-    if "." in name and name.partition(".")[0] in devices:
+    device, dot, _ = name.partition(".")
+    is_like = element.name in TEXTS and get_close_matches(device, devices, n=1, cutoff=_LIKE)
+    if dot and (device in devices or is_like):
         return Binding(element=element.id, target=Target(TargetKind.POINT, name))
     return None

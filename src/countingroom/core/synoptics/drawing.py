@@ -241,7 +241,12 @@ def _finish(reader: _Reader, root: Element) -> Drawing:
     box = _box(root.attributes)
     if box is None:
         raise _mistaken(reader.name, root.line, "the drawing has no size: give <svg> a viewBox, or width and height")
-    return Drawing(root=root, box=box, removed=tuple(reader.removed), editor_data=reader.editor_data)
+    return Drawing(
+        root=root,
+        box=box,
+        removed=tuple(sorted(reader.removed, key=lambda one: one.line)),
+        editor_data=reader.editor_data,
+    )
 
 
 def _apply_classes(reader: _Reader, root: Element) -> None:
