@@ -18,6 +18,11 @@ from countingroom.core.department import Department, DescriptionSection, Navigat
 _API = "countingroom.console.api"
 _PAGES = "countingroom.console.pages"
 
+
+def _api(*modules: str) -> tuple[str, ...]:
+    return tuple(f"{_API}.{module}" for module in modules)
+
+
 DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="runs",
@@ -76,10 +81,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 live=True,
             ),
         ),
-        api=tuple(
-            f"{_API}.{module}"
-            for module in ("partitions", "systems", "experiment", "description", "configurations", "runs")
-        ),
+        api=_api("partitions", "systems", "experiment", "description", "configurations", "runs"),
         pages=(f"{_PAGES}.run_pages",),
         tree="navigation/partitions.html",
         links=(
@@ -179,16 +181,8 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="interlock", message="countingroom.core.interlocks.states:InterlockState", live=True),
         ),
         # A fixed path stands before `/alarms/{alarm}`.
-        api=(
-            f"{_API}.acknowledge_links",
-            f"{_API}.alarm_entries",
-            f"{_API}.alarm_statistics",
-            f"{_API}.alarm_spans",
-            f"{_API}.alarms",
-            f"{_API}.interlocks",
-            f"{_API}.notifications",
-            f"{_API}.rules",
-        ),
+        api=_api("acknowledge_links", "alarm_entries", "alarm_statistics", "alarm_spans", "alarms")
+        + _api("interlocks", "notifications", "rules"),
         pages=(f"{_PAGES}.alarm_pages", f"{_PAGES}.interlock_pages", f"{_PAGES}.rule_pages"),
         links=(NavigationLink(title="Rules", address="/rules", pages=("rules",)),),
     ),
@@ -219,13 +213,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         state=(
             StateKey(prefix="history_store", message="countingroom.core.history_stores:HistoryStoreState", live=True),
         ),
-        api=(
-            f"{_API}.history",
-            f"{_API}.history_archive",
-            f"{_API}.history_conditions",
-            f"{_API}.history_stores",
-            f"{_API}.trend_views",
-        ),
+        api=_api("history", "history_archive", "history_conditions", "history_stores", "trend_views"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
     ),
