@@ -363,7 +363,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt"),
+        state=(
+            # Written by `up`, which is no role; the console tells it.
+            StateKey(prefix="in_force", message="countingroom.core.reload.messages:DescriptionInForce", live=True),
+        ),
+        api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt", f"{_API}.reload"),
         pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages"),
         links=(
             NavigationLink(title="Events", address="/events", pages=("events",)),

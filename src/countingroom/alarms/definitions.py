@@ -48,6 +48,10 @@ class Definitions:
         self._suppressed = Patterns((text, name) for name, one in section.suppress.items() for text in one.alarms)
         self._suppressed_areas = [(area, name) for name, one in section.suppress.items() for area in one.areas]
 
+    def take_areas(self, own_areas: Mapping[str, str]) -> None:
+        """Other areas that things name themselves. They count for what is defined from now on."""
+        self._own = dict(own_areas)
+
     def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]:
         """The alarms of a device: its state, its link, those of its channels and of its points with limits, and those
         of points without a usable value that an override names."""

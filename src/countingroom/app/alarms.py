@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from countingroom.alarms.description import AlarmsSection
+from countingroom.app.reload.taking import AreasReload
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
@@ -57,6 +58,7 @@ def alarms(setting: Setting) -> Role:
             rules=RuleParts(rules=section.rules, store=database.rules, audit=database.audit.append),
             interlocks=database.interlocks,
         )
+        platform.reloads.serve(AreasReload(definitions.take_areas))
         platform.ready({})
         await service.run()
 

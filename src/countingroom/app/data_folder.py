@@ -28,7 +28,12 @@ INTERLOCKS = "interlocks"
 """Folder where device hosts keep which interlocks have tripped."""
 RESULT_FILES = "result-files"
 """Folder with the documents, arrays and logs of results."""
-_FOLDERS = ("agents", AUDIT, "bus", CONSOLE, "history", INTERLOCKS, "logs", "results", RESULT_FILES, RUN_BOOK)
+DESCRIPTION = "description"
+"""Folder of the description that was reloaded last."""
+_FOLDERS = (
+    *("agents", AUDIT, "bus", CONSOLE, DESCRIPTION, "history", INTERLOCKS, "logs", "results", RESULT_FILES),
+    RUN_BOOK,
+)
 _FILES = (LOCK, "countingroom.sqlite*")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -16,6 +16,7 @@ import msgspec
 
 from countingroom.app.watchdog import TICK
 from countingroom.core.errors import Cause
+from countingroom.core.reload.messages import ReloadReply
 
 GRACE_S = 5.0
 """Time for a clean end after the parent's death."""
@@ -53,21 +54,31 @@ class ParentReport:
             with suppress(BrokenPipeError):  # the parent has ended, which the watching thread sees
                 self._stream.write(TICK)
 
+    def reply(self, reply: ReloadReply) -> None:
+        """Answer an order."""
+        with suppress(BrokenPipeError):
+            self._stream.write(msgspec.json.encode({"reply": reply}) + b"\n")
+
     def refused(self, cause: Cause) -> None:
         """Report that the child cannot start."""
         self._stream.write(msgspec.json.encode({"refused": cause}) + b"\n")
 
 
-def when_parent_ends(stop: Callable[[], object]) -> None:
+def when_parent_ends(stop: Callable[[], object], take: Callable[[bytes], object] = lambda line: None) -> None:
     """Call `stop`, from a thread, when the parent closes the pipe or dies. After GRACE_S end the process by force.
+    `take` is called with each further line of the parent, from the same thread.
 
     A thread, and not a task: an event loop that is blocked, by a driver in a C call for example, would never read the
     end of the input, and the process would outlive its parent.
     """
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
+        rest = b""
+        while more := os.read(0, 65536):
+            *lines, rest = (rest + more).split(b"\n")
+            for line in lines:
+                with suppress(RuntimeError):  # the event loop has ended: so does the process
+                    take(line)
         stop()
         threading.Event().wait(GRACE_S)
         os._exit(1)

@@ -43,7 +43,7 @@ class ProcessEvents:
                 department=DEPARTMENT,
                 source=change.name,
                 message=change.message,
-                severity=0 if change.running and not change.hangs else 2,
+                severity=0 if change.planned or (change.running and not change.hangs) else 2,
                 data={"pid": change.pid, "running": change.running},
             )
         )

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from countingroom import __version__
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.processes import AGENTS, processes
+from countingroom.app.reload.orders import ReloadOrders
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
@@ -28,6 +29,7 @@ from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.yaml.section import Section
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.devices.description import DevicesSection
+from countingroom.devices.section import DeviceSection
 from countingroom.experiment import Experiment
 from countingroom.history.description import HistorySection
 from countingroom.runs.description import RunsSection
@@ -76,6 +78,8 @@ class Platform(Struct, frozen=True, kw_only=True):
     bus: Bus
     ready: Ready
     opened: Database | None = None
+    reloads: ReloadOrders = field(default_factory=ReloadOrders)
+    """Orders to take a changed description; a role that can do so serves them."""
 
     @property
     def database(self) -> Database:
@@ -123,21 +127,22 @@ def devices(setting: Setting) -> Role:
     """The device host with every device of the description."""
     from countingroom.app.data_folder import INTERLOCKS
     from countingroom.app.interlocks import described_interlocks
+    from countingroom.app.reload.taking import DeviceReload
     from countingroom.devices.host.host import DeviceHost
-    from countingroom.devices.registry import build
+    from countingroom.devices.host.reload import HostReload
+    from countingroom.devices.registry import Hosted, build
     from countingroom.devices.resources import SharedResources
 
     resources = SharedResources()
-    hosted = [
-        build(
-            name,
-            pointed_at(section, setting.overrides.get(name, {})),
-            # What is computed from simulated values is simulated.
-            simulated=name in setting.overrides or (setting.simulate and not section.has_hardware),
-            resources=resources,
-        )
-        for name, section in setting.experiment.section(DevicesSection).items()
-    ]
+    overrides = dict(setting.overrides)
+
+    def built(name: str, section: DeviceSection) -> Hosted:
+        pointed = pointed_at(section, overrides.get(name, {}))
+        # What is computed from simulated values is simulated.
+        simulated = name in overrides or (setting.simulate and not section.has_hardware)
+        return build(name, pointed, simulated=simulated, resources=resources)
+
+    hosted = [built(name, section) for name, section in setting.experiment.section(DevicesSection).items()]
     interlocks = described_interlocks(setting.experiment)
 
     async def run(platform: Platform) -> None:
@@ -149,6 +154,7 @@ def devices(setting: Setting) -> Role:
             interlocks=interlocks,
             interlock_file=setting.data / INTERLOCKS / "devices.json",
         )
+        platform.reloads.serve(DeviceReload(HostReload(host, built), overrides, setting.directory))
         platform.ready({"devices": [device.name for device in hosted]})
         await host.run()
 
@@ -310,11 +316,13 @@ def console(setting: Setting) -> Role:
 
 def simulators(setting: Setting) -> Role:
     """Simulators in place of hardware, one for each device."""
+    from countingroom.app.reload.simulated import SimulatorReload
 
     async def run(platform: Platform) -> None:
         devices = setting.experiment.section(DevicesSection).items()
         sections = {name: section for name, section in devices if section.has_hardware}
         made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides)
+        platform.reloads.serve(SimulatorReload(made, setting.directory))
         starting = ["the simulators are starting"]
 
         def ready(facts: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ from countingroom.app import bus_users, parent_watch
 from countingroom.app.child_process import launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
+from countingroom.app.reload.in_force import experiment_of
+from countingroom.app.reload.orders import ReloadOrders
 from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.app.shared_renewer import renewer_at, socket_beside
 from countingroom.app.watchdog import TICK_S
@@ -89,8 +91,10 @@ def run_as_child(task: ServeTask) -> None:
     parent = parent_watch.ParentReport()
     try:
         parameters = parent_watch.parameters()
+        reloaded = parameters.get("description")
         task = structs.replace(
             task,
+            experiment=experiment_of(Path(reloaded), task.directory) if reloaded else task.experiment,
             overrides=parameters["overrides"],
             passwords=parameters["passwords"],
             simulate=parameters["simulate"],
@@ -120,10 +124,13 @@ async def run_until_stopped(
         raise RuntimeError("roles run inside a task")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
+    orders = ReloadOrders(parent.reply) if parent else ReloadOrders()
     if parent:
-        parent_watch.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
+        parent_watch.when_parent_ends(
+            lambda: loop.call_soon_threadsafe(this.cancel), lambda line: loop.call_soon_threadsafe(orders.receive, line)
+        )
     with contextlib.suppress(asyncio.CancelledError):
-        await _run_roles(task, ready, prepare=prepare, tick=parent.tick if parent else lambda: None)
+        await _run_roles(task, ready, orders, prepare=prepare, tick=parent.tick if parent else lambda: None)
 
 
 async def _tick(tick: Callable[[], None], clock: Clock) -> None:
@@ -135,6 +142,7 @@ async def _tick(tick: Callable[[], None], clock: Clock) -> None:
 async def _run_roles(
     task: ServeTask,
     ready: Callable[[str, Mapping[str, Any]], None],
+    orders: ReloadOrders,
     *,
     prepare: bool,
     tick: Callable[[], None],
@@ -176,10 +184,11 @@ async def _run_roles(
             beside = [
                 group.create_task(collect(clock), name="collector"),
                 group.create_task(_tick(tick, clock), name="tick"),
+                group.create_task(orders.run(), name="reload"),
             ]
             async with asyncio.TaskGroup() as playing:
                 for name, role in made.items():
-                    run = _run(role, bus, functools.partial(ready, name), setting, known[name])
+                    run = _run(role, bus, functools.partial(ready, name), setting, known[name], orders)
                     playing.create_task(run, name=name)
             for one in beside:
                 one.cancel()
@@ -189,7 +198,7 @@ async def _run_roles(
         await bus.close()
 
 
-async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, known: ProcessRole) -> None:
+async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, known: ProcessRole, orders: ReloadOrders) -> None:
     """Run a role, with the open database when it uses one."""
     async with contextlib.AsyncExitStack() as stack:
         kept = None
@@ -201,7 +210,7 @@ async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, known: Proc
             kept = await stack.enter_async_context(
                 opened(setting.experiment.storage, setting.data, setting.clock, when_away=when_away)
             )
-        await role(Platform(bus=bus, ready=ready, opened=kept))
+        await role(Platform(bus=bus, ready=ready, opened=kept, reloads=orders))
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

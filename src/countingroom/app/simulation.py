@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
 from countingroom.core.clock import Clock
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import Cause, ConfigurationError
 from countingroom.core.messages import Command, Event, EventKind, Malformed, Reply, decode, encode
 from countingroom.devices.description import kind_of
 from countingroom.devices.section import DeviceSection
@@ -80,22 +80,42 @@ class Simulators:
     async def run(self, on_ready: Callable[[Overrides], None]) -> None:
         """Start all in parallel, report their addresses, and serve fault commands until cancelled."""
         async with AsyncExitStack() as stack:
-            for simulator in self._simulators.values():
-                stack.push_async_callback(simulator.stop)
+            stack.push_async_callback(self._stop_all)
             async with asyncio.TaskGroup() as group:
                 for name, simulator in self._simulators.items():
                     group.create_task(self._start(name, simulator))
-            for name in self._simulators:
-                await stack.enter_async_context(
-                    self._bus.respond(
-                        subjects.commands_to(ROLE, name), lambda message, name=name: self._fault(name, message)
-                    )
-                )
+            await stack.enter_async_context(self._bus.respond(subjects.commands_to(ROLE), self._fault))
             on_ready(self._overrides)
             await self._publisher.run()
 
+    async def start_others(self, devices: Mapping[str, DeviceSection]) -> tuple[dict[str, Simulator], Overrides]:
+        """Simulators of other devices, or for those that run already, which go on beside them: started, with the keys
+        that point at them. ConfigurationError, with none left running, where one cannot be."""
+        made: dict[str, Simulator] = {}
+        found: Overrides = {}
+        try:
+            for name, section in devices.items():
+                made[name] = simulator = KINDS[_kind(name, section)](section.model_dump(mode="json"))
+                found[name] = _as_json(await simulator.start())
+        except BaseException:
+            await _stop(made.values())
+            raise
+        return made, found
+
+    async def replace(self, made: Mapping[str, Simulator], found: Overrides, removed: Collection[str]) -> None:
+        """Simulate these devices by these simulators from now on, and the removed ones no more."""
+        ended = [self._simulators.pop(name) for name in {*made, *removed} & self._simulators.keys()]
+        for name in removed:
+            self._overrides.pop(name, None)
+        self._simulators |= made
+        self._overrides |= found
+        await _stop(ended)
+
+    async def _stop_all(self) -> None:
+        await _stop(self._simulators.values())
+
     async def _start(self, name: str, simulator: Simulator) -> None:
-        self._overrides[name] = msgspec.json.decode(msgspec.json.encode(await simulator.start()))
+        self._overrides[name] = _as_json(await simulator.start())
 
     def _parameters(self, name: str, section: DeviceSection) -> dict[str, Any]:
         parameters = section.model_dump(mode="json")
@@ -103,12 +123,21 @@ class Simulators:
             parameters["again"] = where
         return parameters
 
-    async def _fault(self, device: str, message: Message) -> bytes:
+    async def _fault(self, message: Message) -> bytes:
         """Inject the fault that a command requests into the device's simulator."""
+        device = message.subject.rpartition(".")[2]
         try:
             command = decode(message.data, Command)
         except Malformed as error:
             return encode(Reply(id="", accepted=False, cause=malformed("a fault", error, f"simulator-{device}")))
+        if device not in self._simulators:
+            absent = Cause(
+                code="not_found",
+                message=f"no simulator of {device} runs",
+                source=ROLE,
+                suggestion="choose a device of the description",
+            )
+            return encode(Reply(id=command.id, accepted=False, cause=absent))
         refusal = await provoke(self._simulators[device], command.action, command.arguments)
         if refusal:
             cause = refusal if refusal.source else msgspec.structs.replace(refusal, source=f"simulator-{device}")
@@ -127,6 +156,15 @@ class Simulators:
         )
         self._publisher.event(event)
         return encode(Reply(id=command.id, accepted=True))
+
+
+def _as_json(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return msgspec.json.decode(msgspec.json.encode(keys))
+
+
+async def _stop(simulators: Iterable[Simulator]) -> None:
+    for simulator in simulators:
+        await simulator.stop()
 
 
 def _kind(name: str, section: DeviceSection) -> str:

@@ -23,8 +23,10 @@ from countingroom.app.child_process import ChildProcess, Launch, launch
 from countingroom.app.log_file import LogFile
 from countingroom.app.watchdog import LOOK_S, TICK, Watchdog
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.process_activity import activity_of
+from countingroom.core.reload.messages import ReloadOrder, ReloadReply
 
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
@@ -54,6 +56,12 @@ class ChildChange(Struct, frozen=True, kw_only=True):
     """Pause before the restart; None when there is none."""
     hangs: bool = False
     """Whether it is there and does not run."""
+    planned: bool = False
+    """Whether it was asked to end, to start again."""
+
+
+class _Answer(Struct):
+    reply: ReloadReply
 
 
 class _First(Struct):
@@ -93,6 +101,9 @@ class Child:
         self._hung = ""
         """Why it was killed by the watchdog; empty: it was not."""
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._started: asyncio.Future[None] | None = None
+        """Of a start that was asked for."""
+        self._asked: dict[int, asyncio.Future[ReloadReply]] = {}
 
     @property
     def pid(self) -> int | None:
@@ -118,6 +129,9 @@ class Child:
                 reason = error.cause.message
             else:
                 reason = self._hung or _ending(status)
+                if self._started and not self._started.done():
+                    self._tell(running=False, message=f"{self.name} starts again", pid=self._last_pid, planned=True)
+                    continue
                 if not self._first.done():
                     self._never(self._never_ready(reason))
                     return
@@ -126,6 +140,44 @@ class Child:
             self._tell(running=False, message=f"{self.name} {reason}", pid=self._last_pid, again_in_s=pause)
             await self._clock.sleep(pause)
             pause = min(2 * pause, MOST_PAUSE_S)
+
+    async def ask(self, order: ReloadOrder, within_s: float) -> ReloadReply:
+        """Its answer to an order. LinkError where it does not run, ends meanwhile, or does not answer in time."""
+        gone = LinkError(f"{self.name} does not answer", source=self.name, suggestion="wait until it runs, and repeat")
+        process = self._process
+        if process is None:
+            raise gone
+        self._asked[order.id] = asked = asyncio.get_running_loop().create_future()
+        try:
+            _pipes(process)[0].write(msgspec.json.encode(order) + b"\n")
+            await asyncio.wait([asked], timeout=within_s)
+        except OSError as error:
+            raise gone from error
+        finally:
+            del self._asked[order.id]
+        if asked.cancelled() or not asked.done():
+            raise gone
+        return asked.result()
+
+    async def restart(self, within_s: float = READY_S) -> None:
+        """End it and start it again at once. Returns when it is ready; LinkError where it is not in time."""
+        self._started = started = asyncio.get_running_loop().create_future()
+        try:
+            async with timeout(within_s):
+                if process := self._process:
+                    process.terminate()
+                    try:
+                        async with timeout(self._stop_s):
+                            await process.wait()
+                    except TimeoutError:
+                        _kill(process)
+                await started
+        except TimeoutError as error:
+            raise LinkError(
+                f"{self.name} was not ready again within {within_s:g} s",
+                source=self.name,
+                suggestion=f"its own words are at the end of {self._log.path}" if self._log else "start it again",
+            ) from error
 
     async def _live(self) -> int:
         """Start the process and wait for its end; the exit status."""
@@ -142,6 +194,8 @@ class Child:
             self._process = process
             if not self._first.done():
                 self._first.set_result(said)
+            if self._started and not self._started.done():
+                self._started.set_result(None)
             self._tell(running=True, message=f"{self.name} runs", pid=process.pid)
             watchdog = Watchdog(self._clock)
             async with asyncio.TaskGroup() as group:
@@ -151,6 +205,8 @@ class Child:
             return await process.wait()
         finally:
             self._process = None
+            for asked in self._asked.values():
+                asked.cancel()
             await _end(process, self._stop_s)
             if logging:
                 await asyncio.to_thread(logging.join, LOGGED_S)
@@ -194,6 +250,11 @@ class Child:
         while line := await out.readline():
             if line == TICK:
                 watchdog.tick()
+                continue
+            with contextlib.suppress(Malformed):  # a line that is none of ours
+                reply = decode_json(line, _Answer).reply
+                if (asked := self._asked.get(reply.id)) and not asked.done():
+                    asked.set_result(reply)
 
     def _never(self, error: CountingRoomError) -> None:
         self._first.set_exception(error)
@@ -205,12 +266,8 @@ class Child:
         where = f"its own words are at the end of {self._log.path}" if self._log else ""
         return ChildRefused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
 
-    def _tell(
-        self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None, hangs: bool = False
-    ) -> None:
-        self._on_change(
-            ChildChange(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s, hangs=hangs)
-        )
+    def _tell(self, *, message: str, **facts: Any) -> None:
+        self._on_change(ChildChange(name=self.name, message=message, **facts))
 
 
 def _pipes(process: ChildProcess) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:

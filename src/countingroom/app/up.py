@@ -13,7 +13,7 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from countingroom.app.listening_socket import listen
 from countingroom.app.new_database import make_new_database
 from countingroom.app.process_events import ProcessEvents
 from countingroom.app.processes import Process, processes
+from countingroom.app.reload.candidate import CandidateQuestion
+from countingroom.app.reload.described import content_of
+from countingroom.app.reload.under_up import UpReload
 from countingroom.app.roles import needed_roles
 from countingroom.app.serve import first_of
 from countingroom.app.shared_renewer import shared_renewer, socket_beside
@@ -107,6 +110,7 @@ class _Processes:
         self._server: EmbeddedServer | None = None
         self._fork_server = server or Path()
         self._has_fork_server = server is not None
+        self._reload: UpReload | None = None
 
     async def run(self) -> None:
         """Start in order, wait for the signal, stop in reverse order."""
@@ -150,7 +154,28 @@ class _Processes:
             if differs := self._facts.get("runs", {}).get("differs"):
                 self._say(f"The description differs from the database: {differs}. See: countingroom apply --plan")
             self._say("Ctrl-C stops everything.")
-            await asyncio.Future[None]()
+            await self._reloading(bus, children).run()
+
+    def _reloading(self, bus: Bus, children: Mapping[str, Child]) -> UpReload:
+        """What serves the reload of the description, from now on until the end."""
+        plan = self._plan
+
+        def simulated(overrides: Mapping[str, Any], devices: Collection[str]) -> None:
+            if SIMULATORS in self._facts:
+                known = {**self._facts[SIMULATORS], **overrides}
+                self._facts[SIMULATORS] = {name: keys for name, keys in known.items() if name in devices}
+
+        self._reload = UpReload(
+            bus,
+            self._clock,
+            children,
+            launch_by(self._fork_server),
+            CandidateQuestion(description=str(plan.description), simulate=plan.simulate),
+            plan.data,
+            content_of(plan.experiment, simulate=plan.simulate),
+            simulated=simulated,
+        )
+        return self._reload
 
     async def _report_ready(self, name: str, child: Child) -> None:
         self._facts[name] = await child.ready()
@@ -245,6 +270,7 @@ class _Processes:
                 "simulate": plan.simulate,
                 "again": process.name in self._facts,
                 "fork_server": str(self._fork_server),
+                "description": self._reload.file if self._reload else "",
             },
             clock=self._clock,
             launch=launch_by(self._fork_server),

@@ -16,8 +16,9 @@ import typer
 from countingroom.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from countingroom.cli.check_interlocks import InterlockFacts
-    from countingroom.core.yaml.located import Problem
     from countingroom.devices.registry import Hosted
 
 app = typer.Typer(help="Check a description without touching anything.")
@@ -29,37 +30,16 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a description without touching anything."""
-    from countingroom.cli.check_alarms import AlarmCheck
-    from countingroom.cli.check_configurations import wrong_configurations
-    from countingroom.cli.check_derived import derived_problems
-    from countingroom.cli.check_devices import build_devices
-    from countingroom.cli.check_interlocks import InterlockCheck
-    from countingroom.cli.check_points import point_warnings
-    from countingroom.cli.check_snapshots import snapshot_warnings
-    from countingroom.cli.check_synoptics import synoptic_problems
-    from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
-    from countingroom.experiment import Invalid, load_with_problems
+    from countingroom.cli.checked_description import checked_description
     from countingroom.runs.description import RunsSection
 
-    hosted: dict[str, Hosted] = {}
-    warnings: tuple[Problem, ...] = ()
+    found = checked_description(file)
+    problems, warnings = found.problems, found.warnings
+    hosted: Mapping[str, Hosted] = {} if problems else found.hosted
     title, systems = "", 0
-    interlocks: list[InterlockFacts] = []
-    try:
-        loaded = load_with_problems(file)
-        title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
-        hosted, found = build_devices(loaded)
-        alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
-        warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
-        warnings = (*warnings, *tracker_warnings(loaded), *snapshot_warnings(loaded, hosted))
-        found += [*derived_problems(loaded, hosted), *tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
-        found += synoptic_problems(loaded, hosted)
-        problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
-        interlocks = [] if problems else locks.facts()
-    except Invalid as invalid:
-        problems = list(invalid.problems)
-    if problems:
-        hosted = {}
+    if found.loaded:
+        title, systems = found.loaded.experiment.title, len(found.loaded.experiment.section(RunsSection).systems)
+    interlocks = found.interlocks
     if json:
         devices = [_facts(one) for one in hosted.values()]
         print_json(
@@ -80,7 +60,7 @@ def check(
     raise typer.Exit(2 if problems else 0)
 
 
-def _print(file: Path, title: str, hosted: dict[str, Hosted], systems: int, *, wrong: str) -> None:
+def _print(file: Path, title: str, hosted: Mapping[str, Hosted], systems: int, *, wrong: str) -> None:
     count = len(hosted)
     under = f", {systems} system{'' if systems == 1 else 's'} under run control" if systems else ""
     typer.echo(f"{file}: {title}, {count} device{'' if count == 1 else 's'}{under}, {wrong}")
@@ -90,7 +70,7 @@ def _print(file: Path, title: str, hosted: dict[str, Hosted], systems: int, *, w
     print_table(columns, (_facts(one).values() for one in hosted.values()))
 
 
-def _print_interlocks(rows: list[InterlockFacts]) -> None:
+def _print_interlocks(rows: Sequence[InterlockFacts]) -> None:
     if not rows:
         return
     from countingroom.cli.check_interlocks import summary

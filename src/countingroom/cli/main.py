@@ -38,6 +38,7 @@ COMMANDS = {
     "rules": ("countingroom.cli.rules", "See, arm and disarm rules; replay history."),
     "interlock": ("countingroom.cli.interlock", "See, reset, bypass and test interlocks."),
     "snapshot": ("countingroom.cli.snapshot", "Setpoints as they were: take, compare, restore."),
+    "reload": ("countingroom.cli.reload", "Put an edited description in force."),
     "apply": ("countingroom.cli.apply", "Apply an edited description to the database."),
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),

@@ -6,6 +6,7 @@ A command without a row needs an administrator.
 from __future__ import annotations
 
 from countingroom.core.commands.alarms import ALARMS
+from countingroom.core.commands.description import DESCRIPTION
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.notifications import NOTIFICATIONS
@@ -27,6 +28,11 @@ def of_partition(command: str) -> Permission:
 def of_experiment(command: str) -> Permission:
     """The permission for a command of the experiment as a whole."""
     return _of(EXPERIMENT, command)
+
+
+def of_description(command: str) -> Permission:
+    """The permission for a command to the description in force."""
+    return _of(DESCRIPTION, command)
 
 
 def of_system(command: str) -> Permission:

@@ -79,6 +79,12 @@ def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTM
     return loaded
 
 
+def validated(value: Any, directory: Path, departments: tuple[Department, ...] = DEPARTMENTS) -> Experiment:
+    """The experiment of a value that `load_with_problems` has found whole (`Loaded.located.value`), without its files.
+    `directory`: that of the description. ValidationError where it is not whole."""
+    return experiment_model(departments).model_validate(value, context={"directory": directory})
+
+
 def load_with_problems(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
     """The valid part of the experiment, and all problems. Raises Invalid where no part is valid."""
     model = experiment_model(departments)

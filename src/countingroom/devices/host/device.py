@@ -17,25 +17,24 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.hold import HeldCommand
-from countingroom.core.messages import HOST_STOPPED, Catalogue, Command, EventKind, Link
-from countingroom.core.points import Point
+from countingroom.core.messages import Catalogue, Command, EventKind, Link
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
 from countingroom.devices.host.commands import DeviceCommands
-from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.host.driver_fault import cause_of, left
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.moves import MoveLimit
 from countingroom.devices.host.notes import Note, ThinnedNotes, of_refusals
 from countingroom.devices.host.points import PointTable
+from countingroom.devices.host.points_in_force import points_in_force
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
-from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
 from countingroom.devices.host.watch import DeviceWatch
 from countingroom.devices.point_overrides import overridden_commands
-from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample
+from countingroom.devices.port import Sample
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
@@ -45,19 +44,8 @@ TICK_S = 0.5
 _AFTER_S = 0.001
 """A point is STALE so long after its time is over, at the earliest."""
 
-POLLS = 3.0
-"""A point that is polled or proven is not declared STALE before this many poll intervals."""
-
 GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
-
-
-def _in_force(hosted: Hosted, described: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The points of a driver with the calibrations and overrides of the description."""
-    points = hosted.in_force(described)
-    if isinstance(hosted.driver, ProvingDriver) or not isinstance(hosted.driver, MonitoringDriver):
-        points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
-    return points
 
 
 class HostedDevice:
@@ -74,7 +62,7 @@ class HostedDevice:
         self._source = f"devices.{hosted.name}"
         self._boot = boot
         self._driver_points = hosted.driver.points
-        points = _in_force(hosted, self._driver_points)
+        points = points_in_force(hosted, self._driver_points)
         self._commands = (*overridden_commands(hosted.behaviour.commands, hosted.section.commands), *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
@@ -99,6 +87,8 @@ class HostedDevice:
         self._news: asyncio.Future[None] | None = None
         self._thinned = ThinnedNotes(hosted.name, hosted.driver, self._table, clock.monotonic())
         self.connections = 0
+        self.let_go = ""
+        """Why the host serves it no more, where that is not the end of the host."""
         self._catalogue = Catalogue(
             device=hosted.name,
             title=hosted.title,
@@ -130,16 +120,7 @@ class HostedDevice:
     async def goodbye(self) -> None:
         """After `run` has ended: publish that no host serves the device any more."""
         self._tell(self._thinned.due(self._clock.monotonic(), at_the_end=True))
-        self._set_link(
-            Link.DISCONNECTED,
-            Cause(
-                code=HOST_STOPPED,
-                message="the device host was stopped",
-                source=self._source,
-                since_ns=self._clock.now_ns(),
-                suggestion="start the device host; the device itself was left as it was",
-            ),
-        )
+        self._set_link(Link.DISCONNECTED, left(self._source, self.let_go, self._clock.now_ns()))
         self._changed |= self._table.lose(now_ns=self._clock.now_ns())
         self._observe()
         try:
@@ -158,6 +139,28 @@ class HostedDevice:
         for channel, state in self._states.now.items():
             self._publisher.state(self._key(channel), state)
         self._pump.full()
+
+    def describe(self, hosted: Hosted) -> None:
+        """Take title, group, points and commands from a new description of the same device. The driver goes on."""
+        self._hosted = replace(self._hosted, title=hosted.title, group=hosted.group, section=hosted.section)
+        points = points_in_force(self._hosted, self._driver_points)
+        self._commands = (*overridden_commands(hosted.behaviour.commands, hosted.section.commands), *OF_THE_HOST)
+        self._table.describe(points)
+        self._states.describe(self._commands)
+        self._catalogue = replace(
+            self._catalogue, title=hosted.title, group=hosted.group, points=points, commands=self._commands
+        )
+        self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
+        self._pump.full()
+        self._dirty.set()
+
+    def look(self, watch: DeviceWatch) -> None:
+        """This watch sees what is read from now on, and what is known where it looks at other points."""
+        inputs, before = frozenset(watch.inputs(self.name)), self._inputs
+        self._watch = watch
+        self._inputs = inputs
+        if inputs != before:
+            self._show(None)
 
     def on_fault(self, error: Exception) -> None:
         """The code of the host failed for this device, and `run` has ended."""
@@ -180,7 +183,7 @@ class HostedDevice:
         described = self._hosted.driver.points
         if described is not self._driver_points and described != self._driver_points:
             self._driver_points = described
-            in_force = _in_force(self._hosted, described)
+            in_force = points_in_force(self._hosted, described)
             self._table.describe(in_force)
             self._catalogue = replace(self._catalogue, points=in_force)
             self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from countingroom.core.errors import Cause
+from countingroom.core.messages import HOST_STOPPED
 
 MOST_LETTERS = 1000
 
@@ -20,4 +21,17 @@ def cause_of(mistake: Exception, source: str) -> Cause:
         message=f"the driver code failed: {type(mistake).__name__}: {text}",
         source=source,
         suggestion="check the values at the device, and report this to the author of the driver",
+    )
+
+
+def left(source: str, reason: str, now_ns: int) -> Cause:
+    """Why a device is not served any more. `reason`: empty where its host was stopped."""
+    again = "wait until it is connected again"
+    stopped = "start the device host; the device itself was left as it was"
+    return Cause(
+        code=HOST_STOPPED,
+        message=reason or "the device host was stopped",
+        source=source,
+        since_ns=now_ns,
+        suggestion=again if reason else stopped,
     )

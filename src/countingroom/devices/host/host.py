@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,9 +73,12 @@ class DeviceHost:
                 bus, clock, interlocks, names, instance=instance, boot=self._boot, file=interlock_file
             )
         self._feed = resources.made(InputFeed) if resources else None
-        found: list[DeviceWatch] = [one for one in (self._interlocks, self._feed) if one]
-        self._watch = DeviceWatches(found) if found else None
-        self._devices = [HostedDevice(device, bus, clock, boot=self._boot, watch=self._watch) for device in devices]
+        self._watch = self._watches()
+        self._devices = {device.name: self._hosted(device, self._boot) for device in devices}
+        self._serving: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._inputs: asyncio.Task[None] | None = None
+        self._followed: set[str] | None = None
         self._owned: list[str] = []
 
     async def run(self) -> None:
@@ -103,14 +106,79 @@ class DeviceHost:
             group.create_task(self._forget_others())
             if self._interlocks:
                 group.create_task(self._interlocks.run())
-            if self._feed:
-                self._feed.open()
-                group.create_task(RemoteInputs(self._bus, self._clock, self._feed, self._boot).run())
-            for device in self._devices:
-                group.create_task(self._serve(device))
+            self._group = group
+            self._follow_inputs(group)
+            try:
+                for device in self._devices.values():
+                    self._serving[device.name] = group.create_task(self._serve(device))
+                await asyncio.Event().wait()  # a host without devices may be given some
+            finally:
+                self._group = None
+
+    def _hosted(self, device: Hosted, boot: str) -> HostedDevice:
+        return HostedDevice(device, self._bus, self._clock, boot=boot, watch=self._watch)
+
+    def _watches(self) -> DeviceWatches | None:
+        found: list[DeviceWatch] = [one for one in (self._interlocks, self._feed) if one]
+        return DeviceWatches(found) if found else None
+
+    def _follow_inputs(self, group: asyncio.TaskGroup) -> None:
+        """Follow the devices of other hosts whose points derived points need now."""
+        if self._feed is None or self._followed == set(self._feed.devices):
+            return
+        self._followed = set(self._feed.devices)
+        if self._inputs:
+            self._inputs.cancel()
+        self._feed.open()
+        self._inputs = group.create_task(RemoteInputs(self._bus, self._clock, self._feed, self._boot).run())
+
+    def _look_again(self, group: asyncio.TaskGroup) -> None:
+        """Other devices may need other inputs."""
+        before, self._feed = self._feed, self._resources.made(InputFeed) if self._resources else None
+        if self._feed and before is None:
+            for name in self._owned:
+                self._feed.begin(self._devices[name])
+        self._watch = self._watches()
+        self._follow_inputs(group)
+        for device in self._devices.values() if self._watch else ():
+            device.look(self._watch)
+
+    @property
+    def devices(self) -> Mapping[str, HostedDevice]:
+        """Those that it serves, or stands by for."""
+        return self._devices
+
+    async def change(
+        self, served: Sequence[Hosted] = (), described: Sequence[Hosted] = (), removed: Collection[str] = ()
+    ) -> None:
+        """Serve other devices from now on; all that are not named go on untouched.
+
+        `served`: new ones, and those that are let go and connected again. `described`: those that go on with their
+        driver, under another description. `removed`: those that are let go for good. Returns when all is begun.
+        """
+        if self._group is None:
+            raise RuntimeError("a host that does not run takes no devices")
+        for device in described:
+            self._devices[device.name].describe(device)
+        ending = {device.name for device in served} | set(removed)
+        tasks = [self._serving.pop(name) for name in ending & self._serving.keys()]
+        for name in ending & self._devices.keys():
+            self._devices[name].let_go = "its description has changed" if name not in removed else "it was removed"
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for name in removed:
+            self._devices.pop(name, None)
+        self._look_again(self._group)
+        for device in served:
+            # Another boot: its messages are counted from the beginning.
+            self._devices[device.name] = hosted = self._hosted(device, uuid4().hex)
+            self._serving[device.name] = self._group.create_task(self._serve(hosted))
+        if removed:
+            self._group.create_task(self._forget_others())
 
     async def _forget_others(self) -> None:
-        described = {device.name for device in self._devices}
+        described = set(self._devices)
         report = edge_log(_log, "devices: keys of former devices cannot be deleted yet", "devices: they can be deleted")
         gone = await Retry(self._clock, report, pause_s=ASK_AGAIN_S).run(lambda: forget(self._bus, described))
         for name in gone:
@@ -118,7 +186,7 @@ class DeviceHost:
 
     def _bus_link(self, up: bool) -> None:
         if up:
-            for device in self._devices:
+            for device in self._devices.values():
                 if device.name in self._owned:
                     device.publish_all()
 

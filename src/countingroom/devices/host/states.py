@@ -53,6 +53,11 @@ class StateTracker:
         self._is_judged_anew |= held != self._held
         self._held = held
 
+    def describe(self, commands: tuple[CommandSpec, ...]) -> None:
+        """The same commands, with other properties. The next `observe` judges all states anew."""
+        self._is_judged_anew |= commands != self._commands
+        self._commands = commands
+
     @property
     def now(self) -> Mapping[str, DeviceState]:
         """Channel -> its state; the empty name is the device."""

@@ -1,0 +1,73 @@
+"""What the roles that take a changed description while they run do with an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.reload.messages import ReloadOrder
+from countingroom.devices.description import DevicesSection
+from countingroom.devices.host.reload import HostReload
+from countingroom.devices.section import DeviceSection
+
+
+def sections_of(devices: Mapping[str, Any], directory: Path) -> list[tuple[str, DeviceSection]]:
+    """The sections of some devices, as they are written. ConfigurationError where one is not whole."""
+    try:
+        section = DevicesSection.model_validate(dict(devices), context={"directory": directory})
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"a device of the new description is not understood: {error}",
+            source="reload",
+            suggestion="run countingroom check; where it finds nothing, report it",
+        ) from error
+    return list(section.items())
+
+
+class DeviceReload:
+    """A device host."""
+
+    def __init__(self, reload: HostReload, overrides: dict[str, dict[str, Any]], directory: Path) -> None:
+        """`overrides`: those that the builder of the host uses, which are brought up to date."""
+        self._reload = reload
+        self._overrides = overrides
+        self._directory = directory
+
+    async def prepare(self, order: ReloadOrder) -> dict[str, dict[str, Any]]:
+        self._overrides |= order.overrides
+        self._reload.prepare(
+            sections_of(order.devices, self._directory),
+            sections_of(order.described, self._directory),
+            order.removed,
+        )
+        return {}
+
+    async def commit(self) -> None:
+        await self._reload.commit()
+
+    async def cancel(self) -> None:
+        self._reload.cancel()
+
+
+class AreasReload:
+    """The alarm department: the areas that devices name themselves."""
+
+    def __init__(self, take: Callable[[Mapping[str, str]], None]) -> None:
+        self._take = take
+        self._areas: dict[str, str] | None = None
+
+    async def prepare(self, order: ReloadOrder) -> dict[str, dict[str, Any]]:
+        self._areas = dict(order.areas)
+        return {}
+
+    async def commit(self) -> None:
+        if self._areas is not None:
+            self._take(self._areas)
+        self._areas = None
+
+    async def cancel(self) -> None:
+        self._areas = None
