@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Bench:
         )
 
     @asynccontextmanager
-    async def running(self, *names: str) -> AsyncIterator[HostReload]:
+    async def running(self, *names: str) -> AsyncGenerator[HostReload]:
         await streams.prepare(self.bus, max_bytes=1 << 30)
         self.host = DeviceHost(self.bus, self.clock, [self.built(name, FakeSection()) for name in names])
         task = asyncio.create_task(self.host.run())

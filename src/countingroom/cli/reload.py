@@ -98,6 +98,8 @@ _MOST = 4
 
 def _entails(change: Any) -> str:
     processes = ", ".join(change["processes"])
+    if change["entails"] == "in place" and change["path"].startswith("devices.") and change["action"] != "changed":
+        return "connects" if change["action"] == "added" else "disconnects"
     return f"restarts {processes}" if change["entails"] == "restarts a process" else change["entails"]
 
 

@@ -202,7 +202,8 @@ class Reloader:
                     suggestion="make room in the data folder, and reload",
                 ) from error
             raise
-        self._saved, self._content = saved, content
+        self._saved = saved
+        self._content = content
         self._parts.simulated(overrides, content.devices)
         # From here on it is in force, whatever happens: a process that does not take it is started again with it.
         return await asyncio.shield(asyncio.ensure_future(self._put_in_force(takers, made)))

@@ -110,7 +110,7 @@ def plan(old: ReloadContent, new: ReloadContent) -> ReloadPlan:
     readers = {**old.readers, **new.readers}
     for path, before, after in _differences(old.sections, new.sections):
         action = _action(before, after)
-        keys = tuple(_keys(before, after)) if action is ReloadAction.CHANGED else ()
+        keys = tuple(_keys(before, after, path)) if action is ReloadAction.CHANGED else ()
         processes = _readers(path, readers, after if after is not None else before)
         entails = _entails(path, action, keys, processes)
         found.append(ReloadChange(path=path, action=action, entails=entails, keys=keys, processes=processes))
@@ -160,15 +160,15 @@ def _entails(path: str, action: ReloadAction, keys: tuple[KeyChange, ...], proce
     return Entails.RESTARTS if processes else Entails.IN_PLACE
 
 
-def _keys(before: Any, after: Any, path: str = "") -> Iterator[KeyChange]:
+def _keys(before: Any, after: Any, thing: str, path: str = "") -> Iterator[KeyChange]:
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
         first, second = cast(dict[str, Any], before), cast(dict[str, Any], after)
         for key in sorted(first.keys() | second.keys()):
-            yield from _keys(first.get(key), second.get(key), f"{path}.{key}" if path else key)
+            yield from _keys(first.get(key), second.get(key), thing, f"{path}.{key}" if path else key)
         return
-    is_secret = any(word in path.lower() for word in _SECRET)
+    is_secret = any(word in f"{thing}.{path}".lower() for word in _SECRET)
     yield KeyChange(key=path, before=_text(before, is_secret), after=_text(after, is_secret))
 
 
