@@ -138,10 +138,10 @@ class DeviceHost:
         if self._feed and before is None:
             for name in self._owned:
                 self._feed.begin(self._devices[name])
-        self._watch = self._watches()
+        self._watch = watch = self._watches()
         self._follow_inputs(group)
-        for device in self._devices.values() if self._watch else ():
-            device.look(self._watch)
+        for device in self._devices.values() if watch else ():
+            device.look(watch)
 
     @property
     def devices(self) -> Mapping[str, HostedDevice]:
