@@ -13,21 +13,25 @@ from countingroom.core.reload.refusals import ReloadSituation, refusals
 
 NAMES = st.sampled_from(("a", "b", "c", "d"))
 NUMBERS = st.dictionaries(NAMES, st.integers(0, 2))
-DEVICE: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {
-        "poll": st.sampled_from((0.5, 1.0)),
-        "title": st.sampled_from(("", "x")),
-        "points": st.sampled_from(({}, {"p": 1})),
+
+
+def described(poll: int, title: str, points: dict[str, int]) -> dict[str, Any]:
+    return {"poll": poll, "title": title, "points": points}
+
+
+DEVICE = st.builds(described, st.integers(1, 2), st.sampled_from(("", "x")), NUMBERS)
+
+
+def sections(devices: Any, custom: Any, systems: Any, port: int, tick: int) -> dict[str, Any]:
+    return {
+        "devices": devices,
+        "alarms": {"custom": custom},
+        "runs": {"systems": systems},
+        "console": {"port": port, "tick": tick},
     }
-)
-SECTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {
-        "devices": st.dictionaries(NAMES, DEVICE),
-        "alarms": NUMBERS.map(lambda numbers: {"custom": numbers}),
-        "runs": NUMBERS.map(lambda numbers: {"systems": numbers}),
-        "console": st.builds(dict, port=st.integers(1, 2), tick=st.integers(1, 2)),
-    }
-)
+
+
+SECTIONS = st.builds(sections, st.dictionaries(NAMES, DEVICE), NUMBERS, NUMBERS, st.integers(1, 2), st.integers(1, 2))
 READERS = {"alarms": ("alarms",), "runs": ("agents", "runs"), "console": ("console",)}
 
 

@@ -140,8 +140,9 @@ class DeviceHost:
                 self._feed.begin(self._devices[name])
         self._watch = watch = self._watches()
         self._follow_inputs(group)
-        for device in self._devices.values() if watch else ():
-            device.look(watch)
+        if watch:
+            for device in self._devices.values():
+                device.look(watch)
 
     @property
     def devices(self) -> Mapping[str, HostedDevice]:
