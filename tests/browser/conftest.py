@@ -36,6 +36,8 @@ FLAGS = (
 )
 PATIENCE_MS = PATIENCE_S * 1000
 expect.set_options(timeout=PATIENCE_MS)
+OWN = "globalThis.own = name => import(new URL(name, document.querySelector('script[type=module]').src))"
+"""For a page: the module of the console with that name, as the page itself has it."""
 _LINK_LOST = ("WebSocket connection to", "net::ERR_CONNECTION", "Failed to fetch", "status of 504")
 
 
@@ -55,6 +57,7 @@ class Requester:
         page.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
         )
+        page.add_init_script(OWN)
 
     def open(self, path: str) -> Page:
         """Go to a page of the console and wait until its script runs and the feed has begun."""
@@ -109,12 +112,14 @@ def strict_page(browser: Browser, width: int, height: int) -> Generator[Page]:
     assert wrong == []
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds on the page; nothing where axe is not installed."""
+def serious(page: Page, *rules: str) -> list[str]:
+    """What axe finds on the page; nothing where axe is not installed. `rules`: these alone."""
     if not AXE.exists():
         return []
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    if not page.evaluate("'axe' in globalThis"):
+        page.evaluate(AXE.read_text())
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
     return [
         f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
         for one in found
@@ -122,23 +127,37 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-def looks_right(requester: Requester, pages: Mapping[str, str], theme: str) -> None:
-    """Every page opens, lives, keeps axe content and, in the light, fits smaller screens. Opening a page costs most of
+def looks_right(requester: Requester, pages: Mapping[str, str]) -> None:
+    """Every page opens, lives, keeps axe content in both themes and fits smaller screens. Opening a page costs most of
     the time, so each is opened once."""
     page = requester.page
     for name, path in pages.items():
         page.set_viewport_size(SCREEN)
         requester.open(path)
-        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        expect(page.locator("html")).to_have_attribute("data-theme", "light")
         page.wait_for_timeout(600)  # values and curves arrive
         assert "NaN" not in page.locator("body").inner_text(), name
-        requester.picture(f"{name}-{theme}")
+        requester.picture(f"{name}-light")
         assert serious(page) == [], name
-        for width in WIDTHS if theme == "light" else ():
+        looks_right_in_the_dark(requester, name)
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})
             assert settled(page, wider_than_seen) == [], f"{name} at {width}"
             if width == WIDTHS[-1]:
                 requester.picture(f"{name}-{width}")
+
+
+def looks_right_in_the_dark(requester: Requester, name: str) -> None:
+    """The page that is open becomes dark at a press, axe finds its texts readable, and it becomes light again. Of what
+    axe looks for nothing else depends on the theme."""
+    page = requester.page
+    for theme in ("dark", "light"):
+        page.locator("#theme").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        if theme == "dark":
+            page.wait_for_timeout(200)  # what moves from colour to colour has arrived
+            requester.picture(f"{name}-dark")
+            assert serious(page, "color-contrast") == [], name
 
 
 def settled(page: Page, look: Callable[[Page], T], good: Callable[[T], bool] = not_) -> T:

@@ -10,20 +10,20 @@ from typing import cast
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.alarm_history import BATH, keep_a_day
 from tests.console.alarms_stage import a_night
 from tests.system.running import Running
 
 
-@pytest.fixture(params=["light"])
-def reader(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Requester]:
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[Requester]:
     """The figures of a day with a flood; nothing may have gone wrong when it ends."""
     with alarm_console() as console:
         console.do(console.alarms.publish(*a_night(console.alarms)))
         console.do(keep_a_day(console.database, time.time_ns()))
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
         here = Requester(context.new_page(), cast(Running, console))
         here.open("/alarms")
         here.page.get_by_role("link", name="Figures").click()
@@ -34,17 +34,16 @@ def reader(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Request
         assert here.wrong == []
 
 
-@pytest.mark.parametrize("reader", ["light", "dark"], indirect=True)
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(reader: Requester) -> None:
     page = reader.page
-    theme = page.locator("html").get_attribute("data-theme")
-    reader.picture(f"alarm-figures-1440-{theme}")
+    reader.picture("alarm-figures-1440-light")
     assert serious(page) == []
+    looks_right_in_the_dark(reader, "alarm-figures-1440")
     for width in (1920, 1280, 900, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(200)
         assert wider_than_seen(page) == [], width
-    reader.picture(f"alarm-figures-390-{theme}")
+    reader.picture("alarm-figures-390-light")
     assert serious(page) == []
 
 

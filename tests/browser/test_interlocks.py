@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from countingroom.core import subjects
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.events import InputReading
 from countingroom.core.interlocks.states import Truth
 from countingroom.core.messages import encode
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.runs_stage import partition
 from tests.system.running import Running
 
-DESK = {"width": 1440, "height": 900}
+DESK: ViewportSize = {"width": 1440, "height": 900}
 _WARM = InputReading(Truth.TRUE, 37.5)
 _COLD = InputReading(Truth.FALSE, 21.0)
 _STALE = InputReading(Truth.STALE)
@@ -64,13 +64,13 @@ class Operator(Requester):
         self.page.locator("#confirm .acts .btn").last.click()
 
 
-@pytest.fixture(params=["light"])
-def operator(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Operator]:
+@pytest.fixture
+def operator(browser: Browser) -> Iterator[Operator]:
     """The interlock before any trip, at a desk; nothing may have gone wrong when it ends."""
     with alarm_console() as console:
         console.do(console.alarms.interlocks.read())
         here_is_no_run = {"stop": Cause(code="nothing_to_do", message="mCBM does not record")}
-        context = browser.new_context(viewport=DESK, color_scheme=request.param)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=DESK)
         here = Operator(context.new_page(), console)
         here.partition(run=0, refusals=here_is_no_run)
         here.open("/interlocks")
@@ -80,7 +80,6 @@ def operator(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Opera
         assert here.wrong == []
 
 
-@pytest.mark.parametrize("operator", ["light", "dark"], indirect=True)
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(operator: Operator) -> None:
     page = operator.page
     operator.press("bypass")
@@ -93,14 +92,14 @@ def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(operator: Oper
     operator.console.do(operator.interlocks.reached("hv"))
     expect(operator.effect("hv")).to_have_text("done")
     expect(page.locator('[aria-label="Trip"] li').first).to_be_visible()
-    theme = page.locator("html").get_attribute("data-theme")
-    operator.picture(f"interlocks-1440-{theme}")
+    operator.picture("interlocks-1440-light")
     assert serious(page) == []
+    looks_right_in_the_dark(operator, "interlocks-1440")
     for width in (1920, 1280, 900, 420):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(200)
         assert wider_than_seen(page) == [], width
-    operator.picture(f"interlocks-420-{theme}")
+    operator.picture("interlocks-420-light")
     assert serious(page) == []
 
 

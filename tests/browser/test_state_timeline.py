@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.messages import EventKind
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.system.running import Running
 
@@ -35,10 +35,10 @@ class Shifter(Requester):
         )
 
 
-@pytest.fixture(params=["light"])
-def shifter(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Shifter]:
+@pytest.fixture
+def shifter(browser: Browser) -> Iterator[Shifter]:
     with alarm_console() as console:
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
         here = Shifter(context.new_page(), cast(Running, console))
         here.console = console
 
@@ -59,7 +59,6 @@ def shifter(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Shifte
         assert here.wrong == []
 
 
-@pytest.mark.parametrize("shifter", ["light", "dark"], indirect=True)
 def test_the_states_of_the_last_hour_are_spans_with_words(shifter: Shifter) -> None:
     page = shifter.page
     device, channel = page.locator("#states .strip").nth(0), page.locator("#states .strip").nth(1)
@@ -68,8 +67,8 @@ def test_the_states_of_the_last_hour_are_spans_with_words(shifter: Shifter) -> N
     expect(channel.locator("rect.bad title")).to_have_text(re.compile(r"^TRIP, .* UTC, 15 min$"))
     expect(device.locator("rect.lost title")).to_have_text(re.compile(r"^no link, .*, 5 min$"))
     assert serious(page) == []
-    theme = page.locator("html").get_attribute("data-theme")
-    shifter.picture(f"states-1440-{theme}")
+    shifter.picture("states-1440-light")
+    looks_right_in_the_dark(shifter, "states-1440")
     for width in (1280, 900, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(200)
@@ -92,7 +91,7 @@ def test_the_range_is_chosen_and_the_list_says_the_same(shifter: Shifter) -> Non
 
 def test_what_is_not_known_is_no_span(shifter: Shifter) -> None:
     script = """async ([events, known, present]) => {
-        const { stateSpans } = await import('/static/js/state-timeline.js');
+        const { stateSpans } = await own('state-timeline.js');
         return stateSpans(events, 100, 200, known, present).map(({ from, to, state }) => [from, to, state]) }"""
 
     def spans(events: list[dict[str, Any]], known: float = 100, present: dict[str, Any] | None = None) -> Any:

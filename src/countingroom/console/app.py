@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence, Set
 from contextlib import asynccontextmanager
-from os import PathLike, stat_result
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from countingroom.bus.port import Bus
 from countingroom.console import responses
@@ -31,6 +28,7 @@ from countingroom.console.middleware.proxy import ProxyMiddleware
 from countingroom.console.middleware.session import SessionMiddleware
 from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import RouteTable, permitted
+from countingroom.console.static_files import VersionedFiles
 from countingroom.console.synoptic_files import SynopticFile
 from countingroom.core.clock import Clock
 from countingroom.core.results import ResultDesk
@@ -136,13 +134,14 @@ def create(
     )
     app.state.context = context
     app.state.routes = routes
-    app.state.pages = Pages(context, STATIC, departments)
+    static = VersionedFiles(STATIC)
+    app.state.pages = Pages(context, STATIC, static.address, departments)
     responses.install(app)
     app.include_router(api_router(departments))
     app.include_router(health.router)
     app.add_route("/openapi.json", _openapi, include_in_schema=False)
     app.include_router(app.state.pages.router)
-    app.mount("/static", RevalidatedFiles(directory=STATIC), name="static")
+    app.mount("/static", static, name="static")
     app.add_middleware(SessionMiddleware, sessions=context.sessions, audit=audit)
     app.add_middleware(OriginMiddleware, names=names, refused=audit.refused)
     if behind_proxy:
@@ -154,14 +153,3 @@ async def _openapi(request: Request) -> Response:
     """The description of the API. It is made at the first request, in a thread, because that takes a quarter second."""
     app: FastAPI = request.app
     return responses.as_json(await asyncio.to_thread(app.openapi))
-
-
-class RevalidatedFiles(StaticFiles):
-    """Static files that browsers cache but revalidate: a new version is used at once, an old one costs a 304."""
-
-    def file_response(
-        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = "no-cache"
-        return response

@@ -6,7 +6,7 @@ A page is rendered with the present values and kept current by its script. Jinja
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,17 @@ def _json(value: object, indent: int = 0, **_: object) -> str:
 class Pages:
     """The console's pages."""
 
-    def __init__(self, context: ConsoleContext, static: Path, departments: Sequence[Department] = DEPARTMENTS) -> None:
+    def __init__(
+        self,
+        context: ConsoleContext,
+        static: Path,
+        static_address: Callable[[], str],
+        departments: Sequence[Department] = DEPARTMENTS,
+    ) -> None:
+        """`static`: the folder of the scripts and styles. `static_address`: what their addresses begin with."""
         self._context = context
         self._static = static
+        self._static_address = static_address
         self._links = [link for department in departments for link in department.links]
         self._trees = [department.tree for department in departments if department.tree]
         self._jinja = Environment(
@@ -145,6 +153,7 @@ class Pages:
             "urgency": severity.urgency,
             "data": {},
             "synoptics": context.synoptics.titles,
+            "static": self._static_address(),
             "trees": self._trees,
         }
         # The bar of every page has a button.
