@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from tests.warm_python import Started, start
+
 T = TypeVar("T")
 
 DEADLINE_S = 60.0
@@ -26,7 +28,7 @@ _LOOK_S = (0.02, 0.2)
 class Running:
     """An experiment that is up."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, data: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Started, url: str, data: Path) -> None:
         self.process = process
         self.url = url
         self.data = data
@@ -102,16 +104,30 @@ def until(condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE
 
 @contextmanager
 def up(
-    description: Path, data: Path, *options: str, status: int = 0, environment: Mapping[str, str] | None = None
+    description: Path,
+    data: Path,
+    *options: str,
+    status: int = 0,
+    environment: Mapping[str, str] | None = None,
+    by_exec: bool = False,
 ) -> Generator[Running]:
     """`countingroom up` on a free port, from the line that names the console to its end with that status.
-    `environment`: variables beside those of this process."""
+    `environment`: variables beside those of this process. `by_exec`: as a person starts it, which takes 3 s of
+    processor time; else as a fork of a process that has imported it."""
     data.mkdir(parents=True, exist_ok=True)
-    words = (sys.executable, "-m", "countingroom", "up", str(description), "--port", "0", "--data", str(data), *options)
+    words = ("up", str(description), "--port", "0", "--data", str(data), *options)
+    process: subprocess.Popen[str] | Started
     with (data / "up.log").open("w") as errors:
-        process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
-        )
+        if by_exec:
+            process = subprocess.Popen(
+                (sys.executable, "-m", "countingroom", *words),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **(environment or {})},
+            )
+        else:
+            process = start(words, stdout=subprocess.PIPE, stderr=errors.fileno(), environment=environment)
     running: Running | None = None
     try:
         running = Running(process, _console(process, data), data)
@@ -128,7 +144,7 @@ def up(
             process.stdout.close()
 
 
-def _console(process: subprocess.Popen[str], data: Path) -> str:
+def _console(process: subprocess.Popen[str] | Started, data: Path) -> str:
     said: list[str] = []
     for line in process.stdout or ():
         said.append(line)
