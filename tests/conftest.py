@@ -45,6 +45,10 @@ COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/",)
 """Folders with tests that mostly compute, and with tests that mostly wait for the processes that they started."""
 
 
+STARTING = ("tests/browser/", "tests/system/")
+"""Folders with tests that start whole experiments."""
+
+
 def by_turns(files: Sequence[str]) -> list[str]:
     """Files that compute and files that wait by turns, then the others: while one worker waits another one computes."""
     computing = [file for file in files if file.startswith(COMPUTING)]
@@ -84,6 +88,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         file = item.nodeid.partition("::")[0]
         return item.nodeid if file in APART else file
 
+    if session.config.getoption("workers") and any(item.nodeid.startswith(STARTING) for item in session.items):
+        importlib.import_module("tests.warm_python").server()  # one for all workers
     return forked_workers.run_tests(session, group)
 
 
