@@ -344,10 +344,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                         *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
                         "server.mqtt_consumers.DELETE.*.*",
                     ),
-                    stores=(
-                        *("events.runs.*", "events.console.audit", "events.console.snapshots"),
-                        "events.results.*",
-                    ),
+                    stores=("events.runs.*", "events.console.audit", "events.console.snapshots", "events.results.*"),
                     states=("restore", "result_program"),
                     leases=("restore", "results"),
                     # The leases tell it that the owner which got a command has ended.
