@@ -319,6 +319,13 @@ DEPARTMENTS: tuple[Department, ...] = (
         api=(f"{_API}.simulators",),
     ),
     Department(
+        name="backup",
+        title="the backups",
+        section=DescriptionSection(
+            key="backup", model="countingroom.backup.description:BackupSection", about="Backups of everything."
+        ),
+    ),
+    Department(
         name="console",
         title="the console",
         section=DescriptionSection(

@@ -68,6 +68,14 @@ async def server_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
         yield Stand(await _url(request, tmp_path), stack)
 
 
+@pytest_asyncio.fixture(params=[POSTGRESQL])
+async def stand_pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Stand, Stand]]:
+    """Two databases of a server: one with tables, one without."""
+    async with AsyncExitStack() as stack:
+        first, second = await _url(request, tmp_path), await _url(request, tmp_path, is_empty=True)
+        yield Stand(first, stack), Stand(second, stack)
+
+
 @pytest_asyncio.fixture
 async def database(stand: Stand) -> Database:
     return await stand.open()

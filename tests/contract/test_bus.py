@@ -271,6 +271,15 @@ class TestRequests:
 
 
 class TestLostLink:
+    async def test_a_stream_begins_at_a_number_and_tells_its_last_one(self, bus: Bus, name: str) -> None:
+        with pytest.raises(LinkError, match="there is no stream"):
+            await bus.last_sequence(name)
+        await bus.ensure_stream(name, [f"{name}.>"], max_bytes=MIB, first_sequence=41)
+        assert await bus.last_sequence(name) == 40
+        assert await bus.append(f"{name}.a", b"first") == 41
+        await bus.ensure_stream(name, [f"{name}.>"], max_bytes=MIB)
+        assert await bus.last_sequence(name) == 41
+
     async def test_everything_that_sends_fails_at_once_and_nothing_is_sent_later(
         self, corridor: Corridor, bus: Bus, other: Bus, stream: str
     ) -> None:

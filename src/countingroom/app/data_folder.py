@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from countingroom.backup.contents import UNFINISHED
 from countingroom.core.errors import ConfigurationError, Conflict
 
 LOCK = "owner.json"
@@ -30,8 +31,10 @@ RESULT_FILES = "result-files"
 """Folder with the documents, arrays and logs of results."""
 DESCRIPTION = "description"
 """Folder of the description that was reloaded last."""
-_FOLDERS = (
-    *("agents", AUDIT, "bus", CONSOLE, DESCRIPTION, "history", INTERLOCKS, "logs", "results", RESULT_FILES),
+BACKUPS = "backups"
+"""Folder of the backups where the description gives none."""
+KEPT_FOLDERS = (
+    *("agents", AUDIT, BACKUPS, "bus", CONSOLE, DESCRIPTION, "history", INTERLOCKS, "logs", "results", RESULT_FILES),
     RUN_BOOK,
 )
 _FILES = (LOCK, "countingroom.sqlite*")
@@ -55,6 +58,19 @@ def default_data(description: Path) -> Path:
     return Path(state) / "countingroom" / (name or "experiment")
 
 
+def owner_of(data: Path) -> InstanceOwner | None:
+    """The instance that runs on the data folder; None: none does."""
+    try:
+        with (data / LOCK).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return msgspec.json.decode(file.read(65536), type=InstanceOwner)
+    except (OSError, msgspec.DecodeError):
+        pass
+    return None
+
+
 @contextmanager
 def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
     """Hold the lock on the data folder. Raises Conflict, which names the holder, when another process holds it."""
@@ -73,6 +89,13 @@ def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _taken(data, file.fileno()) from None
+        if (data / UNFINISHED).exists():
+            raise Conflict(
+                f"the restore into {data} has not finished: the data in it are not complete",
+                source="--data",
+                suggestion="remove the folder, and restore the backup again",
+                code="not_restored",
+            )
         file.truncate(0)
         file.write(msgspec.json.encode(owner))
         file.flush()
@@ -101,7 +124,7 @@ def _kept(data: Path) -> Generator[Path]:
     """What the experiment keeps in its data folder, which may hold other things too."""
     for pattern in _FILES:
         yield from data.glob(pattern)
-    for name in _FOLDERS:
+    for name in KEPT_FOLDERS:
         if (data / name).is_dir() and not (data / name).is_symlink():
             yield data / name
             yield from (data / name).rglob("*")

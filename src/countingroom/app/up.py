@@ -23,8 +23,9 @@ from msgspec import Struct
 
 from countingroom import __version__
 from countingroom.app import bus_users
+from countingroom.app.backup_schedule import BackupSchedule, make_in_child
 from countingroom.app.child_process import fork_server, launch_by
-from countingroom.app.data_folder import InstanceOwner, close_to_others, owned
+from countingroom.app.data_folder import BACKUPS, InstanceOwner, close_to_others, owned
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.forked_server import forked_server
 from countingroom.app.listening_socket import listen
@@ -39,6 +40,7 @@ from countingroom.app.serve import first_of
 from countingroom.app.shared_renewer import shared_renewer, socket_beside
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
+from countingroom.backup.description import BackupSection
 from countingroom.bus import nats, streams
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import BUS_ROLE, heartbeat
@@ -106,6 +108,15 @@ class _Processes:
         self._facts: dict[str, dict[str, Any]] = {}
         """Process -> what it reported when it was ready."""
         self._events = ProcessEvents(self._clock)
+        backup = plan.experiment.section(BackupSection)
+        self._backups = BackupSchedule(
+            backup,
+            plan.experiment.experiment.name,
+            backup.folder or plan.data / BACKUPS,
+            self._clock,
+            lambda: make_in_child(plan.description, plan.data),
+            self._events.add,
+        )
         self._started = False
         self._server: EmbeddedServer | None = None
         self._fork_server = server or Path()
@@ -154,7 +165,9 @@ class _Processes:
             if differs := self._facts.get("runs", {}).get("differs"):
                 self._say(f"The description differs from the database: {differs}. See: countingroom apply --plan")
             self._say("Ctrl-C stops everything.")
-            await self._reloading(bus, children).run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._backups.run())
+                await self._reloading(bus, children).run()
 
     def _reloading(self, bus: Bus, children: Mapping[str, Child]) -> UpReload:
         """What serves the reload of the description, from now on until the end."""
@@ -213,8 +226,9 @@ class _Processes:
 
     @asynccontextmanager
     async def _beating(self, bus: Bus, server: EmbeddedServer | None) -> AsyncGenerator[None]:
-        """Heartbeats that tell how the embedded server does."""
-        if server is None:
+        """Heartbeats that tell how the embedded server and the backups do."""
+        backup = self._plan.experiment.section(BackupSection)
+        if server is None and not backup.is_scheduled:
             yield
             return
         async with asyncio.TaskGroup() as group:
@@ -225,8 +239,8 @@ class _Processes:
                     role=BUS_ROLE,
                     instance="main",
                     boot=uuid4().hex,
-                    troubles=server.troubles,
-                    warnings=server.warnings,
+                    troubles=server.troubles if server else tuple,
+                    warnings=lambda: [*(server.warnings() if server else ()), *self._backups.warnings()],
                 )
             )
             try:

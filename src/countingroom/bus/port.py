@@ -139,8 +139,12 @@ class Bus(Protocol):
         most `concurrency` handlers run at once; further requests wait."""
         ...
 
-    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
-        """Create the stream, or change the existing one."""
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, first_sequence: int = 1) -> None:
+        """Create the stream, or change the existing one. `first_sequence`: of the first message of a new stream."""
+        ...
+
+    async def last_sequence(self, stream: str) -> int:
+        """Sequence of the newest message of a stream, also where it is gone; LinkError when there is no stream."""
         ...
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:

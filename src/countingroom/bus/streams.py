@@ -30,6 +30,11 @@ ON_DISK = {
 async def prepare(bus: Bus, *, max_bytes: int = STORE_BYTES) -> None:
     """Create the missing ones and change the existing ones. Readings get five eighths of `max_bytes`, events one
     eighth; the rest is for buckets and for the server itself."""
-    await bus.ensure_stream(subjects.READINGS_STREAM, ON_DISK[subjects.READINGS_STREAM], max_bytes=max_bytes * 5 // 8)
-    await bus.ensure_stream(subjects.EVENTS_STREAM, ON_DISK[subjects.EVENTS_STREAM], max_bytes=max_bytes // 8)
+    for name, most in limits(max_bytes).items():
+        await bus.ensure_stream(name, ON_DISK[name], max_bytes=most)
     await bus.ensure_bucket(subjects.STATE_BUCKET, max_bytes=min(STATE_BYTES, max_bytes // 16))
+
+
+def limits(max_bytes: int) -> dict[str, int]:
+    """Stream -> its part of `max_bytes`, of those that `prepare` makes on disk."""
+    return {subjects.READINGS_STREAM: max_bytes * 5 // 8, subjects.EVENTS_STREAM: max_bytes // 8}

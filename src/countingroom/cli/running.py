@@ -53,14 +53,30 @@ def running_description() -> str:
     return found[0] if len(found) == 1 else ""
 
 
+def running_experiment() -> tuple[Path, Path]:
+    """Description and data folder of the one experiment that runs on this machine. ConfigurationError where none runs,
+    or several."""
+    found = [(Path(owner.description), folder) for folder in _folders() for owner in _running_on([folder])]
+    if len(found) == 1:
+        return found[0]
+    told = ", ".join(str(folder) for _, folder in found)
+    raise ConfigurationError(
+        f"several experiments run on this machine: {told}" if found else "no experiment runs on this machine",
+        source="--data",
+        suggestion=f"give its data folder with --data, or in {DATA_VARIABLE}",
+    )
+
+
 def _owners() -> Iterator[Any]:
+    return _running_on(_folders())
+
+
+def _folders() -> list[Path]:
     from countingroom.app.data_folder import default_data
 
     if given := os.environ.get(DATA_VARIABLE):
-        folders = [Path(given)]
-    else:
-        folders = sorted(default_data(Path("experiment.yaml")).parent.glob("*"))
-    return _running_on(folders)
+        return [Path(given)]
+    return sorted(default_data(Path("experiment.yaml")).parent.glob("*"))
 
 
 def _running_on(folders: Iterable[Path]) -> Iterator[Any]:

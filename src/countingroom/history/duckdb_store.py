@@ -17,12 +17,14 @@ import duckdb
 import numpy as np
 
 from countingroom.core.errors import LinkError
+from countingroom.core.history_copy import CopyAnswer, CopyQuery
 from countingroom.history import duckdb_file, duckdb_format
 from countingroom.history import duckdb_numpy as arrays
 from countingroom.history import duckdb_sql as sql
 from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, Integers, empty, together
 from countingroom.history.description import HistorySection
+from countingroom.history.file_hold import FileHold
 from countingroom.history.last_rows import LastRows
 from countingroom.history.port import Maintained, Position
 from countingroom.history.query_plan import QueryPlan
@@ -53,6 +55,7 @@ class DuckStore:
         self._section = section or HistorySection()
         self._lock = threading.Lock()
         self._last = LastRows()
+        self._hold = FileHold()
         self._sources: dict[str, str] = {}
         """Table -> what is read in its place, of a file of an earlier format that is only read."""
         self._open()
@@ -73,6 +76,7 @@ class DuckStore:
                 },
             )
             self._writer = self._root.cursor()
+            self._hold.forget()
             self._last = LastRows()  # opened again after a fatal error: what the file has counts
             self._prepare()
             self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
@@ -116,6 +120,11 @@ class DuckStore:
         with self._lock:
             self._writer.close()
             self._root.close()
+
+    def copy(self, query: CopyQuery) -> CopyAnswer:
+        """For a backup of the file, see file_hold.py."""
+        with self._lock, _failures(self._path):
+            return self._hold.answer(self._writer, self._path, query)
 
     def append(self, columns: Columns, position: Position) -> None:
         if position == self._position:
@@ -260,8 +269,9 @@ class DuckStore:
         self._replace(past, rows)
         self._horizon = horizon
         self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
-        with suppress(duckdb.TransactionException):  # a query is open: the space is freed after the next removal
-            self._writer.execute("CHECKPOINT")
+        if not self._hold.holds:
+            with suppress(duckdb.TransactionException):  # a query is open: the space is freed after the next removal
+                self._writer.execute("CHECKPOINT")
 
     def _replaced(self, horizon: Horizon) -> tuple[list[int], Columns]:
         """Within a transaction that removed rows: the points whose last row went, and their last rows now. Numbers go

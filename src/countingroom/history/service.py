@@ -17,6 +17,7 @@ from countingroom.bus.presence import heartbeat
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.history.description import HistorySection
+from countingroom.history.file_copy import FileCopies
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore
@@ -86,6 +87,7 @@ class HistoryService:
             registry=metrics.registry,
             tracker=self._tracker,
         )
+        copies = FileCopies(store, self._clock, lambda work: _in(answering, work))
         async with AsyncExitStack() as stack:
 
             def figures(_: bytes) -> bytes:
@@ -95,7 +97,9 @@ class HistoryService:
                 handler = _handler(answer, answering)
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))
+            await stack.enter_async_context(self._bus.respond(subjects.query("history", "copy"), copies.handle))
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(copies.run())
                 tasks.create_task(notes.run())
                 tasks.create_task(writer.run())
                 tasks.create_task(rollup.run())

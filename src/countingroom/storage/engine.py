@@ -47,7 +47,7 @@ _PATIENCE = {
 """Options for PostgreSQL. Keep-alive ends the connection of a server that stopped answering, which frees the thread."""
 _PROGRAM_LIMIT = "54"
 """Class of the error codes of PostgreSQL."""
-_LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
+LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
 
 
 class SqlStore:
@@ -89,7 +89,7 @@ class SqlStore:
 
     async def outside(self, work: Callable[[Engine], T]) -> T:
         """Run work that is not a transaction (migration, copy) in the writer's thread."""
-        return await self._run(self._writer, lambda: _translate_errors(lambda: work(self._engine)), deadline_s=None)
+        return await self._run(self._writer, lambda: translate_errors(lambda: work(self._engine)), deadline_s=None)
 
     async def beside(self, work: Callable[[], T]) -> T:
         """Run long work that needs no database in a reader's thread, so that the event loop is free."""
@@ -129,10 +129,10 @@ class SqlStore:
             )
 
     def _transaction(self, work: Work[T], *, writes: bool) -> T:
-        return _translate_errors(lambda: self._do(work, writes=writes, synced=True))
+        return translate_errors(lambda: self._do(work, writes=writes, synced=True))
 
     def _unsynced(self, work: Work[T]) -> T:
-        result = _translate_errors(lambda: self._do(work, writes=True, synced=False))
+        result = translate_errors(lambda: self._do(work, writes=True, synced=False))
         if self._late:
             self._late.soon()
         return result
@@ -141,7 +141,7 @@ class SqlStore:
         options = {"writes": writes, "synced": synced} if self.is_sqlite or writes else _ONE_SNAPSHOT
         with self._engine.connect().execution_options(**options) as connection, connection.begin():
             if writes and not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
                 if not synced:
                     connection.execute(text("SET LOCAL synchronous_commit = off"))
             return work(connection)
@@ -174,6 +174,11 @@ async def _hanging(threads: Iterable[EndingThreads], until_s: float) -> list[End
     ends = {asyncio.wrap_future(one.ended): one for one in threads}
     _, late = await asyncio.wait(ends, timeout=max(0.0, until_s - asyncio.get_running_loop().time()))
     return [one for end, one in ends.items() if end in late]
+
+
+def engine_of(url: str) -> Engine:
+    """An engine of one's own on a database in a file or of a server, for work that is no single transaction."""
+    return _engine(_parsed(url), in_memory=False)
 
 
 def ping(connection: Connection) -> None:
@@ -266,7 +271,7 @@ def _is_limit(error: exc.DBAPIError) -> bool:
     return str(getattr(error.orig, "sqlstate", None)).startswith(_PROGRAM_LIMIT)
 
 
-def _translate_errors(work: Callable[[], T]) -> T:
+def translate_errors(work: Callable[[], T]) -> T:
     """Run `work` and translate the errors of the database library into errors of core."""
     try:
         return work()

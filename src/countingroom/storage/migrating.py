@@ -19,12 +19,13 @@ def revision(connection: Connection) -> str:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
-def migrate(connection: Connection) -> None:
-    """Migrate to HEAD in the present write transaction, which excludes every other writer."""
+def migrate(connection: Connection, *, to: str = HEAD) -> None:
+    """Migrate to HEAD, or to the version of a backup, in the present write transaction, which excludes every other
+    writer."""
     # Several processes may start at the same time. The write lock of SQLite, or the advisory lock of PostgreSQL, lets
     # one of them migrate; the others wait for it and then read the new revision here.
     present = revision(connection)
-    if present == HEAD:
+    if present == to:
         return
     if present > HEAD:
         raise ConfigurationError(
@@ -41,4 +42,4 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    command.upgrade(config, to)

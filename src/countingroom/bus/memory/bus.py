@@ -142,12 +142,18 @@ class MemoryBus:
                 for task in running:
                     task.cancel()
 
-    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, first_sequence: int = 1) -> None:
         self._link.check()
         if stream := self.server.ledgers.get(name):
             stream.adapt(subjects, max_bytes=max_bytes)
         else:
-            self.server.ledgers[name] = MemoryStream(name, subjects, max_bytes=max_bytes)
+            self.server.ledgers[name] = MemoryStream(name, subjects, max_bytes=max_bytes, first_sequence=first_sequence)
+
+    async def last_sequence(self, stream: str) -> int:
+        self._link.check()
+        if stream not in self.server.ledgers:
+            raise LinkError(f"there is no stream {stream}", source="bus", code="no_stream")
+        return self.server.ledgers[stream].last
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         self._link.check()

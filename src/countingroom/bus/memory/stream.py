@@ -14,10 +14,10 @@ DUPLICATE_WINDOW_S = 120.0
 class MemoryStream:
     """A stream in memory. The caller of `append` gives the time."""
 
-    def __init__(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
+    def __init__(self, name: str, subjects: list[str], *, max_bytes: int, first_sequence: int = 1) -> None:
         self.name = name
-        self.first = 1
-        self.last = 0
+        self.first = first_sequence
+        self.last = first_sequence - 1
         self._messages: dict[int, Stored] = {}
         self._last_of: dict[str, int] = {}
         self._ids: dict[str, tuple[int, float]] = {}

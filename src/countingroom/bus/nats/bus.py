@@ -166,8 +166,12 @@ class NatsBus:
                 for task in running:
                     task.cancel()
 
-    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
-        await self._store.stream(name, subjects, max_bytes=max_bytes)
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, first_sequence: int = 1) -> None:
+        first = {"first_seq": first_sequence} if first_sequence > 1 else {}
+        await self._store.stream(name, subjects, max_bytes=max_bytes, **first)
+
+    async def last_sequence(self, stream: str) -> int:
+        return await self._store.last_sequence(stream)
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         return await self._store.append(subject, data, message_id)

@@ -35,13 +35,15 @@ from countingroom.core.subjects import LEASE_BUCKET, STATE_BUCKET
 
 _log = logging.getLogger(__name__)
 
+STATE_FILE = "state.msgpack"
+"""Name of the file, in the folder of the server."""
 SAVE_S = 1.0
 """Pause between two writes of the file."""
 _AGAIN_S = 0.05
 _AT_ONCE = 100
 
 
-class _SavedState(Struct, frozen=True, kw_only=True):
+class SavedBucket(Struct, frozen=True, kw_only=True):
     """The content of the file."""
 
     state: dict[str, bytes]
@@ -102,7 +104,7 @@ class ControlBuckets:
 
     async def save(self) -> None:
         """Write the copy into its file."""
-        data = encode(_SavedState(state=self._copy))
+        data = encode(SavedBucket(state=self._copy))
         try:
             await asyncio.to_thread(_write, self._file, data)
         except OSError as error:
@@ -207,7 +209,7 @@ class ControlBuckets:
 
     def _read(self) -> dict[str, bytes]:
         try:
-            return decode(self._file.read_bytes(), _SavedState).state
+            return decode(self._file.read_bytes(), SavedBucket).state
         except FileNotFoundError:
             return {}
         except (OSError, Malformed) as error:

@@ -17,7 +17,7 @@ from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.nats.connection import NatsConnection
-from countingroom.bus.nats.control_buckets import ControlBuckets
+from countingroom.bus.nats.control_buckets import STATE_FILE, ControlBuckets
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.nats.stream_repair import StreamRepair
 from countingroom.bus.server import binary, credentials, mqtt_store
@@ -177,7 +177,7 @@ class EmbeddedServer:
         self._buckets = ControlBuckets(
             connection,
             self._clock,
-            file=self._directory / "state.msgpack",
+            file=self._directory / STATE_FILE,
             state_bytes=STATE_BYTES,
             first_sequence=self._first_sequence,
         )

@@ -1,0 +1,143 @@
+"""Makes backups at their times while an experiment is up, and tells when the last one is too old or has failed.
+
+`up` runs this. A backup is a process of its own that ends with it, the command `countingroom backup`, at the lowest
+priority: neither a process nor memory is taken between two backups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+from countingroom.backup import folder
+from countingroom.backup.description import BackupSection
+from countingroom.bus.server.process import end_with
+from countingroom.core.clock import Clock
+from countingroom.core.messages import Event, EventKind
+from countingroom.core.times import duration
+
+_log = logging.getLogger(__name__)
+
+DEPARTMENT = "backup"
+FIRST_S = 60.0
+"""After the start of the experiment, before a backup that is due already."""
+_AGAIN_S = 900.0
+"""After a backup that failed."""
+_LONGEST_S = 3600.0
+"""The clock may be set meanwhile, so a long wait is several."""
+_LATE_NS = 3600 * 10**9
+"""So long after the second missed time the last backup counts as too old."""
+
+Make = Callable[[], Awaitable[str]]
+"""Makes a backup: empty, or why it failed."""
+
+
+class BackupSchedule:
+    """The backups of one experiment."""
+
+    def __init__(
+        self, section: BackupSection, experiment: str, to: Path, clock: Clock, make: Make, tell: Callable[[Event], None]
+    ) -> None:
+        """`to`: the folder of the backups."""
+        self._section = section
+        self._experiment = experiment
+        self._to = to
+        self._clock = clock
+        self._make = make
+        self._tell = tell
+        self._since_ns = clock.now_ns()
+        self._last_ns = 0
+        self._failure = ""
+        self._was_late = False
+
+    def warnings(self) -> list[str]:
+        """Why the experiment is not well backed up, one sentence each."""
+        if not self._section.is_scheduled:
+            return []
+        found = [f"the last backup failed: {self._failure}"] if self._failure else []
+        if self.is_late:
+            age = duration((self._clock.now_ns() - self._last_ns) / 1e9)
+            found.append(f"the last backup is {age} old" if self._last_ns else "there is no backup")
+        return found
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last backup is too old: two times of the schedule have passed since it."""
+        began_ns = self._last_ns or self._since_ns
+        second_ns = self._section.next_ns(self._section.next_ns(began_ns))
+        return self._clock.now_ns() > second_ns + min(_LATE_NS, second_ns - began_ns)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if not self._section.is_scheduled:
+            return
+        await self._look()
+        await self._clock.sleep(FIRST_S)
+        while True:
+            due_ns = self._section.next_ns(self._last_ns) if self._last_ns else self._first_ns()
+            if (wait_s := (due_ns - self._clock.now_ns()) / 1e9) > 0:
+                await self._clock.sleep(min(wait_s, _LONGEST_S))
+                continue
+            self._failure = await self._make()
+            await self._look()
+            self._tell_outcome()
+            if self._failure:
+                await self._clock.sleep(_AGAIN_S)
+
+    def _first_ns(self) -> int:
+        """Where there is no backup: at once with `every`, at the next time with `at`."""
+        return self._section.next_ns(self._since_ns) if self._section.at else self._since_ns
+
+    async def _look(self) -> None:
+        with contextlib.suppress(OSError):
+            found = await asyncio.to_thread(folder.backups, self._to, self._experiment)
+            self._last_ns = found[0].made_ns if found else 0
+
+    def _tell_outcome(self) -> None:
+        now_ns = self._clock.now_ns()
+        self._tell(
+            Event(
+                id=uuid4().hex,
+                kind=EventKind.FAILED if self._failure else EventKind.DONE,
+                time_ns=now_ns,
+                department=DEPARTMENT,
+                source="backup",
+                message=f"the backup failed: {self._failure}" if self._failure else f"a backup is made in {self._to}",
+                severity=2 if self._failure else 0,
+                action="backup",
+            )
+        )
+
+
+async def make_in_child(description: Path, data: Path) -> str:
+    """Run the command `backup` for an experiment that is up. Why it failed; empty: it did not."""
+    words = ["-m", "countingroom", "backup", "--experiment", str(description), "--data", str(data)]
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=end_with(os.getpid()),
+        )
+    except OSError as error:
+        return f"no process can be started: {error}"
+    try:
+        _, said = await child.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
+        await child.wait()
+        raise
+    if not child.returncode:
+        return ""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    _log.warning("the backup failed: %s", " ".join(lines))
+    return (lines[0] if lines else f"it ended with status {child.returncode}")[:500]

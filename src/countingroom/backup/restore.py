@@ -1,0 +1,282 @@
+"""Makes a folder of a backup, with which the experiment can be started.
+
+The whole file is verified before anything is written. While the folder is not complete it has a mark, with which `up`
+refuses it. Nothing that the experiment did acts again: there are no commands in a backup, and goals of partitions,
+orders and the state of agents are left out; run numbers go on behind all that are known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.backup import contents, disk_space
+from countingroom.backup.container import BackupReader
+from countingroom.backup.contents import BackupManifest
+from countingroom.backup.encryption import BackupKey
+from countingroom.backup.opening import opened, verified
+from countingroom.backup.run_numbers import next_run
+from countingroom.backup.stream_copy import write_stream
+from countingroom.bus import nats
+from countingroom.bus.description import BusSection
+from countingroom.bus.port import Bus
+from countingroom.bus.server.process import REMEMBERED_FILE, Remembered
+from countingroom.bus.server.server import EmbeddedServer
+from countingroom.bus.streams import ON_DISK, limits
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict, RequestError
+from countingroom.storage.migrating import HEAD
+from countingroom.storage.snapshot import facts_at, facts_of, loading
+
+Say = Callable[[str], None]
+Load = Callable[[str, Iterable[bytes]], None]
+
+_REVISIONS = 10_000_000_000
+"""More than the writes to a bucket between a backup and the loss of the original."""
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """A folder that was made."""
+
+    manifest: BackupManifest
+    description: Path
+    data: Path
+    next_run: int
+    notes: tuple[str, ...]
+
+
+async def restore(
+    path: Path,
+    key: BackupKey | None,
+    folder: Path,
+    clock: Clock,
+    say: Say,
+    *,
+    database: str = "",
+    with_database: bool = True,
+) -> Restored:
+    """Make the folder, which must be empty but for its empty data folder. On an error it is removed again.
+
+    DamagedBackup, NewerBackup, WrongKey before anything is written; Conflict where the folder or the database is in
+    use; RequestError where the result is not that of the backup. `database`: of PostgreSQL, in place of that in the
+    backup; without `with_database` its tables are only verified."""
+    manifest, members = await asyncio.to_thread(verified, path, key)
+    say(f"verified    {len(members)} members, {disk_space.megabytes(sum(one.size for one in members))}")
+    _refuse_newer(manifest, path)
+    spooled = sum(one.size for one in members if one.name in (contents.READINGS, contents.EVENTS))
+    disk_space.check(_there(folder), spooled + sum(one.size for one in members), "the restore")
+    restoring = _Restoring(folder, manifest, clock, say, (database or manifest.database) if with_database else "")
+    try:
+        return await restoring.run(path, key)
+    except BaseException:
+        await asyncio.to_thread(restoring.remove)
+        raise
+
+
+class _Restoring:
+    """One restore."""
+
+    def __init__(self, folder: Path, manifest: BackupManifest, clock: Clock, say: Say, database: str) -> None:
+        self._folder = folder
+        self._data = folder / contents.DATA
+        self._manifest = manifest
+        self._clock = clock
+        self._say = say
+        self._database = database
+
+    async def run(self, path: Path, key: BackupKey | None) -> Restored:
+        spool = self._folder / ".bus"
+        await asyncio.to_thread(self._extract, path, key, spool)
+        await self._bus(spool)
+        await asyncio.to_thread(shutil.rmtree, spool)
+        found = await asyncio.to_thread(
+            next_run, self._manifest, self._clock.now_ns(), self._data / "run-book", Path(self._manifest.data)
+        )
+        await asyncio.to_thread(self._check)
+        await asyncio.to_thread(self._finish)
+        return Restored(
+            manifest=self._manifest,
+            description=self._folder / self._manifest.description,
+            data=self._data,
+            next_run=found.number,
+            notes=(found.why, *self._notes()),
+        )
+
+    def remove(self) -> None:
+        """Remove what was written."""
+        for name in (contents.DATA, contents.DESCRIPTION, ".bus"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def _extract(self, path: Path, key: BackupKey | None, spool: Path) -> None:
+        for folder in (self._folder, self._data, spool):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._data / contents.UNFINISHED).touch(mode=0o600)
+        with opened(path, key) as reader:
+            self._members(reader, spool)
+
+    def _members(self, reader: BackupReader, spool: Path) -> None:
+        with ExitStack() as stack:
+            load: Load | None = None
+            for name, data in reader.members():
+                top, _, rest = name.partition("/")
+                if top == contents.TABLES and not self._database:
+                    deque(data, maxlen=0)
+                elif top == contents.TABLES:
+                    load = load or stack.enter_context(loading(self._database, self._manifest.schema))
+                    load(rest, data)
+                elif name in (contents.READINGS, contents.EVENTS):
+                    _write(spool / rest, data)
+                elif name == contents.MANIFEST:
+                    _write(spool / name, data)
+                else:
+                    _write(self._folder / _inside(name), data)
+
+    async def _bus(self, spool: Path) -> None:
+        """Fill the streams of a server that runs for this alone."""
+        folder = self._data / "bus"
+        await asyncio.to_thread(_new_server, folder, self._manifest.first_sequence + _REVISIONS)
+        state = await asyncio.to_thread(_taken, self._folder / contents.STATE)
+        server = EmbeddedServer(folder, description=BusSection(), clock=self._clock)
+        url = await server.start()
+        try:
+            bus = await nats.connect(url, name="restore", login=server.login, clock=self._clock)
+            try:
+                await self._streams(bus, spool, limits(server.store_bytes))
+            finally:
+                await bus.close()
+        finally:
+            await server.stop()
+        if state:
+            await asyncio.to_thread((self._folder / contents.STATE).write_bytes, state)
+
+    async def _streams(self, bus: Bus, spool: Path, most: Mapping[str, int]) -> None:
+        for stream, part in (
+            (subjects.READINGS_STREAM, self._manifest.readings),
+            (subjects.EVENTS_STREAM, self._manifest.events),
+        ):
+            await write_stream(bus, stream, ON_DISK[stream], part, _pieces(spool / stream), max_bytes=most[stream])
+            self._say(f"{stream:<11} {part.count} messages")
+        await bus.ensure_bucket(subjects.POSITIONS_BUCKET, max_bytes=1 << 20)
+        for name, position in self._manifest.positions.items():
+            await bus.put(subjects.POSITIONS_BUCKET, name, str(position).encode())
+
+    def _check(self) -> None:
+        """RequestError where the database has not the rows of the backup."""
+        if self._manifest.dialect == "sqlite":
+            found = facts_of(self._folder / contents.DATABASE)
+        elif self._database:
+            found = facts_at(self._database)
+        else:
+            return
+        if (found.rows, found.schema) != (self._manifest.rows, self._manifest.schema):
+            wrong = sorted(name for name, rows in self._manifest.rows.items() if found.rows.get(name) != rows)
+            raise RequestError(
+                f"the restored database differs from the backup in {', '.join(wrong) or 'its schema'}",
+                source="restore",
+                code="not_equal",
+                suggestion="restore again; if it fails again, use another backup",
+            )
+        self._say(f"database    {sum(found.rows.values())} rows")
+
+    def _finish(self) -> None:
+        for folder in (self._data, self._folder):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        (self._data / contents.UNFINISHED).unlink()
+
+    def _notes(self) -> Iterator[str]:
+        manifest = self._manifest
+        if manifest.database and manifest.dialect == "sqlite":
+            yield (
+                f"the description names the database {manifest.database}; the restored one is "
+                f"{self._folder / contents.DATABASE}: change storage.url before the start"
+            )
+        elif manifest.dialect != "sqlite" and self._database != manifest.database:
+            yield f"change storage.url of the description to {self._database} before the start"
+        for name, original in sorted(manifest.outside.items()):
+            yield f"{original} is {self._folder / name}: put it back, or change the description"
+        if not manifest.secrets:
+            yield "passwords and private keys are not in the backup: put back the files that the description names"
+
+
+def _refuse_newer(manifest: BackupManifest, path: Path) -> None:
+    if manifest.schema > HEAD:
+        raise RequestError(
+            f"the backup has the database schema {manifest.schema}, this program has {HEAD}",
+            source=str(path),
+            code="newer_format",
+            suggestion=f"restore it with version {manifest.program} of the program, or a later one",
+        )
+
+
+def refuse_used(folder: Path) -> None:
+    """Conflict where the folder has anything in it."""
+    try:
+        used = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise Conflict(f"{folder} cannot be used: {error.strerror}", source="--into", code="not_empty") from error
+    if used:
+        raise Conflict(
+            f"{folder} is not empty: it has {', '.join(used[:5])}{' …' if len(used) > 5 else ''}",
+            source="--into",
+            code="not_empty",
+            suggestion="give a new folder",
+        )
+
+
+def _there(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.parents) if one.exists())
+
+
+def _inside(name: str) -> Path:
+    """The place of a member in the folder; RequestError for one that is outside."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or path.parts[0] not in (contents.DATA, contents.DESCRIPTION):
+        raise RequestError(f"the backup has a member with a wrong name: {name}", source="restore", code="damaged")
+    return Path(*path.parts)
+
+
+def _write(path: Path, data: Iterable[bytes]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            for part in data:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise disk_space.no_space(error, path.parent) from error
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            yield part
+
+
+def _new_server(folder: Path, first_sequence: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = folder / REMEMBERED_FILE
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(msgspec.json.encode(Remembered(first_sequence=first_sequence)))
+
+
+def _taken(path: Path) -> bytes:
+    """The content of a file that is removed meanwhile: the server would take it up, and write it again at its end."""
+    if not path.exists():
+        return b""
+    data = path.read_bytes()
+    path.unlink()
+    return data
