@@ -57,16 +57,16 @@ DEPARTMENTS: tuple[Department, ...] = (
                     sends=("command.>", "agent.*", "owner.*", "pulse.*"),
                     stores=("events.runs.*",),
                     states=(
-                        *("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
+                        "partition",
+                        "control",
+                        subjects.MAPPING_KEY,
+                        subjects.DURATIONS_KEY,
                         subjects.DESCRIPTION_KEY,
                     ),
                     leases=("runs", "partition.*"),
                     reads=(subjects.READINGS_STREAM,),
                 ),
-                modules=(
-                    "countingroom.runs.service",
-                    "countingroom.app.database",
-                ),
+                modules=("countingroom.runs.service", "countingroom.app.database"),
             ),
         ),
         state=(
