@@ -210,6 +210,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     location: str = ""
     """Its address: `serial:/dev/ttyUSB0`, `modbus://10.0.0.3:502`."""
     simulated: bool = False
+    card: bool = True
+    """Whether the overview has a card of it."""
     points: tuple[Point, ...]
     channels: tuple[str, ...] = ()
     """Channel names in order."""

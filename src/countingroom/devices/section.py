@@ -182,6 +182,8 @@ class DeviceSection(Section):
     """The title in the console; the device's name where empty."""
     group: str = ""
     """Heading in the console's navigation; the driver's own where empty."""
+    card: bool = True
+    """Whether the overview of the console has a card of it."""
     area: str = ""
     """Its area in the section `alarms`: `cooling/chiller`."""
     poll: Duration = 1.0

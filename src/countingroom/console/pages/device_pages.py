@@ -36,10 +36,11 @@ class DevicePages:
         router.add_api_route("/devices/{device}", self.device)
 
     async def overview(self, request: Request) -> dict[str, Any]:
-        """A card for each device, and the counts of points by group."""
+        """A card for each device that is to have one, and the counts of points by group."""
         branches = device_views.branches(self._context.latest.catalogues)
         work, abnormal = self._context.long_work, self._context.device_rows
-        cards = work.all(self._card(catalogue) for branch in branches for catalogue in branch.devices)
+        shown = [catalogue for branch in branches for catalogue in branch.devices if catalogue.card]
+        cards = work.all(self._card(catalogue) for catalogue in shown)
         counts = work.all((branch.group, device_views.group_counts(abnormal, branch)) for branch in branches)
         return {"cards": await cards, "group_counts": dict(await counts)}
 

@@ -81,30 +81,40 @@ class Derived:
     def _computed(self, due: set[int]) -> list[tuple[str, Reading]]:
         found: list[tuple[str, Reading]] = []
         for number, spec in enumerate(self._specs):  # in the order of their dependence: one pass is enough
+            if number not in due:
+                continue
             # Before all inputs were read for the first time, as at the start, nothing is wrong with it.
-            if number in due and all(address in self._readings for address in spec.expression.references):
+            if all(address in self._readings for address in spec.expression.references):
                 reading = self._reading(spec)
                 self._put(spec.address, reading, due)
                 found.append((spec.address, reading))
         return found
 
     def _reading(self, spec: DerivedSpec) -> Reading:
-        inputs = {address: self._readings[address] for address in spec.expression.references}
-        quality = max(one.quality for one in inputs.values())
-        reason = "" if quality is Quality.GOOD else _reason(inputs, quality)
-        received_ns = max(one.received_ns for one in inputs.values())
+        quality, device_ns, received_ns = Quality.GOOD, 0, 0
+        for address in spec.expression.references:  # one loop: this is done for every reading of an input
+            one = self._readings[address]
+            quality = max(quality, one.quality)
+            device_ns = max(device_ns, one.device_ns)
+            received_ns = max(received_ns, one.received_ns)
+        reason = "" if quality is Quality.GOOD else self._reason(spec, quality)
         value: Scalar = None
         if quality <= Quality.UNCERTAIN:
             value, quality, reason = self._evaluated(spec, quality, reason, received_ns)
         elif spec.address in self._filters:
             self._filters[spec.address].reset()
-        return Reading(
-            value=value,
-            quality=quality,
-            device_ns=max(one.device_ns for one in inputs.values()),
-            received_ns=received_ns,
-            reason=reason,
-        )
+        return Reading(value=value, quality=quality, device_ns=device_ns, received_ns=received_ns, reason=reason)
+
+    def _reason(self, spec: DerivedSpec, worst: Quality) -> str:
+        """`room.t is stale: no value for more than 30 s`, of the inputs with the worst quality."""
+        inputs = [(address, self._readings[address]) for address in spec.expression.references]
+        found = [
+            f"{address} is {_WORDS[worst]}{f': {one.reason}' if one.reason else ''}"
+            for address, one in inputs
+            if one.quality is worst
+        ]
+        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        return "; ".join(found[:_MOST_NAMED]) + more
 
     def _evaluated(self, spec: DerivedSpec, quality: Quality, reason: str, time_ns: int) -> tuple[Scalar, Quality, str]:
         value = spec.expression.condition(self._values) if spec.type is Type.BOOL else None
@@ -120,14 +130,3 @@ class Derived:
             reason = reason or ("a value in the window of its filter is uncertain" if filtered > quality else "")
             quality = filtered
         return value, quality, reason
-
-
-def _reason(inputs: Mapping[str, Reading], worst: Quality) -> str:
-    """`room.t is stale: no value for more than 30 s`, of the inputs with the worst quality."""
-    found = [
-        f"{address} is {_WORDS[worst]}{f': {one.reason}' if one.reason else ''}"
-        for address, one in inputs.items()
-        if one.quality is worst
-    ]
-    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return "; ".join(found[:_MOST_NAMED]) + more

@@ -96,6 +96,7 @@ class HostedDevice:
             group=hosted.group,
             location=hosted.location,
             simulated=hosted.simulated,
+            card=hosted.section.card,
             points=points,
             channels=hosted.behaviour.channels,
             channel_labels=hosted.channel_labels,
