@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 import msgspec
 
@@ -45,6 +45,14 @@ class Started:
         self._link = link
         self._said = b""
         self.pid = self._read(_DEADLINE_S)["pid"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.stdout:
+            self.stdout.close()
+        self.wait(_DEADLINE_S)
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
@@ -118,12 +126,17 @@ def server() -> Path:
 
 
 def start(
-    arguments: Sequence[str], *, stdout: int, stderr: int, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    module: str = "countingroom",
+    stdout: int = subprocess.PIPE,
+    stderr: int = 2,
+    environment: Mapping[str, str] | None = None,
 ) -> Started:
-    """`countingroom ARGUMENTS...` in the working folder and with the environment of this process and the variables of
-    `environment`. `stdout`, `stderr`: file descriptors, or subprocess.PIPE for `stdout`."""
+    """`python -m MODULE ARGUMENTS...` in the working folder and with the environment of this process and the variables
+    of `environment`. `stdout`, `stderr`: file descriptors, or subprocess.PIPE for `stdout`."""
     state = json.dumps([str(Path.cwd()), {**os.environ, **(environment or {})}])
-    request = ForkRequest(module="tests.warm_start", arguments=(state, "countingroom", *arguments))
+    request = ForkRequest(module="tests.warm_start", arguments=(state, module, *arguments))
     link = socket.socket(socket.AF_UNIX)
     link.settimeout(_DEADLINE_S)
     link.connect(str(server()))
@@ -136,3 +149,13 @@ def start(
         os.close(null)
         if said is not None:
             os.close(written)
+
+
+def run(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`countingroom ARGUMENTS...` until its end, with what it wrote."""
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:
+        started = start(arguments, stdout=said.fileno(), stderr=errors.fileno(), environment=environment)
+        status = started.wait(_DEADLINE_S)
+        said.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(arguments, status, said.read(), errors.read())

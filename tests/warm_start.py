@@ -21,7 +21,8 @@ def main() -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[:] = [folder, *(one for one in sys.path[1:] if one != str(Path(__file__).parents[1]))]
+    root = str(Path(__file__).parents[1])
+    sys.path[:] = [folder, *(one for one in sys.path[1:] if one != root or module.startswith("tests."))]
     setproctitle(" ".join([sys.executable, "-m", module, *arguments]))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.system.running import Running, until, up
+from tests.warm_python import run
 
 DESCRIPTION = """
 experiment: {name: bench}
@@ -26,13 +25,7 @@ runs:
 
 def countingroom(running: Running, *words: str) -> tuple[int, str]:
     """Status and output of a command."""
-    done = subprocess.run(
-        [sys.executable, "-m", "countingroom", *words, "--url", running.url],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(*words, "--url", running.url)
     return done.returncode, done.stdout + done.stderr
 
 

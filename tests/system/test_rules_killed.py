@@ -9,8 +9,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,21 +17,17 @@ import pytest
 
 from countingroom.core.rules.states import ActionResult, SavedRule
 from countingroom.storage.database import Database
+from tests.warm_python import Started, start
 
-CHILD = Path(__file__).with_name("rule_child.py")
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("RULE_KILLS", "6"))
 DEADLINE_S = 60.0
 
 
-def child(folder: Path, steps: int, moment: str = "") -> subprocess.Popen[str]:
-    words = [sys.executable, str(CHILD), url(folder), str(folder), str(steps), moment]
-    return subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+def child(folder: Path, steps: int, moment: str = "") -> Started:
+    return start([url(folder), str(folder), str(steps), moment], module="tests.system.rule_child")
 
 
-def ended(process: subprocess.Popen[str]) -> int:
+def ended(process: Started) -> int:
     with process:
         return process.wait(DEADLINE_S)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.system.running import Running, until, up
+from tests.warm_python import run
 
 GLOBAL = {"TFC", "DCS", "FLES", "QA"}
 DETECTORS = {"STS", "MVD", "RICH"}
@@ -77,14 +77,7 @@ def reach(cbm: Running, state: str) -> None:
 
 
 def command_line(cbm: Running, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "countingroom", *words],
-        env={**os.environ, "COUNTINGROOM_URL": cbm.url},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    return run(*words, environment={"COUNTINGROOM_URL": cbm.url})
 
 
 def test_a_plan_is_shown_then_done(cbm: Running) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import IO
@@ -13,16 +11,16 @@ import pytest
 
 from countingroom.core.run_book import RunFilter
 from countingroom.storage.database import Database
+from tests.warm_python import Started, start
 
-CHILD = Path(__file__).parent / "storage_child.py"
 LIVES = 12
 
 
-def _start(url: str, name: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, str(CHILD), url, name], stdout=subprocess.PIPE, text=True)
+def _start(url: str, name: str) -> Started:
+    return start([url, name], module="tests.system.storage_child")
 
 
-def _output(child: subprocess.Popen[str]) -> IO[str]:
+def _output(child: Started) -> IO[str]:
     assert child.stdout is not None
     return child.stdout
 
