@@ -69,6 +69,10 @@ def page() -> str:
 
 def _tables(node: Schema, whole: Schema, shown: set[str]) -> Iterator[str]:
     section = _named(node, whole)
+    if "properties" not in section:  # a table of things by name
+        yield f"\n{_kind(section)}\n"
+        yield from _below({"": section}, whole, shown)
+        return
     yield "\n" + _table(section["properties"], section.get("required", []))
     yield from _below(section["properties"], whole, shown)
 
@@ -118,7 +122,8 @@ def _kind(node: Schema) -> str:
             inner = node.get("additionalProperties", {})
             return f"name → {_kind(cast(Schema, inner)) if isinstance(inner, dict) else 'anything'}"
         case "array":
-            return f"list of {_kind(node.get('items', {}))}"
+            inner = node.get("prefixItems", [node.get("items", {})])[0]  # a pair is told by its first
+            return f"list of {_kind(inner)}"
         case "integer" | "number" as kind:
             return kind + _range(node)
         case "string":
