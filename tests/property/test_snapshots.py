@@ -195,6 +195,20 @@ def test_a_command_that_is_refused_now_is_left_unless_an_earlier_one_may_change_
     assert [one.cause for one in interlocked.left] == [held]
 
 
+def test_a_command_of_a_device_may_be_allowed_by_an_earlier_one_of_a_channel() -> None:
+    box = Point(name="hv", type=Type.BOOL, writable=True, commands={"true": "hv_on"}, restore_step=90)
+    now = supply({"0.lv_on": False, "hv": False}, refusals={"hv_on": Cause(code="few", message="m", suggestion="s")})
+    now = replace(
+        now,
+        points={**now.points, "hv": box},
+        catalogue=replace(now.catalogue, commands=(*COMMANDS, CommandSpec(name="hv_on"))),
+    )
+    saved = taken({"0.lv_on": True, "hv": True})
+    assert [one.point for one in plan_restore(saved, {"caen": now}, SnapshotRules(), allow).writes] == ["0.lv_on", "hv"]
+    alone = plan_restore(saved, {"caen": now}, SnapshotRules(), allow, only=["caen.hv"])
+    assert [one.cause.code for one in alone.left] == ["few"]
+
+
 @given(settings, settings, st.lists(st.sampled_from(list(PointEnd)[2:]), max_size=12), st.booleans())
 def test_a_restore_tries_each_point_once_and_stops_after_a_failure(
     saved: dict[str, Scalar], now: dict[str, Scalar], ends: list[PointEnd], keeps_going: bool

@@ -123,7 +123,9 @@ class ConsoleContext:
             audit=self.audit_writer.add,
             process=holder_name("console", uuid4().hex),
         )
-        self.snapshots = SnapshotService(self.latest, self.device_rows, clock, store, snapshot_rules, restorer)
+        self.snapshots = SnapshotService(
+            self.latest, self.device_rows, clock, store, snapshot_rules, restorer, self.long_work
+        )
 
     @property
     def failure(self) -> FollowerFailed | None:

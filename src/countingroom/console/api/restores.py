@@ -65,7 +65,7 @@ async def plan_of_restore(snapshot: str, console: Console, request: Request, onl
     """The commands in their order, old and new values; and each point that is left as it is, with the reason: equal
     within its tolerance, not writable, refused by permission or interlock, its device away. Nothing is written."""
     service = console.snapshots
-    return as_json(service.plan(await service.store.get(snapshot), requester(request).principal, only))
+    return as_json(await service.plan(await service.store.get(snapshot), requester(request).principal, only))
 
 
 @router.post(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from countingroom.console.long_work import LongWork
 from countingroom.console.present.device_rows import DeviceRows, aged
 from countingroom.console.present.latest import Latest
 from countingroom.console.snapshots.restorer import Restorer
@@ -14,9 +15,9 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, Refused
 from countingroom.core.points import Point
 from countingroom.core.policy import Permission, Principal, decide
-from countingroom.core.snapshots.compare import Comparison, compare
+from countingroom.core.snapshots.compare import Comparison, PointVerdict, compared_rows, comparison
 from countingroom.core.snapshots.progress import Restore
-from countingroom.core.snapshots.restore_plan import DeviceNow, RestorePlan, plan_restore
+from countingroom.core.snapshots.restore_plan import DeviceNow, RestorePlan, as_plan, judged_points
 from countingroom.core.snapshots.rules import EXACT, SnapshotRules, Tolerance, tolerance
 from countingroom.core.snapshots.selection import chosen_points
 from countingroom.core.snapshots.values import (
@@ -54,6 +55,7 @@ class SnapshotService:
         store: Snapshots | None,
         rules: SnapshotRules,
         restorer: Restorer,
+        long_work: LongWork,
     ) -> None:
         self._latest = latest
         self._device_rows = device_rows
@@ -61,6 +63,7 @@ class SnapshotService:
         self._store = store
         self.rules = rules
         self.restorer = restorer
+        self._long_work = long_work
 
     @property
     def store(self) -> Snapshots:
@@ -91,23 +94,24 @@ class SnapshotService:
 
     async def compared(self, snapshot: Snapshot, other: Snapshot | None) -> Comparison:
         """With another snapshot, or with the present values of its points."""
-        points = other.points if other else self._present(snapshot.points)
-        return compare(snapshot.points, points, self._tolerances())
+        return await self._compare(snapshot.points, other.points if other else self._present(snapshot.points))
 
     async def golden(self, device: str = "") -> list[GoldenDifference]:
         """How the present values differ from each golden snapshot, of all devices or of one."""
         found: list[GoldenDifference] = []
-        tolerances = self._tolerances()
         for mark, snapshot in await self.store.golden():
             points = tuple(one for one in snapshot.points if not device or one.device == device)
             if not points:
                 continue
-            comparison = compare(points, self._present(points), tolerances)
-            unknown = sum(row.verdict == "unknown" for row in comparison.rows)
-            found.append(GoldenDifference(mark=mark, compared=len(points), differs=comparison.differs, unknown=unknown))
+            compared = await self._compare(points, self._present(points))
+            unknown = compared.counts.get(PointVerdict.UNKNOWN, 0)
+            found.append(GoldenDifference(mark=mark, compared=len(points), differs=compared.differs, unknown=unknown))
         return found
 
-    def plan(self, snapshot: Snapshot, principal: Principal, only: Sequence[str] = ()) -> RestorePlan:
+    async def _compare(self, saved: Iterable[SavedPoint], other: Iterable[SavedPoint]) -> Comparison:
+        return comparison(await self._long_work.all(compared_rows(saved, other, self._tolerances())))
+
+    async def plan(self, snapshot: Snapshot, principal: Principal, only: Sequence[str] = ()) -> RestorePlan:
         """What a restore by this user would do now."""
 
         def permit(device: str, permission: Permission) -> Cause | None:
@@ -115,7 +119,8 @@ class SnapshotService:
 
         now = {device: self._now(device) for device in {one.device for one in snapshot.points}}
         known = {device: found for device, found in now.items() if found}
-        return plan_restore(snapshot, known, self.rules, permit, only)
+        judged = await self._long_work.all(judged_points(snapshot, known, self.rules, permit, only))
+        return as_plan(snapshot, judged, known)
 
     async def restore(
         self,
@@ -129,7 +134,7 @@ class SnapshotService:
     ) -> Restore:
         """Begin a restore. Conflict where the plan is no longer the one that the user has seen."""
         reason = checked_reason(reason)
-        plan = self.plan(snapshot, principal, only)
+        plan = await self.plan(snapshot, principal, only)
         if plan.digest != digest:
             raise Conflict(
                 "what would be written has changed since the plan was shown",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -58,16 +59,28 @@ class Comparison(Struct, frozen=True, kw_only=True):
         return sum(self.counts.get(one, 0) for one in (PointVerdict.DIFFERS, PointVerdict.MISSING, PointVerdict.ADDED))
 
 
+def compared_rows(
+    saved: Iterable[SavedPoint], other: Iterable[SavedPoint], tolerance: Callable[[SavedPoint], Tolerance]
+) -> Iterator[ComparedPoint]:
+    """A row for each point of both sides, in the order of addresses; one in a step, for many of them."""
+    before = {one.address: one for one in saved}
+    after = {one.address: one for one in other}
+    for address in sorted(before.keys() | after.keys()):
+        yield _row(before, after, address, tolerance)
+
+
+def comparison(found: Iterable[ComparedPoint]) -> Comparison:
+    """These rows, those that differ first, with their counts."""
+    rows = sorted(found, key=lambda row: _FIRST.index(row.verdict))
+    counted = Counter(row.verdict for row in rows)
+    return Comparison(rows=tuple(rows), counts={one: counted[one] for one in PointVerdict if counted[one]})
+
+
 def compare(
     saved: Iterable[SavedPoint], other: Iterable[SavedPoint], tolerance: Callable[[SavedPoint], Tolerance]
 ) -> Comparison:
     """Every point of both sides, differing ones first, then in the order of addresses."""
-    before = {one.address: one for one in saved}
-    after = {one.address: one for one in other}
-    rows = [_row(before, after, address, tolerance) for address in sorted(before.keys() | after.keys())]
-    rows.sort(key=lambda row: _FIRST.index(row.verdict))
-    counts = {verdict: count for verdict in PointVerdict if (count := sum(row.verdict is verdict for row in rows))}
-    return Comparison(rows=tuple(rows), counts=counts)
+    return comparison(compared_rows(saved, other, tolerance))
 
 
 def _row(

@@ -7,7 +7,7 @@ at a value that it should not have, and a restored channel is switched on last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
@@ -107,22 +107,43 @@ Permit = Callable[[str, Permission], Cause | None]
 """(device, permission) -> why the user lacks it, or None."""
 
 
+class OrderedWrite(Struct, frozen=True, kw_only=True):
+    """A write, and its place in the order."""
+
+    place: tuple[int, ...]
+    write: PlannedWrite
+
+
 def plan_restore(
     snapshot: Snapshot, now: Mapping[str, DeviceNow], rules: SnapshotRules, permit: Permit, only: Sequence[str] = ()
 ) -> RestorePlan:
     """What is to be written now. `only`: patterns of `<device>.<point>` or devices; empty: all of the snapshot."""
-    writes: list[tuple[tuple[int, ...], PlannedWrite]] = []
-    left: list[LeftPoint] = []
+    return as_plan(snapshot, judged_points(snapshot, now, rules, permit, only), now)
+
+
+def judged_points(
+    snapshot: Snapshot, now: Mapping[str, DeviceNow], rules: SnapshotRules, permit: Permit, only: Sequence[str] = ()
+) -> Iterator[OrderedWrite | LeftPoint]:
+    """Each point of the snapshot: how it is written, or why it is left; one in a step, for many of them."""
     for saved in snapshot.points:
         if only and not any(fnmatchcase(saved.address, one) or fnmatchcase(saved.device, one) for one in only):
             continue
-        found = _planned(saved, now.get(saved.device), rules, permit)
-        if isinstance(found, LeftPoint):
-            left.append(found)
+        yield _planned(saved, now.get(saved.device), rules, permit)
+
+
+def as_plan(
+    snapshot: Snapshot, judged: Iterable[OrderedWrite | LeftPoint], now: Mapping[str, DeviceNow]
+) -> RestorePlan:
+    """The plan of these points: in order, without what a device refuses in its present state."""
+    writes: list[OrderedWrite] = []
+    left: list[LeftPoint] = []
+    for one in judged:
+        if isinstance(one, LeftPoint):
+            left.append(one)
         else:
-            writes.append(found)
-    writes.sort(key=lambda one: (one[0], one[1].address))
-    ordered, refused = _allowed([write for _, write in writes], now)
+            writes.append(one)
+    writes.sort(key=lambda one: (one.place, one.write.address))
+    ordered, refused = _allowed([one.write for one in writes], now)
     left += refused
     left.sort(key=lambda one: (one.cause.code == EQUAL, one.device, one.point))
     return RestorePlan(snapshot=snapshot.name, writes=tuple(ordered), left=tuple(left), digest=_digest(ordered))
@@ -135,8 +156,7 @@ def _digest(writes: Iterable[PlannedWrite]) -> str:
 
 def _planned(
     saved: SavedPoint, now: DeviceNow | None, rules: SnapshotRules, permit: Permit
-) -> tuple[tuple[int, ...], PlannedWrite] | LeftPoint:
-    """(place in the order, write) or why it is left."""
+) -> OrderedWrite | LeftPoint:
     if now is None:
         return _left(saved, None, _cause("no_device", f"there is no device {saved.device}", "see the description"))
     point = now.points.get(saved.point)
@@ -177,7 +197,7 @@ def _planned(
         is_dangerous=needed is Permission.ENDANGER,
         reason="off first" if goes_off else f"stage {stage}, step {step}" if stage else f"step {step}",
     )
-    return ((0, -stage, -step) if goes_off else (1, stage, step)), write
+    return OrderedWrite(place=(0, -stage, -step) if goes_off else (1, stage, step), write=write)
 
 
 def _command(catalogue: Catalogue, point: Point, value: Scalar) -> tuple[str | None, CommandSpec | None]:
@@ -206,11 +226,7 @@ def _allowed(
     """(device, channel) for which the plan has a command already; the empty channel is the whole device."""
     for one in writes:
         cause = _refusal(one, now[one.device])
-        may_change = (
-            cause is not None
-            and cause.code != HELD
-            and ((one.device, one.channel) in moved or (one.device, "") in moved)
-        )
+        may_change = cause is not None and cause.code != HELD and _touches(moved, one)
         if cause is not None and cause.code != NOTHING_TO_DO and not may_change:
             refused.append(
                 LeftPoint(
@@ -228,6 +244,13 @@ def _allowed(
         if one.action != SET:
             moved.add((one.device, one.channel))
     return kept, refused
+
+
+def _touches(moved: Set[tuple[str, str]], write: PlannedWrite) -> bool:
+    """Whether an earlier command acts on the same channel, or on the device as a whole; or, for a command of the
+    device, on any of its channels."""
+    channels = {channel for device, channel in moved if device == write.device}
+    return bool(channels) if not write.channel else bool(channels & {write.channel, ""})
 
 
 def _refusal(write: PlannedWrite, now: DeviceNow) -> Cause | None:
