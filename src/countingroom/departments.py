@@ -164,11 +164,9 @@ DEPARTMENTS: tuple[Department, ...] = (
                     reads=(subjects.READINGS_STREAM,),
                 ),
                 modules=(
-                    "countingroom.alarms.engine.service",
-                    "countingroom.alarms.definitions",
-                    "countingroom.alarms.rules.rule_engine",
+                    *("countingroom.alarms.engine.service", "countingroom.alarms.definitions"),
+                    *("countingroom.alarms.rules.rule_engine", "countingroom.storage.principals"),
                     "countingroom.app.database",
-                    "countingroom.storage.principals",
                 ),
             ),
         ),
@@ -255,8 +253,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     reads=(subjects.READINGS_STREAM,),
                 ),
                 modules=(
-                    "countingroom.tracker.service",
-                    "countingroom.devices.drivers.marta.points",
+                    *("countingroom.tracker.service", "countingroom.devices.drivers.marta.points"),
                     "countingroom.app.database",
                 ),
             ),
@@ -329,9 +326,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         name="console",
         title="the console",
         section=DescriptionSection(
-            key="console",
-            model="countingroom.console.description:ConsoleSection",
-            about="The API and the pages.",
+            key="console", model="countingroom.console.description:ConsoleSection", about="The API and the pages."
         ),
         roles=(
             ProcessRole(
@@ -358,12 +353,8 @@ DEPARTMENTS: tuple[Department, ...] = (
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
                 ),
                 modules=(
-                    "countingroom.console.app",
-                    "countingroom.console.pages.pages",
-                    "countingroom.app.connection_table",
-                    "countingroom.app.results",
-                    "countingroom.app.web_server",
-                    "uvicorn.lifespan.on",
+                    *("countingroom.console.app", "countingroom.console.pages.pages", "uvicorn.lifespan.on"),
+                    *("countingroom.app.connection_table", "countingroom.app.results", "countingroom.app.web_server"),
                 ),
             ),
         ),
