@@ -192,6 +192,23 @@ def test_a_backup_that_would_fill_the_disk_is_refused_with_the_sizes(tmp_path: P
         disk_space.check(tmp_path, 6_000_000, "it", usage)
 
 
+def test_a_disk_that_becomes_full_meanwhile_ends_the_backup(tmp_path: Path) -> None:
+    free = [50_000_000, 4_000_000]
+
+    def usage(_: Path) -> tuple[int, int, int]:
+        return 100_000_000, 0, free.pop(0)
+
+    with (tmp_path / "part").open("wb") as file:
+        checked = disk_space.CheckedFile(file, tmp_path, usage)
+        checked.write(bytes(16 << 20))
+        with pytest.raises(disk_space.DiskFull, match=r"4\.0 MB free"):
+            checked.write(b"x")
+    with open("/dev/full", "wb", buffering=0) as file:  # noqa: PTH123 (a device)
+        checked = disk_space.CheckedFile(file, tmp_path, lambda _: (100, 0, 100))
+        with pytest.raises(disk_space.DiskFull, match="is full"):
+            checked.write(b"x")
+
+
 def test_secrets_are_only_among_the_files_where_they_are_wanted(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "more.yaml").write_text(

@@ -67,8 +67,10 @@ class Backups:
         """The key of the description."""
         return BackupKey(self.section.key.read("backup.key"), "backup.key") if self.section.key else None
 
-    def make(self, to: Path | None, say: Say, *, check: bool = True, secrets: bool = False) -> BackupMade:
-        """Make a backup of the running experiment, into a file or folder. What is not complete is removed."""
+    def make(self, to: Path | None, say: Say, *, check: bool | None = None, secrets: bool = False) -> BackupMade:
+        """Make a backup of the running experiment, into a file or folder. What is not complete is removed.
+        `check`: as the description says where it is not given."""
+        check = self.section.check if check is None else check
         keep_files_private()
         _stand_back()
         key = self.key()

@@ -44,8 +44,13 @@ def backup(
     experiment: Experiment = None,
     data: Data = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Restore it into an empty folder and compare.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Restore it into an empty folder and compare; as the description says.",
+            show_default=False,
+        ),
+    ] = None,
     secrets: Annotated[
         bool, typer.Option("--secrets", help="Also the files with passwords and private keys; only encrypted.")
     ] = False,

@@ -12,7 +12,7 @@ from countingroom.core.reload.content import ReloadContent
 
 IN_PLACE_KEYS = frozenset({"title", "group", "area", "points", "commands"})
 """Keys of a device that change while its driver goes on: no reconnection, no gap."""
-UP_PATHS = ("bus", "storage", "console.host", "console.port", "console.tls", "alarms.interlocks")
+UP_PATHS = ("bus", "storage", "backup", "console.host", "console.port", "console.tls", "alarms.interlocks")
 """Paths that only a restart of `up` changes. Interlocks are among them: a host that took others while it runs could
 release what has tripped."""
 HIDDEN = "(not shown)"
