@@ -8,12 +8,20 @@ imports what a path names. How a row is added: docs/howto/add-a-department.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
 
 from countingroom.core import subjects
 from countingroom.core.bus_grants import BusGrants
-from countingroom.core.department import Department, DescriptionSection, NavigationLink, ProcessRole, StateKey
+from countingroom.core.department import (
+    Department,
+    DescriptionSection,
+    NavigationLink,
+    ProcessRole,
+    StateKey,
+    in_stages,
+    load,
+)
+
+__all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
 _API = "countingroom.console.api"
 _PAGES = "countingroom.console.pages"
@@ -57,10 +65,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     sends=("command.>", "agent.*", "owner.*", "pulse.*"),
                     stores=("events.runs.*",),
                     states=(
-                        "partition",
-                        "control",
-                        subjects.MAPPING_KEY,
-                        subjects.DURATIONS_KEY,
+                        *("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
                         subjects.DESCRIPTION_KEY,
                     ),
                     leases=("runs", "partition.*"),
@@ -374,13 +379,6 @@ DEPARTMENTS: tuple[Department, ...] = (
 """In the order of the navigation."""
 
 
-def load(path: str) -> Any:
-    """What a path names, imported now: `package.module` or `package.module:name`."""
-    module, _, name = path.partition(":")
-    found = import_module(module)
-    return getattr(found, name) if name else found
-
-
 def roles(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, ProcessRole]:
     """Every role by its name."""
     return {role.name: role for department in departments for role in department.roles}
@@ -388,13 +386,4 @@ def roles(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, ProcessR
 
 def stages(names: Sequence[str], departments: Sequence[Department] = DEPARTMENTS) -> list[list[str]]:
     """The roles in the order of their start: those of a stage start together, when all before them are ready."""
-    known = roles(departments)
-    left = list(dict.fromkeys(names))
-    found: list[list[str]] = []
-    while left:
-        stage = [name for name in left if not set(known[name].after) & set(left)]
-        if not stage:
-            raise ValueError(f"roles that wait for each other: {', '.join(left)}")
-        found.append(stage)
-        left = [name for name in left if name not in stage]
-    return found
+    return in_stages(names, roles(departments))

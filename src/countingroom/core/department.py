@@ -5,6 +5,10 @@ A row names code by import path ("package.module:name") and imports none of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
 from msgspec import Struct
 
 from countingroom.core.bus_grants import BusGrants
@@ -88,3 +92,23 @@ class Department(Struct, frozen=True, kw_only=True):
     tree: str = ""
     """Template of the live part of the navigation: the partitions, the devices."""
     links: tuple[NavigationLink, ...] = ()
+
+
+def load(path: str) -> Any:
+    """What a path names, imported now: `package.module` or `package.module:name`."""
+    module, _, name = path.partition(":")
+    found = import_module(module)
+    return getattr(found, name) if name else found
+
+
+def in_stages(names: Sequence[str], known: Mapping[str, ProcessRole]) -> list[list[str]]:
+    """Roles in the order of their start: those of a stage start together, when all before them are ready."""
+    left = list(dict.fromkeys(names))
+    found: list[list[str]] = []
+    while left:
+        stage = [name for name in left if not set(known[name].after) & set(left)]
+        if not stage:
+            raise ValueError(f"roles that wait for each other: {', '.join(left)}")
+        found.append(stage)
+        left = [name for name in left if name not in stage]
+    return found
