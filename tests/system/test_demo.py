@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import warm_python
 from tests.drill.__main__ import play
 from tests.drill.faults import DRILLS, SHORT
 from tests.drill.report import table
@@ -221,15 +221,7 @@ def test_what_was_measured_is_in_the_history(demo: Running) -> None:
 
 def test_the_command_line_sees_the_same(demo: Running) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "COUNTINGROOM_URL": demo.url}
-        return subprocess.run(
-            [sys.executable, "-m", "countingroom", *words],
-            env=environment,
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        return warm_python.run(*words, environment={"COUNTINGROOM_URL": demo.url})
 
     assert "Julabo chiller" in run("device", "list").stdout
     assert run("device", "set", "caen.1.lv_setV", "12.5").returncode == 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.running import Running, until, up
+from tests.warm_python import run
 
 DESCRIPTION = """
 experiment: { name: proof }
@@ -59,9 +60,7 @@ def words(running: Running, *more: str) -> list[str]:
 def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(running: Running) -> None:
     running.command("pump", "start", wait_s=20)
     until(lambda: running.state("pump") == "ON", "the pump runs")
-    done = subprocess.run(
-        words(running, "--cause", "broken", "--yes"), capture_output=True, text=True, timeout=90, check=False
-    )
+    done = run(*words(running, "--cause", "broken", "--yes")[3:])
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [text for line in done.stdout.splitlines() if (text := line.partition("  ")[2])]
     for step in ("cause broken has tripped", "effect pump_off is reached", "fault ended: chiller restore", "reset"):
@@ -75,9 +74,7 @@ def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(runnin
 
 def test_a_cause_that_does_not_trip_is_recorded_as_failed(running: Running) -> None:
     until(lambda: calm(running), "no cause is present")
-    done = subprocess.run(
-        words(running, "--cause", "hot", "--yes"), capture_output=True, text=True, timeout=90, check=False
-    )
+    done = run(*words(running, "--cause", "hot", "--yes")[3:])
     assert done.returncode == 1, done.stdout + done.stderr
     assert "no trip within" in done.stderr
     proof = running.get("/interlocks/cooling")["interlock"]["proof"]

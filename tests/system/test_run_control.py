@@ -7,7 +7,6 @@ import io
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ DETECTORS = {"STS", "MVD", "RICH"}
 def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = tmp_path_factory.mktemp("cbm")
     words = ["example", "cbm", "--detectors", "3", "--pause", "0.05", "-o", str(written)]
-    subprocess.run([sys.executable, "-m", "countingroom", *words], check=True, capture_output=True, timeout=60)
+    run(*words).check_returncode()
     return written / "experiment.yaml"
 
 
