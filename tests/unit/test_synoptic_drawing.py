@@ -210,6 +210,9 @@ def test_colours_change_on_dark_pages_and_their_hue_stays() -> None:
     assert 'fill="light-dark(#ffffff,#1c1c1c)"' in text
     assert 'stroke="light-dark(#000,#ededed)"' in text
     assert 'fill="none"' in text
+    # White in a mask means that something is seen, on dark pages too.
+    masked = shown(read('<mask id="m"><g><rect fill="#fff"/></g></mask><rect mask="url(#m)" fill="#fff"/>'))
+    assert masked.index('<rect fill="#fff">') < masked.index('fill="light-dark(#fff,')
     assert write(read('<rect fill="#fff"/>'), [], prefix="p", label="", address=lambda _: "/", adapt=False).endswith(
         '<rect fill="#fff"></rect></svg>'
     )

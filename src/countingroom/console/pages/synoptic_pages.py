@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,12 +13,16 @@ from starlette.responses import HTMLResponse
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 from countingroom.console.present import partition_words, synoptic_views
-from countingroom.console.synoptic_files import SynopticUnreadable
+from countingroom.console.synoptic_files import SynopticFiles, SynopticUnreadable
 from countingroom.core.errors import NotFound
 from countingroom.core.synoptics.bindings import bind
-from countingroom.core.synoptics.known_names import wrong_bindings
+from countingroom.core.synoptics.elements import Drawing
+from countingroom.core.synoptics.known_names import KnownNames, wrong_bindings
 from countingroom.core.synoptics.writing import write
 from countingroom.core.yaml.located import Mistaken
+
+_MOST_WRONG = 50
+"""Mistakes that a page lists."""
 
 
 class SynopticPages:
@@ -57,29 +63,37 @@ class SynopticPages:
             return found | {"wrong": [str(one) for one in error.problems]}
         except SynopticUnreadable as error:
             return found | {"wrong": [error.cause.message]}
-        file = files.files[name]
         known = synoptic_views.known_names(dict(context.latest.catalogues), titles)
-        bindings, wrong = bind(drawing, file.bindings, file.devices | known.devices.keys())
-        wrong += wrong_bindings(drawing, bindings, known)
-        partitions = {
+        systems = {
             partition: [member.system for member in state.members]
             for partition, state in partition_words.partitions(context.latest.words).items()
         }
-        svg = write(
-            drawing,
-            bindings,
-            prefix=f"sy-{name}",
-            label=titles[name],
-            address=lambda target: synoptic_views.address(target, partitions),
-            adapt=file.adapt,
-        )
-        reasons = {one.element: one.message for one in wrong}
-        return found | {
-            # `write` gives only elements and attributes of its own lists, with every text escaped.
-            "svg": Markup(svg),  # noqa: S704
-            "bindings": synoptic_views.shown_bindings(bindings, known, titles, reasons),
-            "wrong": [f"{one.element}: {one.message}" for one in wrong],
-        }
+        # In a thread: a large drawing takes longer than the live feed may wait.
+        return found | await asyncio.to_thread(_prepared, files, name, drawing, known, systems)
+
+
+def _prepared(
+    files: SynopticFiles, name: str, drawing: Drawing, known: KnownNames, systems: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The drawing as markup, its bindings, and what is wrong with them."""
+    file, titles = files.files[name], files.titles
+    bindings, wrong = bind(drawing, file.bindings, file.devices | known.devices.keys())
+    wrong += wrong_bindings(drawing, bindings, known)
+    svg = write(
+        drawing,
+        bindings,
+        prefix=f"sy-{name}",
+        label=titles[name],
+        address=lambda target: synoptic_views.address(target, systems),
+        adapt=file.adapt,
+    )
+    reasons = {one.element: one.message for one in wrong}
+    return {
+        # `write` gives only elements and attributes of its own lists, with every text escaped.
+        "svg": Markup(svg),  # noqa: S704
+        "bindings": synoptic_views.shown_bindings(bindings, known, titles, reasons),
+        "wrong": [f"{one.element}: {one.message}" for one in wrong[:_MOST_WRONG]],
+    }
 
 
 pages = SynopticPages

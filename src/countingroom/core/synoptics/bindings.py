@@ -91,6 +91,7 @@ class Binding(Struct, frozen=True, kw_only=True):
 
 
 PLAIN = "{value} {unit}"
+MOST_BOUND = 2000
 _AGAIN = "--"
 """`chiller.internal_temp--2`: the same point a second time; ids are unique in a drawing."""
 _KINDS = frozenset(kind.value for kind in TargetKind if kind is not TargetKind.PAGE)
@@ -124,7 +125,9 @@ def bind(
         if binding is None:
             continue
         seen.add(element.id)
-        if not drawn or element.name not in DRAWN:
+        if len(found) >= MOST_BOUND:
+            message = f"at most {MOST_BOUND} elements of a drawing are bound"
+        elif not drawn or element.name not in DRAWN:
             message = "it is part of a definition (<defs>, <symbol>, a pattern …), which is not drawn by itself"
         elif binding.text and not has_text(element):
             message = f"text is written into <text>; this is <{element.name}>"

@@ -57,6 +57,8 @@ class _Writer:
         """Elements of such a text that are left out."""
         self._around: set[int] = set()
         """Elements around such a text, whose own text is left out."""
+        self._both: dict[str, str] = {}
+        """Paint -> the same for light and dark pages."""
         self._painted: dict[int, int] = {}
         """Element that is coloured -> number of the binding."""
 
@@ -68,7 +70,7 @@ class _Writer:
         if self._adapt:
             own.setdefault("fill", "#000000")
         yield f'<svg xmlns="{SVG}" viewBox="{box}" role="group" aria-label="{escape(label)}"'
-        yield from self._attributes(root, own)
+        yield from self._attributes(own)
         yield ">"
         for child in root.content:
             if isinstance(child, Element):
@@ -84,8 +86,11 @@ class _Writer:
             self._prepare(element, number, one)
             yield f'<a class="sy" data-sy="{number}" href="{escape(self._address(one.target))}"'
             yield f' aria-label="{escape(str(one.target))}: no value yet">'
+        adapts = self._adapt
+        if element.name == "mask":  # in it a colour is not seen, it says how much is
+            self._adapt = False
         yield f"<{element.name}"
-        yield from self._attributes(element, element.attributes)
+        yield from self._attributes(element.attributes)
         marks: Mapping[str, dict[int, int]] = {"data-sy-t": self._written, "data-sy-p": self._painted}
         for mark, numbers in marks.items():
             if id(element) in numbers:
@@ -104,6 +109,7 @@ class _Writer:
                 elif element.name in TEXTS and id(element) not in self._around:
                     yield escape(child)
         yield f"</{element.name}>"
+        self._adapt = adapts
         if bound:
             yield "</a>"
 
@@ -122,7 +128,7 @@ class _Writer:
             if shape is not None:
                 self._painted.setdefault(id(shape), number)
 
-    def _attributes(self, element: Element, attributes: Mapping[str, str]) -> Iterator[str]:
+    def _attributes(self, attributes: Mapping[str, str]) -> Iterator[str]:
         for name, value in attributes.items():
             yield f' {name}="{escape(self._value(name, value))}"'
 
@@ -130,4 +136,8 @@ class _Writer:
         if wanted := reference(name, value):
             new = self._ids[wanted]
             return f"#{new}" if name == "href" else LOCAL.sub(f"url(#{new})", value)
-        return for_both(value) if self._adapt and name in _PAINTS else _SPACES.sub(" ", value)
+        if not self._adapt or name not in _PAINTS:
+            return _SPACES.sub(" ", value)
+        if value not in self._both:
+            self._both[value] = for_both(value)
+        return self._both[value]
