@@ -37,6 +37,7 @@ MODULES = (
     "command_line",
     "http_delay",
     "alarms",
+    "reload",
     "replay",
     "alarm_flood",
     "at_rest",

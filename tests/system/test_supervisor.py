@@ -16,11 +16,14 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec import structs
 
 from countingroom.app.child_process import Launch, fork_server, launch, launch_by
 from countingroom.app.supervisor import Child, ChildChange, ChildRefused
 from countingroom.app.watchdog import HUNG_S, PROVEN_HUNG_S
 from countingroom.core.clock import SystemClock
+from countingroom.core.errors import LinkError
+from countingroom.core.reload.messages import ReloadOrder, ReloadStep
 from tests.patience import PATIENCE_S
 
 ECHO = """
@@ -33,6 +36,17 @@ SCRIPT = (sys.executable, "-m", "tests.system.run_script")
 REFUSES = """
 import json
 print(json.dumps({"refused": {"code": "sad", "message": "not today"}}), flush=True)
+"""
+ANSWERS = """
+import json, sys
+given = json.loads(sys.stdin.readline())
+print(json.dumps({"ready": given}), flush=True)
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["step"] == "prepare":
+        print(json.dumps({"reply": {"id": order["id"], "overrides": {"d": {"port": 1}}}}), flush=True)
+    if order["step"] == "commit":
+        sys.exit(3)
 """
 DEAF = """
 import json, signal, sys, time
@@ -127,6 +141,27 @@ async def test_a_killed_child_is_started_again_with_the_same_parameters(make: Ma
         await until(lambda: child.pid not in {None, first})
     assert [change.running for change in changes] == [True, False, True]
     assert "SIGKILL" in changes[1].message
+
+
+async def test_an_order_is_answered_unless_the_child_ends_or_is_silent(make: Make) -> None:
+    async with running(make(ANSWERS)) as child:
+        await child.ready()
+        order = ReloadOrder(id=1, step=ReloadStep.PREPARE)
+        assert (await child.ask(order, PATIENCE_S)).overrides == {"d": {"port": 1}}
+        with pytest.raises(LinkError):
+            await child.ask(structs.replace(order, id=2, step=ReloadStep.CANCEL), 0.05)
+        with pytest.raises(LinkError):
+            await child.ask(structs.replace(order, id=3, step=ReloadStep.COMMIT), PATIENCE_S)
+
+
+async def test_a_child_is_started_again_at_once_when_that_is_asked_for(make: Make) -> None:
+    changes: list[ChildChange] = []
+    async with running(make(ECHO, changes)) as child:
+        await child.ready()
+        first = child.pid
+        await child.restart()
+        assert child.pid not in {None, first}
+    assert [(change.running, change.planned) for change in changes] == [(True, False), (False, True), (True, False)]
 
 
 async def test_a_child_that_cannot_begin_says_why(make: Make) -> None:

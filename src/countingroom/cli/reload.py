@@ -88,7 +88,9 @@ def _print_plan(found: Any) -> None:
 
 
 def _keys(change: Any) -> str:
-    told = [f"{one['key']}: {one['before'] or '—'} → {one['after'] or '—'}" for one in change["keys"]]
+    told = [
+        f"{one['key'] and one['key'] + ': '}{one['before'] or '—'} → {one['after'] or '—'}" for one in change["keys"]
+    ]
     return "; ".join(told[:_MOST]) + (f"; and {len(told) - _MOST} more" if len(told) > _MOST else "")
 
 

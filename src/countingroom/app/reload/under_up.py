@@ -182,7 +182,9 @@ def difference(plan: ReloadPlan) -> str:
     """All changes in one text: `devices.caen changed (poll: 1 → 2)`."""
     parts: list[str] = []
     for one in plan.changes:
-        keys = ", ".join(f"{key.key}: {key.before or 'none'} → {key.after or 'none'}" for key in one.keys)
+        keys = ", ".join(
+            f"{key.key and key.key + ': '}{key.before or 'none'} → {key.after or 'none'}" for key in one.keys
+        )
         parts.append(f"{one.path} {one.action.value}{f' ({keys})' if keys else ''}")
     text = "; ".join(parts)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

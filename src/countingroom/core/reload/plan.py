@@ -190,4 +190,4 @@ def _plain(value: Any) -> str:
         return "[" + ", ".join(_plain(one) for one in cast(list[Any], value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
