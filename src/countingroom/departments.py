@@ -131,9 +131,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="channel", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="catalogue", message="countingroom.core.messages:Catalogue"),
             StateKey(
-                prefix="interlock_host",
-                message="countingroom.core.interlocks.host_state:HostInterlockState",
-                live=True,
+                prefix="interlock_host", message="countingroom.core.interlocks.host_state:HostInterlockState", live=True
             ),
         ),
         api=(f"{_API}.devices", f"{_API}.commands"),
@@ -363,10 +361,8 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        state=(
-            # Written by `up`, which is no role; the console tells it.
-            StateKey(prefix="in_force", message="countingroom.core.reload.messages:DescriptionInForce", live=True),
-        ),
+        # Written by `up`, which is no role; the console tells it.
+        state=(StateKey(prefix="in_force", message="countingroom.core.reload.messages:DescriptionInForce", live=True),),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt", f"{_API}.reload"),
         pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages"),
         links=(
