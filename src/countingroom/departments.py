@@ -25,6 +25,12 @@ __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"
 
 _API = "countingroom.console.api"
 _PAGES = "countingroom.console.pages"
+_SIMULATORS = ("run", "caen", "epics", "julabo", "marta", "modbus", "secop", "sensors", "switchbox", "text")
+
+
+def _section(package: str, model: str, about: str) -> DescriptionSection:
+    """The section that a department has under its own name."""
+    return DescriptionSection(key=package, model=f"countingroom.{package}.description:{model}", about=about)
 
 
 def _api(*modules: str) -> tuple[str, ...]:
@@ -35,10 +41,8 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="runs",
         title="run control",
-        section=DescriptionSection(
-            key="runs",
-            model="countingroom.runs.description:RunsSection",
-            about="What is brought up together and takes data: systems, partitions, configurations.",
+        section=_section(
+            "runs", "RunsSection", "What is brought up together and takes data: systems, partitions, configurations."
         ),
         roles=(
             ProcessRole(
@@ -99,11 +103,7 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="devices",
         title="the device host",
-        section=DescriptionSection(
-            key="devices",
-            model="countingroom.devices.description:DevicesSection",
-            about="Device name -> its driver and settings.",
-        ),
+        section=_section("devices", "DevicesSection", "Device name -> its driver and settings."),
         roles=(
             ProcessRole(
                 name="devices",
@@ -141,10 +141,10 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="alarms",
         title="the alarm department",
-        section=DescriptionSection(
-            key="alarms",
-            model="countingroom.alarms.description:AlarmsSection",
-            about="Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
+        section=_section(
+            "alarms",
+            "AlarmsSection",
+            "Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
         ),
         roles=(
             # It starts at once, and stops before all whose end would be an alarm.
@@ -190,11 +190,7 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="history",
         title="the history",
-        section=DescriptionSection(
-            key="history",
-            model="countingroom.history.description:HistorySection",
-            about="Where time series are kept, and how long.",
-        ),
+        section=_section("history", "HistorySection", "Where time series are kept, and how long."),
         roles=(
             # Without DuckDB: no other process uses it, and each that has it complains at its end. NumPy is that of
             # the EPICS client too.
@@ -221,10 +217,10 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="results",
         title="the results",
-        section=DescriptionSection(
-            key="results",
-            model="countingroom.results.description:ResultsSection",
-            about="Calibration programs, which are started on command and whose results are kept.",
+        section=_section(
+            "results",
+            "ResultsSection",
+            "Calibration programs, which are started on command and whose results are kept.",
         ),
         # No role of its own: the console hosts it (app/results.py) and answers its commands.
         state=(StateKey(prefix="result_program", message="countingroom.core.results:ProgramState", live=True),),
@@ -235,10 +231,10 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="tracker",
         title="the topics of the tracker DCS",
-        section=DescriptionSection(
-            key="tracker",
-            model="countingroom.tracker.description:TrackerSection",
-            about="MQTT topics and payloads of the tracker DCS, for its dashboards and collectors.",
+        section=_section(
+            "tracker",
+            "TrackerSection",
+            "MQTT topics and payloads of the tracker DCS, for its dashboards and collectors.",
         ),
         roles=(
             ProcessRole(
@@ -266,27 +262,40 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="synoptics",
         title="the synoptics",
-        section=DescriptionSection(
-            key="synoptics",
-            model="countingroom.synoptics.description:SynopticsSection",
-            about="Drawings (SVG) whose elements show points and states.",
-        ),
+        section=_section("synoptics", "SynopticsSection", "Drawings (SVG) whose elements show points and states."),
         pages=(f"{_PAGES}.synoptic_pages",),
         tree="navigation/synoptics.html",
     ),
     Department(
         name="snapshots",
         title="snapshots",
-        section=DescriptionSection(
-            key="snapshots",
-            model="countingroom.snapshots.description:SnapshotsSection",
-            about="Snapshots of setpoints: tolerances, the order of a restore, what is left out.",
+        section=_section(
+            "snapshots",
+            "SnapshotsSection",
+            "Snapshots of setpoints: tolerances, the order of a restore, what is left out.",
         ),
         # The console takes and restores them: it knows the present values, and its users with their rights.
         state=(StateKey(prefix="restore", message="countingroom.core.snapshots.progress:RestoreProgress", live=True),),
         api=(f"{_API}.snapshots", f"{_API}.restores"),
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
+    ),
+    Department(
+        name="pvs",
+        title="the process variables",
+        section=_section(
+            "pvs", "PvsSection", "Points served as process variables of EPICS, over Channel Access and PVAccess."
+        ),
+        roles=(
+            ProcessRole(
+                name="pvs",
+                start="countingroom.app.pvs:pvs",
+                after=("history", "simulators", "devices"),
+                needs=(),
+                bus=BusGrants(hears=("live.readings.*", "presence.devices.*"), reads=(subjects.READINGS_STREAM,)),
+                modules=("countingroom.pvs.service",),
+            ),
+        ),
     ),
     Department(
         name="simulators",
@@ -299,21 +308,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("simulators",),
                 owner="its simulator",
                 bus=BusGrants(stores=("events.simulators.*",)),
-                modules=tuple(
-                    f"countingroom.simulators.{module}"
-                    for module in (
-                        "run",
-                        "caen",
-                        "epics",
-                        "julabo",
-                        "marta",
-                        "modbus",
-                        "secop",
-                        "sensors",
-                        "switchbox",
-                        "text",
-                    )
-                ),
+                modules=tuple(f"countingroom.simulators.{module}" for module in _SIMULATORS),
             ),
         ),
         api=(f"{_API}.simulators",),
@@ -321,16 +316,12 @@ DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="backup",
         title="the backups",
-        section=DescriptionSection(
-            key="backup", model="countingroom.backup.description:BackupSection", about="Backups of everything."
-        ),
+        section=_section("backup", "BackupSection", "Backups of everything."),
     ),
     Department(
         name="console",
         title="the console",
-        section=DescriptionSection(
-            key="console", model="countingroom.console.description:ConsoleSection", about="The API and the pages."
-        ),
+        section=_section("console", "ConsoleSection", "The API and the pages."),
         roles=(
             ProcessRole(
                 name="console",

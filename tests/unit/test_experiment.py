@@ -307,6 +307,11 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "runs",
         "tracker",
         "include",
+        "backup",
+        "pvs",
+        "results",
+        "snapshots",
+        "synoptics",
     }
     assert all(part.get("description") for part in made["properties"].values())
     assert made["additionalProperties"] is False

@@ -1,0 +1,259 @@
+"""Points as records of an IOC, and readings as their values with alarm severity and time. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from countingroom.core.messages import Catalogue, Readings
+from countingroom.core.points import Point, Type
+from countingroom.core.values import Quality, Scalar
+
+MOST_LETTERS = 60
+"""Of the name of a record."""
+MOST_TEXT = 255
+"""Bytes of a text."""
+SILENT_S = 5.0
+"""After this without a heartbeat of the host of a device its values are not the present ones any more."""
+_MOST_WORDS = 16
+_LETTERS_OF_WORD = 25
+_LETTERS_OF_UNIT = 15
+_LETTERS_OF_DESCRIPTION = 40
+_MOST_WHOLE = 1 << 63
+
+NO_ALARM, MINOR, MAJOR, INVALID = 0, 1, 2, 3
+_READ, _STATE, _COMM = 1, 7, 9
+"""Alarm status of alarm.h of EPICS."""
+
+
+class PvRecord(Struct, frozen=True, kw_only=True):
+    """One process variable."""
+
+    name: str
+    kind: str
+    """`float`, `int`, `bool`, `words` (an enum) or `text`."""
+    words: tuple[str, ...] = ()
+    fields: dict[str, float | int | str] = {}
+
+
+class PvRow(Struct, frozen=True, array_like=True):
+    """One value of a process variable."""
+
+    name: str
+    value: float | int | str | bool | None
+    """None: there is none; what was there before stays."""
+    severity: int
+    status: int
+    time_s: float
+    """Seconds since 1970."""
+
+
+def pv_name(template: str, experiment: str, device: str, point: str) -> str:
+    """The name of the process variable of a point."""
+    return template.format(experiment=experiment, device=device, point=point.replace(".", ":"))
+
+
+def pv_record(name: str, point: Point) -> PvRecord:
+    """The record of a point, with its unit, limits and words."""
+    fields: dict[str, float | int | str] = {}
+    if about := (point.label or point.description):
+        fields["DESC"] = about[:_LETTERS_OF_DESCRIPTION]
+    words = _words(point)
+    if words or point.type in (Type.BOOL, Type.STRING):
+        kind = "words" if words and point.type is not Type.BOOL else "text" if point.type is Type.STRING else "bool"
+        return PvRecord(name=name, kind=kind, words=words, fields=fields)
+    if point.unit:
+        fields["EGU"] = point.unit[:_LETTERS_OF_UNIT]
+    is_float = point.type is Type.FLOAT
+    if is_float:
+        fields["PREC"] = min(point.precision, 15)
+    limits, high, low = point.limits, point.write_high, point.write_low
+    for field, severity, limit in (
+        ("LOLO", "LLSV", limits.alarm_low),
+        ("LOW", "LSV", limits.warning_low),
+        ("HIGH", "HSV", limits.warning_high),
+        ("HIHI", "HHSV", limits.alarm_high),
+    ):
+        if limit is not None and (is_float or abs(limit) < _MOST_WHOLE):
+            fields[field] = limit if is_float else round(limit)
+            fields[severity] = "MAJOR" if severity in ("LLSV", "HHSV") else "MINOR"
+    for field, limit in (("LOPR", low), ("HOPR", high)):
+        if limit is not None and (is_float or abs(limit) < _MOST_WHOLE):
+            fields[field] = limit if is_float else round(limit)
+    return PvRecord(name=name, kind="float" if is_float else "int", fields=fields)
+
+
+def _words(point: Point) -> tuple[str, ...]:
+    """The words of an enum that EPICS can show: those of 0, 1, 2 …"""
+    names = [point.codes.get(str(number)) for number in range(len(point.codes))]
+    if point.type is Type.BOOL:
+        names = [point.codes.get(key) for key in ("false", "true")]
+    if not point.codes or len(names) > _MOST_WORDS or any(name is None for name in names):
+        return ()
+    return tuple(str(name)[:_LETTERS_OF_WORD] for name in names)
+
+
+class PvTable:
+    """The process variables of all devices, and what of them is to be sent to the server."""
+
+    def __init__(self, experiment: str, template: str, patterns: Collection[str]) -> None:
+        self._experiment = experiment
+        self._template = template
+        self._patterns = tuple(patterns)
+        self._records: dict[str, dict[str, PvRecord]] = {}
+        """Device -> point -> its record."""
+        self._rows: dict[str, dict[str, PvRow]] = {}
+        """Device -> point -> its last value."""
+        self._beaten_s: dict[str, float] = {}
+        self._lost: set[str] = set()
+        """Devices whose values are not the present ones."""
+        self._waiting: dict[str, PvRow] = {}
+        self.left_out: tuple[str, ...] = ()
+        """Points that have no process variable, as its name is too long or that of another."""
+
+    def catalogue(self, device: str, catalogue: Catalogue | None) -> bool:
+        """Take the catalogue of a device, or that it is gone; whether the records are others now."""
+        before = self._records.get(device)
+        found: dict[str, PvRecord] = {}
+        for point in catalogue.points if catalogue else ():
+            address = f"{device}.{point.name}"
+            if not point.command_only and any(fnmatchcase(address, pattern) for pattern in self._patterns):
+                name = pv_name(self._template, self._experiment, device, point.name)
+                found[point.name] = pv_record(name, point)
+        if catalogue:
+            self._records[device] = found
+        else:
+            self._records.pop(device, None)
+        return before != (found if catalogue else None)
+
+    def records(self) -> list[PvRecord]:
+        """Every record; of those with one name the first."""
+        known: dict[str, PvRecord] = {}
+        left_out: list[str] = []
+        for device, each in self._records.items():
+            for point, record in each.items():
+                if record.name in known or len(record.name) > MOST_LETTERS:
+                    left_out.append(f"{device}.{point}")
+                else:
+                    known[record.name] = record
+        self.left_out = tuple(left_out)
+        return list(known.values())
+
+    def readings(self, message: Readings) -> bool:
+        """Take readings; whether anything is to be sent."""
+        records = self._records.get(message.device, {})
+        rows = self._rows.setdefault(message.device, {})
+        for place, point in enumerate(message.points):
+            if (record := records.get(point)) is None:
+                continue
+            row = PvRow(
+                record.name,
+                _value(record, message.values[place]),
+                *_alarm(Quality(message.qualities[place]), message.alarms.get(point, 0)),
+                message.device_ns[place] / 1e9,
+            )
+            rows[point] = row
+            if message.device not in self._lost:
+                self._waiting[record.name] = row
+        return bool(self._waiting)
+
+    def beat(self, devices: Iterable[str], now_s: float) -> bool:
+        """The host of these devices lives; whether anything is to be sent."""
+        for device in devices:
+            self._beaten_s[device] = now_s
+            if device in self._lost:
+                self._lost.discard(device)
+                self._waiting.update({row.name: row for row in self._rows.get(device, {}).values()})
+        return bool(self._waiting)
+
+    def leave(self, devices: Iterable[str], now_ns: int) -> bool:
+        """The host of these devices has ended; whether anything is to be sent."""
+        for device in devices:
+            self._lose(device, now_ns)
+        return bool(self._waiting)
+
+    def age(self, now_s: float, now_ns: int, *, is_bus_there: bool) -> bool:
+        """Find the devices whose host is silent; whether anything is to be sent."""
+        for device in self._records:
+            if not is_bus_there or now_s - self._beaten_s.setdefault(device, now_s) > SILENT_S:
+                self._lose(device, now_ns)
+        return bool(self._waiting)
+
+    def _lose(self, device: str, now_ns: int) -> None:
+        if device not in self._lost:
+            self._lost.add(device)
+            self._waiting.update({row.name: row for row in self._lost_rows(device, now_ns)})
+
+    def _lost_rows(self, device: str, now_ns: int) -> list[PvRow]:
+        return [PvRow(row.name, None, INVALID, _COMM, now_ns / 1e9) for row in self._rows.get(device, {}).values()]
+
+    def all(self, now_ns: int) -> list[PvRow]:
+        """The present value of every process variable that has one, for a server that has just been started."""
+        self._waiting.clear()
+        rows = [row for each in self._rows.values() for row in each.values()]
+        return [*rows, *(row for device in self._lost for row in self._lost_rows(device, now_ns))]
+
+    def take_waiting(self) -> list[PvRow]:
+        """What is to be sent, the newest value of each."""
+        rows = list(self._waiting.values())
+        self._waiting.clear()
+        return rows
+
+
+def _value(record: PvRecord, value: Scalar) -> float | int | str | bool | None:
+    """The value as the record takes it; None where it cannot."""
+    match record.kind, value:
+        case "float", int() | float() if not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        case "int", int() if not isinstance(value, bool) and -_MOST_WHOLE <= value < _MOST_WHOLE:
+            return value
+        case "words", int() if not isinstance(value, bool) and 0 <= value < len(record.words):
+            return value
+        case "bool", bool():
+            return value
+        case "text", str():
+            return value.encode()[:MOST_TEXT].decode(errors="ignore")
+        case _:
+            return None
+
+
+def _alarm(quality: Quality, alarm: int) -> tuple[int, int]:
+    """Severity and status. `alarm`: the priority of an alarm that the device itself gives to the value."""
+    match quality:
+        case Quality.STALE:
+            return INVALID, _COMM
+        case Quality.BAD:
+            return INVALID, _READ
+        case _ if alarm:
+            return (MINOR if alarm == 3 else MAJOR), _STATE
+        case Quality.UNCERTAIN:
+            return MINOR, _STATE
+        case _:
+            return NO_ALARM, NO_ALARM
+
+
+def environment(interface: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """The environment of the server. `ports`: `ca`, `pva` and `pva_search`."""
+    addresses = (
+        {}
+        if interface == "0.0.0.0"
+        else {
+            "EPICS_CAS_INTF_ADDR_LIST": interface,
+            "EPICS_CAS_BEACON_ADDR_LIST": interface,
+            "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+            "EPICS_PVAS_INTF_ADDR_LIST": interface,
+            "EPICS_PVAS_BEACON_ADDR_LIST": interface,
+            "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
+        }
+    )
+    return addresses | {
+        "EPICS_CA_SERVER_PORT": str(ports["ca"]),
+        "EPICS_CAS_SERVER_PORT": str(ports["ca"]),
+        "EPICS_PVAS_SERVER_PORT": str(ports["pva"]),
+        "EPICS_PVAS_BROADCAST_PORT": str(ports["pva_search"]),
+        # With real-time scheduling an IOC locks all its pages in memory where it may (root): 150 MiB more.
+        "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
+    }
