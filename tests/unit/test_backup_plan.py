@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.app import data_folder
+from countingroom.app import backup, data_folder
 from countingroom.app.backup_schedule import FIRST_S, BackupSchedule
 from countingroom.app.description_files import description_files
 from countingroom.backup import contents, disk_space, folder
@@ -20,6 +20,7 @@ from countingroom.backup.contents import BackupManifest, StreamPart
 from countingroom.backup.description import BackupSection, KeepSection
 from countingroom.backup.folder import FoundBackup
 from countingroom.backup.run_numbers import decide, last_known
+from countingroom.core.errors import Conflict
 from countingroom.core.messages import Event, EventKind
 from countingroom.experiment import load_located
 from countingroom.storage.highest_run import HighestRun
@@ -207,6 +208,17 @@ def test_a_disk_that_becomes_full_meanwhile_ends_the_backup(tmp_path: Path) -> N
         checked = disk_space.CheckedFile(file, tmp_path, lambda _: (100, 0, 100))
         with pytest.raises(disk_space.DiskFull, match="is full"):
             checked.write(b"x")
+
+
+def test_one_backup_is_made_at_a_time_and_what_a_killed_one_left_is_removed(tmp_path: Path) -> None:
+    alone, clean = backup._alone, backup._clean  # pyright: ignore[reportPrivateUsage]
+    with alone(tmp_path), pytest.raises(Conflict, match="another backup"), alone(tmp_path):
+        pass
+    (tmp_path / ".bench-x.part").mkdir()
+    for name in (".bench-1.backup.part", ".other-1.backup.part", "bench-1.backup"):
+        (tmp_path / name).touch()
+    clean(tmp_path, "bench")
+    assert {path.name for path in tmp_path.iterdir()} == {".other-1.backup.part", "bench-1.backup"}
 
 
 def test_secrets_are_only_among_the_files_where_they_are_wanted(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -25,12 +27,15 @@ from countingroom.backup.take import CopiedExperiment, TakenBackup, needed_bytes
 from countingroom.bus import nats
 from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.errors import Conflict, LinkError, RequestError
 from countingroom.core.umask import keep_files_private
 from countingroom.experiment import Loaded, load_located
 from countingroom.history import file_check
 
 Say = Callable[[str], None]
+
+_PART = ".part"
+"""End of the names of what is removed again."""
 
 
 class BackupMade(Struct, frozen=True, kw_only=True):
@@ -93,14 +98,15 @@ class Backups:
         target = self._target(to, encrypted=key is not None)
         needed = needed_bytes(source)
         disk_space.check(target.parent, needed * 3 if check else needed, "the backup with its check" if check else "it")
-        part = target.with_name(f".{target.name}.part")
-        part.unlink(missing_ok=True)
-        try:
-            taken = asyncio.run(self._take(source, part, key, say, check=check))
-            part.replace(target)
-            _sync(target.parent)
-        finally:
-            part.unlink(missing_ok=True)
+        with _alone(self._data):
+            _clean(target.parent, self.experiment)
+            part = target.with_name(f".{self.experiment}-{target.name}{_PART}")
+            try:
+                taken = asyncio.run(self._take(source, part, key, say, check=check))
+                part.replace(target)
+                _sync(target.parent)
+            finally:
+                part.unlink(missing_ok=True)
         removed = tuple(self._removed(say)) if to is None else ()
         return BackupMade(path=target, taken=taken, checked=check, removed=removed)
 
@@ -128,7 +134,7 @@ class Backups:
         """Restore into an empty folder that is removed again. RequestError where it is not what was copied."""
         if manifest.dialect != "sqlite":
             say("check       the tables of PostgreSQL are not restored; every byte of the file is verified")
-        with tempfile.TemporaryDirectory(prefix=".check-", dir=part.parent) as place:
+        with tempfile.TemporaryDirectory(prefix=f".{self.experiment}-", suffix=_PART, dir=part.parent) as place:
             into = Path(place) / "restored"
             restored = await restore(part, key, into, self._clock, lambda line: None, with_database=False)
             await asyncio.to_thread(check_history, restored)
@@ -207,6 +213,34 @@ async def _restore_into(
     await asyncio.to_thread(check_history, restored)
     say(f"history     {sum(restored.manifest.history_rows.values())} rows")
     return restored
+
+
+@contextmanager
+def _alone(data: Path) -> Generator[None]:
+    """One backup of a data folder at a time. The lock ends with the process."""
+    descriptor = os.open(data, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another backup of {data} is being made",
+                source="backup",
+                code="busy",
+                suggestion="wait until it has ended: countingroom backup list",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clean(target: Path, experiment: str) -> None:
+    """Remove what a backup that was killed has left."""
+    for path in target.glob(f".{experiment}-*{_PART}"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _stand_back() -> None:

@@ -102,7 +102,11 @@ async def take(
     LinkError where bus, database or history do not answer, DiskFull, and RequestError where it cannot be written."""
     began = clock.monotonic()
     with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".backup-", dir=part.parent)))
+        work = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=f".{source.experiment}-", suffix=".part", dir=part.parent)
+            )
+        )
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         file = stack.enter_context(os.fdopen(descriptor, "wb"))
         checked = disk_space.CheckedFile(file, part.parent)

@@ -162,7 +162,8 @@ def facts_at(url: str) -> SnapshotFacts:
 
 def shown(url: str) -> str:
     """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    parsed = make_url(url)
+    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _prepare(connection: Connection, schema: str) -> None:
