@@ -125,7 +125,8 @@ class Shown {
       time = seen.ns ? clock(seen.ns) : "";
     const alarm = level && level < STALE ? `, ${LEVELS[level]}` : "";
     this.now = { level, told, words: quality + (seen.reason ? `: ${seen.reason}` : ""), time };
-    const sign = gone ? STALE : unsure ? 5 : level;
+    // An alarm keeps its sign where the evidence is gone: the dashes tell that.
+    const sign = level && level < STALE ? level : gone ? STALE : unsure ? 5 : 0;
     if (this.writing) setText(this.writing, (this.writing === this.paint ? SIGNS[sign] : "") + this.written(seen, units));
     const says = `${this.name}: ${told}${alarm}, ${this.now.words}${time ? `, ${time} UTC` : ""}`;
     if (this.says !== says) {
