@@ -17,10 +17,12 @@ from countingroom.console.app import create
 from countingroom.console.route_permissions import RouteTable
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.alarms import ALARMS as ALARM_ROWS
+from countingroom.core.commands.description import DESCRIPTION as DESCRIPTION_ROWS
 from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_ROWS
 from countingroom.core.commands.interlocks import INTERLOCKS as INTERLOCK_ROWS
 from countingroom.core.commands.notifications import NOTIFICATIONS as NOTIFICATION_ROWS
 from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
+from countingroom.core.commands.results import RESULTS as PROGRAM_ROWS
 from countingroom.core.commands.rules import RULES as RULE_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
 from countingroom.core.policy import NEEDS, Principal, Role, decide
@@ -40,7 +42,7 @@ OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
 """Actions on what is one's own."""
 ADMINISTRATORS = {
     *("GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"),
-    "POST /api/v1/mqtt/clear",
+    *("POST /api/v1/mqtt/clear", "GET /api/v1/description/plan"),
     *(f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")),
 }
 OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
@@ -74,6 +76,9 @@ NOTIFICATION = {"test": S, "made_up": A}
 INTERLOCK = dict.fromkeys((*INTERLOCK_ROWS, "made_up"), S)
 """The lowest role that an interlock can declare; the department asks for the declared one."""
 RULE = {"arm": S, "disarm": S, "made_up": A}
+DESCRIPTION = {"reload": A, "made_up": A}
+PROGRAM = {"start": S, "stop": S, "made_up": A}
+"""Of a program without a role of its own."""
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 COMMANDS = {
@@ -85,6 +90,8 @@ COMMANDS = {
     "POST /api/v1/notifications/commands/{command}": ("_experiment", NOTIFICATION),
     "POST /api/v1/interlocks/{interlock}/commands/{command}": ("_experiment", INTERLOCK),
     "POST /api/v1/rules/{rule}/commands/{command}": ("_experiment", RULE),
+    "POST /api/v1/description/commands/{command}": ("_experiment", DESCRIPTION),
+    "POST /api/v1/results/programs/{program}/commands/{command}": ("_experiment", PROGRAM),
 }
 FIXED = {
     **{
@@ -95,6 +102,7 @@ FIXED = {
     "POST /api/v1/views/{view}/save_view": ("_experiment", S),
     "POST /api/v1/views/{view}/delete_view": ("_experiment", S),
     "POST /api/v1/apply": ("_experiment", E),
+    "POST /api/v1/results": ("_experiment", S),
     "POST /api/v1/snapshots/import": ("_experiment", E),
     **{
         f"POST /api/v1/snapshots/{{snapshot}}/{action}": ("_experiment", V)
@@ -148,6 +156,8 @@ def test_every_command_of_a_table_is_in_a_table_here() -> None:
     assert set(ALARM) - {"made_up"} == set(ALARM_ROWS)
     assert set(NOTIFICATION) - {"made_up"} == set(NOTIFICATION_ROWS)
     assert set(RULE) - {"made_up"} == set(RULE_ROWS)
+    assert set(DESCRIPTION) - {"made_up"} == set(DESCRIPTION_ROWS)
+    assert set(PROGRAM) - {"made_up"} == set(PROGRAM_ROWS)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:
