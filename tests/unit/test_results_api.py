@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
+from countingroom.app.reload.described import content_of
+from countingroom.bus.port import Message
 from countingroom.cli.main import run
 from countingroom.core.clock import SystemClock
+from countingroom.core.history_conditions import ConditionsQuery, IntervalsAnswer
+from countingroom.core.messages import decode, encode
+from countingroom.core.series import PointsAnswer
+from countingroom.experiment import load
 from tests.console.people import house
 from tests.console.results_stage import result_console, result_stage
 from tests.console.stage import stage
@@ -130,3 +136,29 @@ def test_the_command_line_starts_shows_exports_compares_and_adds(
 def console_file(folder: Path) -> Path:
     (folder / "a.root").write_bytes(b"root")
     return folder / "a.root"
+
+
+async def test_conditions_are_asked_of_the_time_of_a_result(tmp_path: Path) -> None:
+    asked: list[ConditionsQuery] = []
+
+    async def points(_: object) -> bytes:
+        return encode(PointsAnswer(points=["chiller.v"]))
+
+    async def answer(message: Message) -> bytes:
+        asked.append(decode(message.data, ConditionsQuery))
+        return encode(IntervalsAnswer(points=[]))
+
+    async with result_stage(tmp_path) as here, here.served() as (_, client):
+        made = (await client.post("/api/v1/results", json=added())).json()
+        bus, path = here.bus.client(), "/api/v1/history/conditions?point=chiller.v"
+        async with bus.respond("query.history.points", points), bus.respond("query.history.conditions", answer):
+            told = await client.get(f"{path}&result=1")
+            assert told.json()["begin_ns"] == [made["started_ns"]]
+            assert (await client.get(f"{path}&result=2")).status_code == 404
+            assert (await client.get(f"{path}&result=1&run=1")).status_code == 422
+    assert [list(one.end_ns) for one in asked] == [[made["ended_ns"]]]
+
+
+def test_a_reload_gives_a_changed_section_to_a_new_console() -> None:
+    demo = load(Path(__file__).parents[2] / "examples" / "demo" / "experiment.yaml")
+    assert content_of(demo, simulate=True).readers["results"] == ("console",)

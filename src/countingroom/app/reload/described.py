@@ -85,6 +85,7 @@ def _readers(experiment: Experiment, known: list[str]) -> dict[str, tuple[str, .
     return found | {
         "experiment": of("alarms", "console"),
         "devices": of(*devices),
+        "results": of("console"),
         "snapshots": of("console"),
         "synoptics": of("console"),
         "runs": of(AGENTS, "runs"),
