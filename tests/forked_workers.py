@@ -17,9 +17,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe, connection
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from _pytest.config import create_terminal_writer
 
 Group = deque[int]
 """The tests that one worker runs, one after the other, by their places in the collection."""
@@ -161,7 +162,9 @@ class _Fork:
         capture: Any = manager.getplugin("capturemanager")
         capture.stop_global_capturing()
         capture.start_global_capturing()
-        manager.unregister(manager.getplugin("terminalreporter"))
+        if reporter := cast(Any, manager.getplugin("terminalreporter")):
+            # It stays, because a test that takes too long asks for it, but only the parent is heard.
+            reporter._tw = create_terminal_writer(session.config, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         manager.register(self)
         config: Any = session.config
         folders: Any = config._tmp_path_factory

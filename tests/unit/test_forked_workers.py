@@ -34,12 +34,15 @@ def test_what_follows_runs_in_another_one():
     assert 1 == 2
 """
 SECOND = """
-import pytest
+import pytest, time
 def test_it_is_skipped():
     pytest.skip("not here")
 @pytest.mark.xfail(strict=True)
 def test_it_is_known_to_fail():
     assert False
+@pytest.mark.timeout(0.1)
+def test_it_takes_too_long():
+    time.sleep(5)
 def test_it_ends_with_an_error(tmp_path):
     raise KeyError(tmp_path.parent.name)
 """
@@ -67,8 +70,9 @@ def test_every_test_is_reported_once_and_a_worker_that_ends_fails_one(tmp_path: 
         "FAILED test_first.py::test_what_follows_runs_in_another_one - assert 1 == 2",
         "SKIPPED [1] test_second.py:4: not here",
         "XFAIL test_second.py::test_it_is_known_to_fail",
+        "FAILED test_second.py::test_it_takes_too_long - Failed: Timeout (>0.1s)",
         "FAILED test_second.py::test_it_ends_with_an_error - KeyError: 'worker-",
-        "3 failed, 2 passed, 1 skipped, 1 xfailed",
+        "4 failed, 2 passed, 1 skipped, 1 xfailed",
     ):
         assert line in summary, ended.stdout
     assert ended.stdout.count("\nseen with the failure\n") == 1
