@@ -6,6 +6,7 @@ const LEFT = 58;
 const BOTTOM = 30;
 const TOP = 10;
 const SCALE = 22;
+const PADDING = 26; // of .result-plot, on both sides
 const short = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(5))));
 
 // About `many` round numbers from low to high.
@@ -52,7 +53,7 @@ export class ResultPlot {
 
   draw() {
     if (!this.view) return this.place.replaceChildren();
-    this.wide = Math.max(220, this.place.clientWidth - 2);
+    this.wide = Math.max(220, this.place.clientWidth - PADDING);
     this.place.replaceChildren(this.view.kind === "map" ? this.map() : this.axes());
   }
 
