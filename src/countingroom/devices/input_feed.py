@@ -77,7 +77,10 @@ class InputFeed:
         self._readings.update(readings)
         for wanted, take in list(self._followers):
             if not wanted.isdisjoint(readings):
-                take(readings)
+                try:
+                    take(readings)
+                except Exception:  # a fault in one device must end neither the links of others nor their host
+                    _log.exception("devices: derived points were not computed from %s", ", ".join(sorted(readings)))
 
     def rows(self, device: str, rows: Iterable[tuple[str, Reading]]) -> None:
         """Readings of a device, of which those that are needed are delivered."""
@@ -115,10 +118,7 @@ class InputFeed:
         """DeviceWatch: new readings, before they are published."""
         readings = device.situation().readings
         names = self._wanted.get(device.name, ()) if points is None else points
-        try:
-            self.rows(device.name, [(name, readings[name]) for name in names if name in readings])
-        except Exception:  # a fault here must not end the link of the device
-            _log.exception("devices: derived points were not computed from readings of %s", device.name)
+        self.rows(device.name, [(name, readings[name]) for name in names if name in readings])
 
     def moved(self, device: HostedDevice, now: DeviceState) -> None:
         """DeviceWatch: states are no inputs."""
