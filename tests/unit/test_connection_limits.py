@@ -337,7 +337,5 @@ async def test_a_websocket_that_sends_without_pause_is_closed_with_a_reason(monk
         with pytest.raises(ConnectionClosed):
             async with asyncio.timeout(PATIENCE_S):
                 while True:
-                    for _ in range(1000):
-                        await client.send("{}")
-                    await asyncio.sleep(0.01)  # a turn for the console before 300,000 fill the buffers
+                    await client.send("{}")
         assert (client.close_code, client.close_reason) == (1008, "more than 64 messages are unread")
