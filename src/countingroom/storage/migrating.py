@@ -19,9 +19,10 @@ def revision(connection: Connection) -> str:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
-def migrate(connection: Connection, *, to: str = HEAD) -> None:
+def migrate(connection: Connection, *, to: str | None = None) -> None:
     """Migrate to HEAD, or to the version of a backup, in the present write transaction, which excludes every other
     writer."""
+    to = to or HEAD
     # Several processes may start at the same time. The write lock of SQLite, or the advisory lock of PostgreSQL, lets
     # one of them migrate; the others wait for it and then read the new revision here.
     present = revision(connection)
