@@ -173,7 +173,7 @@ def test_a_negative_value_needs_no_dashes_before_it(value: str, capsys: pytest.C
     assert [one["arguments"]["value"] for one in sent] == [float(value.removesuffix("degC"))], capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "devices"), [("demo", 5), ("minimal", 0), ("bench", 1)])
+@pytest.mark.parametrize(("name", "devices"), [("demo", 6), ("minimal", 0), ("bench", 1)])
 def test_an_example_is_written_and_is_right(name: str, devices: int, tmp_path: Path) -> None:
     assert run(["example", name, "-o", str(tmp_path / "new")]) == 0
     assert len(load(tmp_path / "new" / "experiment.yaml").devices) == devices

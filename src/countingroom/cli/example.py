@@ -48,7 +48,7 @@ def demo(output: Output = Path("demo")) -> None:
     from countingroom.cli.demo import demo_directory
 
     shipped = demo_directory()
-    files = sorted(path for path in shipped.rglob("*") if path.suffix in (".yaml", ".csv", ".cfg"))
+    files = sorted(path for path in shipped.rglob("*") if path.suffix in (".yaml", ".csv", ".cfg", ".svg"))
     write_new({output / path.relative_to(shipped): path.read_text("utf-8") for path in files})
     typer.echo(_simulated(output))
 
