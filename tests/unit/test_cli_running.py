@@ -16,6 +16,7 @@ from countingroom.cli.main import run
 from countingroom.cli.values import scalar
 from countingroom.core.errors import RequestError
 from countingroom.core.points import Point, Type
+from countingroom.devices.description import DevicesSection
 from countingroom.experiment import load
 from tests.unit.answering import serving
 
@@ -176,7 +177,7 @@ def test_a_negative_value_needs_no_dashes_before_it(value: str, capsys: pytest.C
 @pytest.mark.parametrize(("name", "devices"), [("demo", 6), ("minimal", 0), ("bench", 1)])
 def test_an_example_is_written_and_is_right(name: str, devices: int, tmp_path: Path) -> None:
     assert run(["example", name, "-o", str(tmp_path / "new")]) == 0
-    assert len(load(tmp_path / "new" / "experiment.yaml").devices) == devices
+    assert len(load(tmp_path / "new" / "experiment.yaml").section(DevicesSection)) == devices
     assert run(["check", str(tmp_path / "new" / "experiment.yaml")]) == 0
     assert run(["example", name, "-o", str(tmp_path / "new")]) == 1
 

@@ -74,7 +74,9 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
             connection.execute(text(f"ALTER TABLE run DROP COLUMN {column}"))
         alarms = ("alarm", "alarm_history", "alarm_writer", "rule", "interlock", "interlock_history")
         messages = ("notification", "notification_cursor", "notification_plan", "acknowledge_link")
-        for table in ("trend_view", "description_applied", *alarms, *messages):
+        snapshots = ("snapshot_restore_point", "snapshot_restore", "snapshot_golden", "snapshot_action", "snapshot")
+        results = ("result_bytes", "result_document", "result")
+        for table in ("trend_view", "description_applied", *alarms, *messages, *snapshots, *results):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
