@@ -333,6 +333,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("results",),
                 owner="the console",
                 bus=BusGrants(
+                    answers=("command.*.restores.*",),
                     hears=("events.>", "live.readings.*", "presence.>"),
                     # To agents: stop and abort of a partition without an owner.
                     sends=(

@@ -12,18 +12,20 @@ import pytest_asyncio
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.publisher import Publisher
 from countingroom.bus.streams import prepare
+from countingroom.console.auth.requester import Requester
 from countingroom.console.snapshots.restorer import Restorer
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode
 from countingroom.core.policy import Principal, Role
-from countingroom.core.snapshots.progress import KEY, PointEnd, RestoreEnd, RestoreProgress
+from countingroom.core.snapshots.progress import KEY, PointEnd, PointResult, Restore, RestoreEnd, RestoreProgress
 from countingroom.core.snapshots.restore_plan import PlannedWrite, RestorePlan
 from countingroom.core.values import Scalar
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
-ANNA = Principal(name="anna", role=Role.EXPERT)
+ANNA = Requester(principal=Principal(name="anna", role=Role.EXPERT))
 NO = Cause(code="interlock", message="HV is held", suggestion="reset it")
 
 
@@ -106,7 +108,7 @@ class Bench:
             self.database.snapshots,
             publisher,
             send=self.devices.send,
-            permit=lambda principal, write: self.denied,
+            permit=self.may,
             audit=self.audit.append,
             process="console 1",
         )
@@ -119,6 +121,10 @@ class Bench:
                 with suppress(asyncio.CancelledError):
                     await task
             await bus.close()
+
+    async def may(self, requester: Requester, write: PlannedWrite) -> Cause | None:
+        """Why the user may not do it."""
+        return self.denied
 
     async def end(self, id: str) -> RestoreEnd:
         """Its end, as it is recorded."""
@@ -206,14 +212,14 @@ async def test_a_stop_gets_through_while_a_device_is_silent(bench: Bench) -> Non
             await bench.devices.came.wait()
         with pytest.raises(Conflict, match="restore of good by anna is under way"):
             await console.start(plan("c.z"), ANNA, "r", keeps_going=False)
-        console.stop(begun.id, "bert")
+        await console.stop(begun.id, "bert")
         assert await bench.end(begun.id) is RestoreEnd.STOPPED
         found = await bench.database.snapshots.restore(begun.id)
         assert found.cause is not None
         assert found.cause.message == "stopped by bert"
         assert [one.end for one in found.results] == [PointEnd.RESTORED, PointEnd.UNKNOWN, PointEnd.NOT_TRIED]
         with pytest.raises(Conflict, match="not under way"):
-            console.stop(begun.id, "bert")
+            await console.stop(begun.id, "bert")
 
 
 async def test_rights_that_are_lost_meanwhile_count_for_the_next_point(bench: Bench) -> None:
@@ -257,5 +263,55 @@ async def test_two_consoles_do_not_restore_at_the_same_time(bench: Bench) -> Non
         begun = await one.start(plan("a.x"), ANNA, "r", keeps_going=False)
         with pytest.raises(Conflict, match="under way"):
             await other.start(plan("b.z"), ANNA, "r", keeps_going=False)
-        one.stop(begun.id, "anna")
+        await one.stop(begun.id, "anna")
         assert await bench.end(begun.id) is RestoreEnd.STOPPED
+
+
+async def test_a_stop_while_the_record_is_written_lets_no_command_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench.console() as console:
+        keep = bench.database.snapshots.keep_point
+
+        async def stopped_meanwhile(restore: str, number: int, result: PointResult) -> None:
+            await keep(restore, number, result)
+            if result.end is PointEnd.UNDER_WAY:
+                await console.stop(restore, "bert")
+
+        monkeypatch.setattr(bench.database.snapshots, "keep_point", stopped_meanwhile)
+        begun = await console.start(plan("a.x", "a.y"), ANNA, "r", keeps_going=True)
+        assert await bench.end(begun.id) is RestoreEnd.STOPPED
+        assert await bench.ends(begun.id) == [PointEnd.NOT_TRIED] * 2
+    assert (bench.devices.sent, bench.audit) == ([], [])
+
+
+async def test_another_console_stops_it_and_knows_when_none_carries_it_out(bench: Bench) -> None:
+    bench.devices.silent.add("a.x")
+    async with bench.console() as one, bench.console() as other:
+        begun = await one.start(plan("a.x", "a.y"), ANNA, "r", keeps_going=False)
+        await bench.devices.came.wait()
+        await other.stop(begun.id, "bert")
+        assert await bench.end(begun.id) is RestoreEnd.STOPPED
+        cause = (await bench.database.snapshots.restore(begun.id)).cause
+        assert cause is not None
+        assert cause.message == "stopped by bert"
+        with pytest.raises(Conflict, match="not under way"):
+            await other.stop(begun.id, "bert")
+
+
+async def test_an_end_that_the_database_refuses_blocks_no_further_restore(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = bench.database.snapshots.end_restore
+
+    async def refuse(restore: Restore) -> None:
+        raise Conflict("the database refuses the change", source="storage")
+
+    async with bench.console() as console:
+        monkeypatch.setattr(bench.database.snapshots, "end_restore", refuse)
+        await console.start(plan("a.x"), ANNA, "r", keeps_going=False)
+        async with asyncio.timeout(PATIENCE_S):
+            while console.present:
+                await bench.database.snapshots.unfinished()  # the database has its turn
+        monkeypatch.setattr(bench.database.snapshots, "end_restore", end)
+        assert await bench.end((await console.start(plan("b.z"), ANNA, "r", keeps_going=False)).id) is RestoreEnd.DONE

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from countingroom.console.auth.requester import Requester
 from countingroom.core.clock import SystemClock
+from countingroom.core.policy import Principal
 from tests.console.people import House, house
 from tests.console.stage import Stage, served, stage
 from tests.patience import PATIENCE_S
@@ -116,6 +118,27 @@ async def test_a_stop_gets_through_and_is_refused_to_a_viewer(home: tuple[Stage,
     assert (await eve.post(f"/api/v1/restores/{begun}/stop")).status_code == 200
     end = await restored(sam, begun)
     assert (end["end"], [one["end"] for one in end["results"]]) == ("stopped", ["unknown", "not_tried"])
+    assert len(here.asked) == 1
+
+
+async def test_rights_that_end_meanwhile_end_the_restore(home: tuple[Stage, House]) -> None:
+    here, house = home
+    sam = await house.program("sam")
+    await take(sam)
+    await change(here, house, **{"0_hv_setV": 20.0, "1_hv_setV": 30.0})
+    plan = (await sam.get(f"{GOOD}/plan")).json()
+    permit = house.context.sessions.rights
+
+    async def disabled_after_the_first(requester: Requester) -> Principal:
+        found = await permit(requester)
+        await house.database.users.disable("sam", True, "adam")
+        return found
+
+    house.context.sessions.rights = disabled_after_the_first  # type: ignore[method-assign]
+    begun = (await sam.post(f"{GOOD}/restore", json={"digest": plan["digest"], "reason": "r"})).json()["id"]
+    end = await restored(await house.program("eve"), begun)
+    assert [one["end"] for one in end["results"]] == ["restored", "refused"]
+    assert end["results"][1]["cause"]["code"] == "login_over"
     assert len(here.asked) == 1
 
 

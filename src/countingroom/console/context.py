@@ -19,6 +19,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
+from countingroom.console.auth.requester import Requester
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
 from countingroom.console.command_client import send_and_wait
 from countingroom.console.database_watch import DatabaseWatch
@@ -38,7 +39,7 @@ from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
 from countingroom.core.messages import Event, EventKind
-from countingroom.core.policy import Permission, Principal, decide
+from countingroom.core.policy import Permission, decide
 from countingroom.core.results import ResultDesk
 from countingroom.core.snapshots.restore_plan import PlannedWrite
 from countingroom.core.snapshots.rules import SnapshotRules
@@ -220,9 +221,13 @@ class ConsoleContext:
                 for task in running:
                     task.cancel()
 
-    def _may_write(self, principal: Principal, write: PlannedWrite) -> Cause | None:
-        """Why this user may not give a command of a restore now."""
+    async def _may_write(self, requester: Requester, write: PlannedWrite) -> Cause | None:
+        """Why this user may not give a command of a restore with the rights that hold now."""
         permission = Permission.ENDANGER if write.is_dangerous else Permission.OPERATE
+        try:
+            principal = await self.sessions.rights(requester)
+        except CountingRoomError as error:
+            return error.cause
         return decide(principal, permission, f"device.{write.device}", now_ns=self.clock.now_ns())
 
     def _tell_of_the_audit(self, message: str, cause: Cause | None) -> None:

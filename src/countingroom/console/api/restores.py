@@ -80,7 +80,7 @@ async def restore_snapshot(snapshot: str, console: Console, request: Request, bo
     service = console.snapshots
     begun = await service.restore(
         await service.store.get(snapshot),
-        requester(request).principal,
+        requester(request),
         body.reason,
         body.digest,
         keeps_going=body.keep_going,
@@ -109,11 +109,11 @@ async def get_restore(restore: str, console: Console) -> Response:
 @router.post("/restores/{restore}/stop", summary="Stop a restore", responses={403: REFUSED, 404: REFUSED, 409: REFUSED})
 async def stop_restore(restore: str, console: Console, request: Request) -> Response:
     """No further command is sent, and the end of the one under way is not awaited. Its own user may, and who may make
-    one of its devices safe. It needs no database."""
+    one of its devices safe. Another console that carries it out is told; the own one needs no database."""
     present = console.snapshots.restorer.present
     found = present if present and present.id == restore else await _find(console, restore)
     _check_stop(console, requester(request).principal, found)
-    console.snapshots.restorer.stop(restore, requester(request).name)
+    await console.snapshots.restorer.stop(restore, requester(request).name)
     return as_json({"id": restore})
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 from collections import OrderedDict
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
@@ -24,6 +25,7 @@ from countingroom.console.auth.requester import LOCAL_REQUESTER, Requester
 from countingroom.core.accounts import Session, User, principal_of, why_over
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
+from countingroom.core.policy import Principal
 from countingroom.storage.database import Database
 from countingroom.storage.secret import digest
 
@@ -34,6 +36,8 @@ LOOK_AGAIN_S = 1.0
 KEPT_S = 30 * 86_400.0
 """An ended session is kept so long, so that its browser is told why it has ended."""
 CLEAN_UP_S = 86_400.0
+LOOK_S = 5.0
+"""The rights of work that goes on after its request are looked up within this time."""
 SEEN_S = 1.0
 """So long a request waits until the last use of its session is written."""
 _REMEMBERED = 1000
@@ -52,6 +56,11 @@ class SessionService(Protocol):
         """Wait until the session is over or its roles have changed; returns the reason."""
         ...
 
+    async def rights(self, requester: Requester) -> Principal:
+        """The rights that the requester has now, for work that goes on after the request; Denied where there are none.
+        A session that is only not used counts."""
+        ...
+
 
 class NoLogin:
     """For a console without login: every request is of the local user."""
@@ -67,6 +76,10 @@ class NoLogin:
         """Never."""
         await asyncio.Future[None]()
         return ""
+
+    async def rights(self, requester: Requester) -> Principal:
+        """Always those of the local user."""
+        return requester.principal
 
 
 class SessionLifetime(Struct, frozen=True, kw_only=True):
@@ -160,7 +173,24 @@ class Sessions:
         finally:
             self._waiting.discard(again)
 
-    async def _holds(self, secret: str, *, by_token: bool) -> tuple[Session, User]:
+    async def rights(self, requester: Requester) -> Principal:
+        """Those of the account now, as far as the session may use them. Denied where the session was ended or has
+        expired, or the account is disabled; LinkError where that cannot be known."""
+        session = requester.session
+        by_token = session is not None and session.is_token
+        try:
+            async with within(self._clock, LOOK_S):
+                held, user = await self._holds(requester.secret, by_token=by_token, idle_s=math.inf)
+        except TimeoutError:
+            raise LinkError(
+                f"the rights of {requester.name} cannot be looked up: the database does not answer",
+                source="login",
+                suggestion="see to the database",
+            ) from None
+        return principal_of(user, held)
+
+    async def _holds(self, secret: str, *, by_token: bool, idle_s: float | None = None) -> tuple[Session, User]:
+        idle_s = self.life.idle_s if idle_s is None else idle_s
         try:
             found = await self._database.sessions.find(secret)
         except LinkError:
@@ -175,7 +205,7 @@ class Sessions:
             raise Denied(
                 "the request carries no valid session", code="forged_login", source="login", suggestion="log in again"
             )
-        over = why_over(found[1], found[0], now_ns=self._clock.now_ns(), idle_s=self.life.idle_s)
+        over = why_over(found[1], found[0], now_ns=self._clock.now_ns(), idle_s=idle_s)
         if over is not None:
             self._remembered.pop(secret, None)
             raise over_error(over)

@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct
 
-from countingroom.bus.port import Bus, Lease
+from countingroom.bus.port import Bus, Lease, Message
 from countingroom.bus.publisher import Publisher
-from countingroom.core import severity
-from countingroom.core.accounts import AuditEntry, Outcome
+from countingroom.console.auth.requester import Requester
+from countingroom.console.command_client import send
+from countingroom.console.snapshots.causes import (
+    LEASE_LOST,
+    SOURCE,
+    busy,
+    no_end,
+    not_awaited,
+    not_kept,
+    not_under_way,
+    stopped,
+)
+from countingroom.console.snapshots.messages import BEGIN_S, audit_entry, command
+from countingroom.core import severity, subjects
+from countingroom.core.accounts import AuditEntry
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
-from countingroom.core.messages import Command, Event, EventKind, Reply
-from countingroom.core.policy import Principal
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError, Refused
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.snapshots.progress import (
     KEY,
@@ -38,20 +51,20 @@ from countingroom.core.snapshots.progress import (
     sentence,
     upcoming,
 )
-from countingroom.core.snapshots.restore_plan import SET, PlannedWrite, RestorePlan
+from countingroom.core.snapshots.restore_plan import PlannedWrite, RestorePlan
 from countingroom.storage.snapshots import Snapshots
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LEASE = "restore"
+STOPS = "restores"
+"""Department word of the command `stop`, by which another console stops a restore."""
 LEASE_S = 5.0
-BEGIN_S = 10.0
-"""A command is not begun later than this after it was sent."""
 RETRY_S = 1.0
 READY_S = 5.0
 LAST_S = 2.0
 """At the end of the process its record may take so long."""
-SOURCE = "snapshots"
 
 
 class Sending(Protocol):
@@ -66,10 +79,15 @@ class _Job(Struct):
     """The restore under way."""
 
     restore: Restore
-    principal: Principal
+    requester: Requester
     lease: Lease
     stop: asyncio.Event
     stopped_by: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may be sent any more."""
+        return self.stop.is_set() or self.lease.lost
 
 
 class Restorer:
@@ -83,7 +101,7 @@ class Restorer:
         publisher: Publisher,
         *,
         send: Sending,
-        permit: Callable[[Principal, PlannedWrite], Cause | None],
+        permit: Callable[[Requester, PlannedWrite], Awaitable[Cause | None]],
         audit: Callable[[AuditEntry], None],
         process: str,
     ) -> None:
@@ -104,13 +122,16 @@ class Restorer:
         """Set when the restores of processes that have ended have their end."""
         report = edge_log(_log, "the record of a restore is not kept", "the record of a restore is kept")
         self._keeping = Retry(clock, report, pause_s=RETRY_S, on=CountingRoomError)
+        self._ending = Retry(clock, report, pause_s=RETRY_S)
+        unheard = edge_log(_log, "stops by other consoles are not heard", "stops by other consoles are heard")
+        self._hearing = Retry(clock, unheard, pause_s=RETRY_S)
 
     @property
     def present(self) -> Restore | None:
         """The restore under way here."""
         return self._job.restore if self._job else None
 
-    async def start(self, plan: RestorePlan, principal: Principal, reason: str, *, keeps_going: bool) -> Restore:
+    async def start(self, plan: RestorePlan, requester: Requester, reason: str, *, keeps_going: bool) -> Restore:
         """Begin a restore; it goes on in `run`. Conflict where another one is under way or nothing is to be written;
         LinkError where its record cannot be kept."""
         if self._store is None or not plan.writes:
@@ -121,7 +142,7 @@ class Restorer:
                 suggestion="look at the plan: it says why each point is left as it is",
             )
         if self._begins or self._job:
-            raise _busy(self._job.restore if self._job else None)
+            raise busy(self._job.restore if self._job else None)
         self._begins = True
         try:
             await self._look_back()
@@ -129,12 +150,12 @@ class Restorer:
             try:
                 lease = await self._bus.acquire(LEASE, ttl_s=LEASE_S, holder=f"{self._process} {id}")
             except Conflict as error:
-                raise _busy(None, error.cause) from error
+                raise busy(None, error.cause) from error
             try:
                 restore = begun(
                     plan,
                     id=id,
-                    by=principal.name,
+                    by=requester.name,
                     reason=reason,
                     keeps_going=keeps_going,
                     process=self._process,
@@ -144,27 +165,58 @@ class Restorer:
             except BaseException:
                 await _release(lease)
                 raise
-            self._job = _Job(restore=restore, principal=principal, lease=lease, stop=asyncio.Event())
+            self._job = _Job(restore=restore, requester=requester, lease=lease, stop=asyncio.Event())
         finally:
             self._begins = False
-        self._tell(f"{principal.name} restores {plan.snapshot}: {len(plan.writes)} points; {reason}", restore)
+        self._tell(f"{requester.name} restores {plan.snapshot}: {len(plan.writes)} points; {reason}", restore)
         self._publish(restore)
         self._news.set()
         return restore
 
-    def stop(self, id: str, by: str) -> Restore:
-        """End the restore under way: no further command is sent. Conflict where it is not under way here."""
+    async def stop(self, id: str, by: str) -> None:
+        """End a restore, here or in another console: no further command is sent. Conflict where none carries it out;
+        LinkError where the other console does not answer."""
+        if self._stopped_here(id, by):
+            return
+        now_ns = self._clock.now_ns()
+        asked = Command(
+            id=uuid4().hex,
+            action="stop",
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(BEGIN_S * 1e9),
+            within_s=BEGIN_S,
+            origin=self._process,
+        )
+        try:
+            reply = await send(self._bus, self._clock, STOPS, id, asked, user=by)
+        except LinkError as error:
+            if error.cause.code == "unreachable" and self._bus.connected:
+                raise not_under_way(id, error.cause) from error
+            raise
+        if not reply.accepted:
+            raise Refused(reply.cause) if reply.cause else not_under_way(id)
+
+    def _stopped_here(self, id: str, by: str) -> bool:
+        """Stop it where it is under way here."""
         job = self._job
-        if job is None or job.restore.id != id:
-            raise Conflict(
-                f"the restore {id} is not under way in this console",
-                code="not_under_way",
-                source=SOURCE,
-                suggestion="look at its state: it may have ended",
-            )
+        if job is None or job.restore.id != id or job.restore.end is not RestoreEnd.RUNNING:
+            return False
         job.stopped_by = job.stopped_by or by
         job.stop.set()
-        return job.restore
+        return True
+
+    async def _hear_stops(self, id: str) -> None:
+        """Do what other consoles ask for, which have checked that their user may. Until cancelled."""
+
+        async def answer(message: Message) -> bytes:
+            asked = decode(message.data, Command)
+            by = subjects.command_user(message.subject)
+            is_done = asked.action == "stop" and self._stopped_here(id, by)
+            return encode(Reply(id=asked.id, accepted=is_done, cause=None if is_done else not_under_way(id).cause))
+
+        async with self._bus.respond(subjects.commands_to(STOPS, id), answer):
+            self._hearing.report.worked()
+            await asyncio.Future[None]()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -176,9 +228,13 @@ class Restorer:
             await self._news.wait()
             self._news.clear()
             if self._job:
+                hear = partial(self._hear_stops, self._job.restore.id)
+                hearing = asyncio.create_task(self._hearing.forever(hear))
                 try:
                     await self._carry_out(self._store, self._job)
                 finally:
+                    hearing.cancel()
+                    await asyncio.gather(hearing, return_exceptions=True)
                     lease, self._job = self._job.lease, None
                     await _release(lease)
 
@@ -203,7 +259,7 @@ class Restorer:
         try:
             for restore in await self._keeping.run(store.unfinished):
                 over = interrupted(restore, self._clock.now_ns())
-                await self._keeping.run(lambda over=over: store.end_restore(over))
+                await self._keep_end(store, over)
                 self._publish(over)
                 self._tell_end(over)
         finally:
@@ -215,23 +271,33 @@ class Restorer:
         try:
             while (index := next(upcoming(job.restore), None)) is not None:
                 if job.stop.is_set():
-                    end, cause = RestoreEnd.STOPPED, _stopped(job.stopped_by)
+                    end, cause = RestoreEnd.STOPPED, stopped(job.stopped_by)
                     break
                 if job.lease.lost:
-                    end, cause = RestoreEnd.INTERRUPTED, _LEASE_LOST
+                    end, cause = RestoreEnd.INTERRUPTED, LEASE_LOST
                     break
                 await self._one(store, job, index)
             if end is None and job.stop.is_set() and job.restore.count(PointEnd.RESTORED) < len(job.restore.writes):
-                end, cause = RestoreEnd.STOPPED, _stopped(job.stopped_by)
-        except LinkError as error:
-            end, cause = RestoreEnd.INTERRUPTED, _not_kept(error.cause)
+                end, cause = RestoreEnd.STOPPED, stopped(job.stopped_by)
+        except CountingRoomError as error:
+            end, cause = RestoreEnd.INTERRUPTED, not_kept(error.cause)
         except BaseException:
             await self._end_with_process(store, job)
             raise
         job.restore = over = ended(job.restore, self._clock.now_ns(), end, cause)
         self._publish(over)
         self._tell_end(over)
-        await self._keeping.run(lambda: store.end_restore(over))
+        await self._keep_end(store, over)
+
+    async def _keep_end(self, store: Snapshots, over: Restore) -> None:
+        """Keep the end, also where the database comes back late. Where it refuses the end itself, that is told, and
+        the next restore may begin."""
+        try:
+            await self._ending.run(lambda: store.end_restore(over))
+        except CountingRoomError as error:
+            _log.warning("the end of the restore %s is refused by the database: %s", over.id, error.cause)
+            message = f"the end of the restore of {over.snapshot} by {over.by} is not in the database"
+            self._tell(message, over, EventKind.FAILED, error.cause)
 
     async def _end_with_process(self, store: Snapshots, job: _Job) -> None:
         """The console ends, or has failed: say what was done, as far as there is time."""
@@ -250,35 +316,34 @@ class Restorer:
         end, cause = await self._attempt(job, write)
         job.restore = advanced(job.restore, index, end, self._clock.now_ns(), cause)
         self._publish(job.restore)
-        self._audit(self._entry(job.restore, write, end, cause))
+        if end is not PointEnd.NOT_TRIED:
+            self._audit(audit_entry(job.restore, write, end, cause, self._clock.now_ns()))
         await store.keep_point(job.restore.id, index, job.restore.results[index])
 
     async def _attempt(self, job: _Job, write: PlannedWrite) -> tuple[PointEnd, Cause | None]:
-        """Send the command, and wait for its end, for a stop, or until the lease is lost."""
-        if denied := self._permit(job.principal, write):
+        """Send the command where the user still may, and wait for its end, for a stop, or until the lease is lost."""
+        denied = await _unless_over(job, self._may(job, write))
+        if job.is_over:
+            return PointEnd.NOT_TRIED, None
+        if denied:
             return PointEnd.REFUSED, denied
-        asking = asyncio.create_task(self._ask(write, job.restore))
-        others = asyncio.create_task(job.stop.wait()), asyncio.create_task(job.lease.wait_lost())
-        try:
-            await asyncio.wait((asking, *others), return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return asking.result()
-            return PointEnd.UNKNOWN, _not_awaited(write)
-        finally:
-            for one in (asking, *others):
-                one.cancel()
-            await asyncio.gather(asking, *others, return_exceptions=True)
+        return await _unless_over(job, self._ask(job, write)) or (PointEnd.UNKNOWN, not_awaited(write))
 
-    async def _ask(self, write: PlannedWrite, restore: Restore) -> tuple[PointEnd, Cause | None]:
-        command = _command(write, restore.id, self._clock.now_ns())
+    async def _may(self, job: _Job, write: PlannedWrite) -> Cause | None:
+        return await self._permit(job.requester, write)
+
+    async def _ask(self, job: _Job, write: PlannedWrite) -> tuple[PointEnd, Cause | None]:
+        if job.is_over:  # since the rights were looked up
+            return PointEnd.NOT_TRIED, None
+        made = command(write, job.restore.id, self._clock.now_ns())
         try:
-            reply, event = await self._send(write.device, command, write.wait_s, user=restore.by)
+            reply, event = await self._send(write.device, made, write.wait_s, user=job.restore.by)
         except LinkError as error:
             return (PointEnd.FAILED if error.cause.code == "unreachable" else PointEnd.UNKNOWN), error.cause
         if not reply.accepted:
             return PointEnd.REFUSED, reply.cause
         if event is None:
-            return PointEnd.UNKNOWN, _no_end(write)
+            return PointEnd.UNKNOWN, no_end(write)
         return (PointEnd.RESTORED, None) if event.kind is EventKind.DONE else (PointEnd.FAILED, event.cause)
 
     def _publish(self, restore: Restore) -> None:
@@ -307,89 +372,20 @@ class Restorer:
         )
         self._publisher.event(event)
 
-    def _entry(self, restore: Restore, write: PlannedWrite, end: PointEnd, cause: Cause | None) -> AuditEntry:
-        outcomes = {PointEnd.RESTORED: Outcome.ACCEPTED, PointEnd.REFUSED: Outcome.REFUSED}
-        return AuditEntry(
-            time_ns=self._clock.now_ns(),
-            who=restore.by,
-            what=write.action,
-            target=f"device.{write.device}",
-            arguments={"point": write.point, "value": write.new, "restore": restore.id, "snapshot": restore.snapshot},
-            origin=f"restore {restore.id}",
-            outcome=outcomes.get(end, Outcome.FAILED),
-            cause=cause,
-        )
+
+async def _unless_over(job: _Job, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of this work; None where a stop, or the loss of the lease, came first."""
+    working = asyncio.create_task(work)
+    others = asyncio.create_task(job.stop.wait()), asyncio.create_task(job.lease.wait_lost())
+    try:
+        await asyncio.wait((working, *others), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for one in (working, *others):
+            one.cancel()
+        await asyncio.gather(working, *others, return_exceptions=True)
 
 
 async def _release(lease: Lease) -> None:
     with suppress(CountingRoomError):  # it runs out by itself
         await lease.release()
-
-
-def _command(write: PlannedWrite, restore: str, now_ns: int) -> Command:
-    return Command(
-        id=uuid4().hex,
-        action=write.action,
-        channel=write.channel,
-        arguments={"point": write.point, "value": write.new} if write.action == SET else {},
-        issued_ns=now_ns,
-        deadline_ns=now_ns + round(BEGIN_S * 1e9),
-        within_s=BEGIN_S,
-        origin=f"restore {restore}",
-    )
-
-
-def _busy(restore: Restore | None, under: Cause | None = None) -> Conflict:
-    what = f"the restore of {restore.snapshot} by {restore.by}" if restore else "another restore"
-    return Conflict(
-        f"{what} is under way",
-        code="under_way",
-        source=SOURCE,
-        suggestion="wait for its end, or stop it",
-        causes=(under,) if under else (),
-    )
-
-
-def _stopped(by: str) -> Cause:
-    return Cause(
-        code="stopped",
-        message=f"stopped by {by}",
-        source=SOURCE,
-        suggestion="make the plan again to see what is left to restore",
-    )
-
-
-def _not_kept(under: Cause) -> Cause:
-    return Cause(
-        code="not_kept",
-        message="the record of the restore cannot be kept",
-        source=SOURCE,
-        suggestion="see to the database, then make the plan again",
-        causes=(under,),
-    )
-
-
-def _not_awaited(write: PlannedWrite) -> Cause:
-    return Cause(
-        code="not_awaited",
-        message=f"{write.action} of {write.address} was sent, and its end was not awaited",
-        source=SOURCE,
-        suggestion="look at its present value",
-    )
-
-
-def _no_end(write: PlannedWrite) -> Cause:
-    return Cause(
-        code="timeout",
-        message=f"{write.action} of {write.address} was accepted; it neither finished nor failed in {write.wait_s:g} s",
-        source=SOURCE,
-        suggestion="look at its present value and at the events of the device",
-    )
-
-
-_LEASE_LOST = Cause(
-    code="lease_lost",
-    message="the lease of restores is lost: the bus was away",
-    source=SOURCE,
-    suggestion="make the plan again when the bus is back",
-)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from countingroom.console.auth.requester import Requester
 from countingroom.console.long_work import LongWork
 from countingroom.console.present.device_rows import DeviceRows, aged
 from countingroom.console.present.latest import Latest
@@ -125,7 +126,7 @@ class SnapshotService:
     async def restore(
         self,
         snapshot: Snapshot,
-        principal: Principal,
+        requester: Requester,
         reason: str,
         digest: str,
         *,
@@ -134,7 +135,7 @@ class SnapshotService:
     ) -> Restore:
         """Begin a restore. Conflict where the plan is no longer the one that the user has seen."""
         reason = checked_reason(reason)
-        plan = await self.plan(snapshot, principal, only)
+        plan = await self.plan(snapshot, requester.principal, only)
         if plan.digest != digest:
             raise Conflict(
                 "what would be written has changed since the plan was shown",
@@ -143,7 +144,7 @@ class SnapshotService:
                 evidence={"seen": digest, "present": plan.digest},
                 suggestion="look at the plan again, then confirm it",
             )
-        return await self.restorer.start(plan, principal, reason, keeps_going=keeps_going)
+        return await self.restorer.start(plan, requester, reason, keeps_going=keeps_going)
 
     def check_devices(self, principal: Principal, permission: Permission, snapshot: Snapshot) -> None:
         """Refused where the user lacks this permission on a device of the snapshot."""
