@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -73,10 +74,15 @@ def test_a_former_folder_is_used_again_unless_another_process_has_it(place: Path
 
 
 def test_temporary_files_and_folders_are_made_in_one_place() -> None:
-    """`mkstemp` beside a file, in its own folder, is another thing."""
+    """`mkstemp` beside a file, in its own folder (`dir`), is another thing."""
+    makers = ("mkdtemp", "TemporaryDirectory", "NamedTemporaryFile")
+    texts = {path: path.read_text() for path in SOURCE.rglob("*.py")}
     made = [
         path.name
-        for path in SOURCE.rglob("*.py")
-        if any(word in path.read_text() for word in ("mkdtemp(", "TemporaryDirectory(", "NamedTemporaryFile("))
+        for path, text in texts.items()
+        if any(f"{word}(" in text for word in makers)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in makers
+        if all(one.arg != "dir" for one in node.keywords)
     ]
     assert made == ["temporary_folder.py"]
