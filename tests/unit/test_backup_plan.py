@@ -214,11 +214,11 @@ def test_one_backup_is_made_at_a_time_and_what_a_killed_one_left_is_removed(tmp_
     alone, clean = backup._alone, backup._clean  # pyright: ignore[reportPrivateUsage]
     with alone(tmp_path), pytest.raises(Conflict, match="another backup"), alone(tmp_path):
         pass
-    (tmp_path / ".bench-x.part").mkdir()
-    for name in (".bench-1.backup.part", ".other-1.backup.part", "bench-1.backup"):
+    (tmp_path / ".bench.x.part").mkdir()
+    for name in (".bench.bench-1.backup.part", ".bench-2.bench-2-1.backup.part", "bench-1.backup"):
         (tmp_path / name).touch()
     clean(tmp_path, "bench")
-    assert {path.name for path in tmp_path.iterdir()} == {".other-1.backup.part", "bench-1.backup"}
+    assert {path.name for path in tmp_path.iterdir()} == {".bench-2.bench-2-1.backup.part", "bench-1.backup"}
 
 
 def test_secrets_are_only_among_the_files_where_they_are_wanted(tmp_path: Path) -> None:

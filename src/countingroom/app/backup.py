@@ -97,17 +97,20 @@ class Backups:
         source = self._source(secrets=secrets or self.section.secrets)
         target = self._target(to, encrypted=key is not None)
         needed = needed_bytes(source)
-        disk_space.check(target.parent, needed * 3 if check else needed, "the backup with its check" if check else "it")
         with _alone(self._data):
-            _clean(target.parent, self.experiment)
-            part = target.with_name(f".{self.experiment}-{target.name}{_PART}")
+            _clean(target.parent, self.experiment)  # first, because it makes room
+            what = "the backup with its check" if check else "it"
+            disk_space.check(target.parent, needed * 3 if check else needed, what)
+            part = target.with_name(f".{self.experiment}.{target.name}{_PART}")
             try:
                 taken = asyncio.run(self._take(source, part, key, say, check=check))
                 part.replace(target)
                 _sync(target.parent)
+            except OSError as error:
+                raise disk_space.no_space(error, target.parent) from error
             finally:
                 part.unlink(missing_ok=True)
-        removed = tuple(self._removed(say)) if to is None else ()
+        removed = tuple(self._removed(target, say)) if to is None else ()
         return BackupMade(path=target, taken=taken, checked=check, removed=removed)
 
     async def _take(
@@ -134,7 +137,7 @@ class Backups:
         """Restore into an empty folder that is removed again. RequestError where it is not what was copied."""
         if manifest.dialect != "sqlite":
             say("check       the tables of PostgreSQL are not restored; every byte of the file is verified")
-        with tempfile.TemporaryDirectory(prefix=f".{self.experiment}-", suffix=_PART, dir=part.parent) as place:
+        with tempfile.TemporaryDirectory(prefix=f".{self.experiment}.", suffix=_PART, dir=part.parent) as place:
             into = Path(place) / "restored"
             restored = await restore(part, key, into, self._clock, lambda line: None, with_database=False)
             await asyncio.to_thread(check_history, restored)
@@ -170,9 +173,10 @@ class Backups:
             )
         return target
 
-    def _removed(self, say: Say) -> list[Path]:
+    def _removed(self, made: Path, say: Say) -> list[Path]:
+        """The one that was made stays, also where others have a later time: the clock was wrong then."""
         found = self.found()
-        keep = folder.kept(found, self.section.keep)
+        keep = folder.kept(found, self.section.keep) | {made}
         removed: list[Path] = []
         for one in found:
             if one.path not in keep:
@@ -235,8 +239,8 @@ def _alone(data: Path) -> Generator[None]:
 
 
 def _clean(target: Path, experiment: str) -> None:
-    """Remove what a backup that was killed has left."""
-    for path in target.glob(f".{experiment}-*{_PART}"):
+    """Remove what a backup that was killed has left. No name of an experiment has a dot, so others' are not found."""
+    for path in target.glob(f".{experiment}.*{_PART}"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

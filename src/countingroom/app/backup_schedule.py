@@ -18,7 +18,7 @@ from uuid import uuid4
 from countingroom.backup import folder
 from countingroom.backup.description import BackupSection
 from countingroom.bus.server.process import end_with
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.messages import Event, EventKind
 from countingroom.core.times import duration
 
@@ -33,6 +33,11 @@ _LONGEST_S = 3600.0
 """The clock may be set meanwhile, so a long wait is several."""
 _LATE_NS = 3600 * 10**9
 """So long after the second missed time the last backup counts as too old."""
+
+_MOST_S = 6 * 3600.0
+"""A backup that takes longer is ended: the disk of its folder does not answer, for example."""
+_END_S = 5.0
+"""Time for a backup that is ended to remove what it has written."""
 
 Make = Callable[[], Awaitable[str]]
 """Makes a backup: empty, or why it failed."""
@@ -80,15 +85,25 @@ class BackupSchedule:
         await self._look()
         await self._clock.sleep(FIRST_S)
         while True:
+            if max(self._last_ns, self._since_ns) > (now_ns := self._clock.now_ns()):  # the clock was set back
+                self._since_ns = min(self._since_ns, now_ns)
+                await self._look()
             due_ns = self._section.next_ns(self._last_ns) if self._last_ns else self._first_ns()
             if (wait_s := (due_ns - self._clock.now_ns()) / 1e9) > 0:
                 await self._clock.sleep(min(wait_s, _LONGEST_S))
                 continue
-            self._failure = await self._make()
+            self._failure = await self._made()
             await self._look()
             self._tell_outcome()
             if self._failure:
                 await self._clock.sleep(_AGAIN_S)
+
+    async def _made(self) -> str:
+        try:
+            async with within(self._clock, _MOST_S):
+                return await self._make()
+        except TimeoutError:
+            return f"it did not end within {duration(_MOST_S)}"
 
     def _first_ns(self) -> int:
         """Where there is no backup: at once with `every`, at the next time with `at`."""
@@ -97,7 +112,8 @@ class BackupSchedule:
     async def _look(self) -> None:
         with contextlib.suppress(OSError):
             found = await asyncio.to_thread(folder.backups, self._to, self._experiment)
-            self._last_ns = found[0].made_ns if found else 0
+            now_ns = self._clock.now_ns()  # one of the future was made while the clock was wrong
+            self._last_ns = max((one.made_ns for one in found if one.made_ns <= now_ns), default=0)
 
     def _tell_outcome(self) -> None:
         now_ns = self._clock.now_ns()
@@ -134,7 +150,12 @@ async def make_in_child(description: Path, data: Path) -> str:
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
-        await child.wait()
+        try:
+            async with timeout(_END_S):
+                await child.wait()
+        except TimeoutError:  # it hangs in a call to a disk, and ends when that answers
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
         raise
     if not child.returncode:
         return ""

@@ -6,7 +6,9 @@ table is told as not copied.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -64,7 +66,8 @@ PARTS = (
     BackupPart(name="interlocks", how="interlocks that have tripped", small=True),
     BackupPart(
         name="result*",
-        how="the files that are there at the moment, as long as they are then: they are written once, or grow",
+        how="the files that are there at the moment, as long as they are then: they are written once, or grow; the "
+        "output of a program that runs is copied as far as it is still there",
         grows=True,
     ),
     BackupPart(name="agents", how="where systems rest is of this computer since it was switched on", copied=False),
@@ -140,19 +143,30 @@ def small_files(data: Path) -> dict[str, bytes]:
     for part in PARTS:
         if part.small:
             for path in _files(data / part.name):
-                found[f"{DATA}/{path.relative_to(data).as_posix()}"] = path.read_bytes()
+                with suppress(FileNotFoundError):  # taken by its department meanwhile
+                    found[f"{DATA}/{path.relative_to(data).as_posix()}"] = path.read_bytes()
     return found
 
 
 def growing_files(data: Path) -> dict[str, int]:
     """Path below the data folder -> size now of the files that are copied later."""
     return {
-        path.relative_to(data).as_posix(): path.stat().st_size
+        path.relative_to(data).as_posix(): size_of(path)
         for part in PARTS
         if part.grows
         for folder in data.glob(part.name)
         for path in _files(folder)
     }
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder; 0 for what is not there any more."""
+    if path.is_dir():
+        return sum(map(size_of, _files(path)))
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def not_copied(data: Path) -> list[str]:
@@ -162,9 +176,11 @@ def not_copied(data: Path) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink() and not _is_passing(path.name):
+    """What is removed meanwhile is left out. A folder whose name begins with a dot is not complete yet."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place, name) for name in sorted(names) if not _is_passing(name)):
+            if path.is_file() and not path.is_symlink():
                 yield path
 
 

@@ -28,7 +28,10 @@ class DiskFull(RequestError):
     suggestion = "write it to another disk with --to, or make room: countingroom backup list shows old ones"
 
 
-def check(folder: Path, needed: int, what: str, usage: Usage = shutil.disk_usage) -> None:
+_INTO = "make room on this disk, or give a folder on another one with --into"
+
+
+def check(folder: Path, needed: int, what: str, usage: Usage = shutil.disk_usage, *, is_restore: bool = False) -> None:
     """DiskFull where so many bytes more would leave less than 5 % of the disk."""
     total, _, free = usage(folder)
     left = free - needed
@@ -36,7 +39,8 @@ def check(folder: Path, needed: int, what: str, usage: Usage = shutil.disk_usage
         raise DiskFull(
             f"{what} needs {megabytes(needed)}, and the disk of {folder} has {megabytes(free)} free, of which "
             f"{megabytes(round(total * VERY_LOW))} must stay free",
-            source="backup",
+            source="restore" if is_restore else "backup",
+            suggestion=_INTO if is_restore else DiskFull.suggestion,
             evidence={"needed_bytes": needed, "free_bytes": free, "total_bytes": total},
         )
 
@@ -73,13 +77,16 @@ class CheckedFile:
         self._file.flush()
 
 
-def no_space(error: OSError, folder: Path) -> Exception:
+def no_space(error: OSError, folder: Path, *, is_restore: bool = False) -> Exception:
     """The error of a write: DiskFull where the disk has no space, a RequestError otherwise."""
+    source, option = ("restore", "--into") if is_restore else ("backup", "--to")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"the disk of {folder} is full: {error.strerror}", source="backup")
+        suggestion = _INTO if is_restore else DiskFull.suggestion
+        return DiskFull(f"the disk of {folder} is full: {error.strerror}", source=source, suggestion=suggestion)
+    where = f" ({error.filename})" if error.filename and Path(str(error.filename)) != folder else ""
     return RequestError(
-        f"{folder} cannot be written: {error.strerror or error}",
-        source="backup",
+        f"{folder} cannot be written: {error.strerror or error}{where}",
+        source=source,
         code="not_writable",
-        suggestion="choose a folder that the account of the experiment may write with --to",
+        suggestion=f"choose a folder that the account of the experiment may write with {option}",
     )

@@ -73,12 +73,14 @@ async def restore(
     say(f"verified    {len(members)} members, {disk_space.megabytes(sum(one.size for one in members))}")
     _refuse_newer(manifest, path)
     spooled = sum(one.size for one in members if one.name in (contents.READINGS, contents.EVENTS))
-    disk_space.check(_there(folder), spooled + sum(one.size for one in members), "the restore")
+    disk_space.check(_there(folder), spooled + sum(one.size for one in members), "the restore", is_restore=True)
     restoring = _Restoring(folder, manifest, clock, say, (database or manifest.database) if with_database else "")
     try:
         return await restoring.run(path, key)
-    except BaseException:
+    except BaseException as error:
         await asyncio.to_thread(restoring.remove)
+        if isinstance(error, OSError):
+            raise disk_space.no_space(error, folder, is_restore=True) from error
         raise
 
 
@@ -257,7 +259,7 @@ def _write(path: Path, data: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise disk_space.no_space(error, path.parent) from error
+        raise disk_space.no_space(error, path.parent, is_restore=True) from error
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -87,11 +87,9 @@ class _Moment(Struct, frozen=True, kw_only=True):
 
 def needed_bytes(source: CopiedExperiment) -> int:
     """What a backup takes at most, but for what comes while it is made."""
-    size = sum(file.stat().st_size for file in source.files.values())
-    for folder in (source.data / "history", source.data / "bus" / "store"):
-        size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    size += sum(contents.growing_files(source.data).values())
-    return size + sum(file.stat().st_size for file in source.data.glob("countingroom.sqlite*"))
+    copied = (*source.files.values(), source.data / "history", source.data / "bus" / "store")
+    size = sum(map(contents.size_of, (*copied, *source.data.glob("countingroom.sqlite*"))))
+    return size + sum(contents.growing_files(source.data).values())
 
 
 async def take(
@@ -104,7 +102,7 @@ async def take(
     with ExitStack() as stack:
         work = Path(
             stack.enter_context(
-                tempfile.TemporaryDirectory(prefix=f".{source.experiment}-", suffix=".part", dir=part.parent)
+                tempfile.TemporaryDirectory(prefix=f".{source.experiment}.", suffix=".part", dir=part.parent)
             )
         )
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -288,18 +286,28 @@ class _Taking:
         return part
 
     async def _files(self, moment: _Moment) -> None:
+        gone: list[str] = []
+
         def write() -> None:
             for name, data in moment.files.items():
                 self._writer.member(name, [data])
             for name, size in moment.growing.items():
-                self._writer.member(f"{contents.DATA}/{name}", _parts(self._source.data / name, size))
+                try:
+                    file = (self._source.data / name).open("rb")
+                except FileNotFoundError:  # a program's output that became a part of its result after the moment
+                    gone.append(name)
+                    continue
+                with file:
+                    self._writer.member(f"{contents.DATA}/{name}", _as_far_as(file, size))
             if state := kept_state(self._source.data):
                 self._writer.member(contents.STATE, [state])
             for name, path in self._source.files.items():
                 self._writer.member(name, [path.read_bytes()])
 
         await _in_thread(write)
-        self._say(f"files       {len(moment.files) + len(moment.growing) + len(self._source.files)}")
+        self._say(f"files       {len(moment.files) + len(moment.growing) - len(gone) + len(self._source.files)}")
+        if gone:
+            self._say(f"left out    {', '.join(gone)}: removed since the moment of the backup")
         if left := contents.not_copied(self._source.data):
             self._say(f"not copied  {', '.join(left)}: not known in {self._source.data}")
 
@@ -338,13 +346,25 @@ def _parts(path: Path, size: int) -> Iterator[bytes]:
     """The first bytes of a file. LinkError where it is shorter."""
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        left = size
-        while left:
-            part = file.read(min(CHUNK, left))
-            if not part:
-                raise LinkError(f"{path} became shorter while it was copied", source="backup", code="not_copied")
-            left -= len(part)
+        copied = 0
+        for part in _as_far_as(file, size):
+            copied += len(part)
             yield part
+        if copied < size:
+            raise LinkError(
+                f"{path} became shorter while it was copied",
+                source="backup",
+                code="not_copied",
+                suggestion="make the backup again",
+            )
+
+
+def _as_far_as(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The first bytes of a file, fewer where it is shorter."""
+    left = size
+    while left and (part := file.read(min(CHUNK, left))):
+        left -= len(part)
+        yield part
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
