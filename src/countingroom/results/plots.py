@@ -20,6 +20,8 @@ VALUES = 4096
 """Drawn values along an axis; more are reduced to means."""
 _PLACES = (("row", "column"), ("row", "col"), ("y", "x"))
 _MOST_CELLS = 1 << 24
+_LARGEST = 1e300
+"""Of the numbers of a histogram: with larger ones the edges of its bins overflow."""
 
 
 def view(table: Any, kind: str, column: str, bins: int) -> dict[str, Any]:
@@ -182,12 +184,17 @@ def _histograms(columns: Sequence[Any], bins: int) -> tuple[list[float], list[li
     if not len(every):
         return [], [[] for _ in columns], told
     low, high = float(every.min()), float(every.max())
-    if not numpy.isfinite(high - low):
-        raise OutOfRange("the numbers are too far apart for a histogram", source="results")
-    if high - low <= abs(high) * 1e-12:
+    spread = high - low
+    if spread <= abs(high) * 1e-12:
         low, high = low - (abs(low) * 1e-3 or 0.5), high + (abs(high) * 1e-3 or 0.5)
-    elif bool(numpy.all(every == numpy.floor(every))) and high - low < bins:
-        low, high, bins = low - 0.5, high + 0.5, round(high - low) + 1  # a bin for each whole number
+    elif bool(numpy.all(every == numpy.floor(every))) and spread < bins:
+        low, high, bins = low - 0.5, high + 0.5, round(spread) + 1  # a bin for each whole number
+    if max(-low, high) > _LARGEST:
+        raise OutOfRange(
+            "the numbers are too far apart or too large for a histogram",
+            source="results",
+            suggestion="draw another column",
+        )
     edges = numpy.linspace(low, high, bins + 1)
     counts = [numpy.histogram(one, edges)[0].tolist() for one in known]
     return edges.tolist(), counts, told
