@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -17,9 +19,10 @@ import pytest
 from countingroom.core import subjects
 from countingroom.core.messages import DeviceState, Link, encode
 from countingroom.core.results import NewResult, ResultState, StoredResult
-from countingroom.results import program
+from countingroom.results import program, store
 from countingroom.results.program import ResultLog
 from tests.console.results_stage import ResultStage, programs, result_stage
+from tests.console.runs_stage import partition
 
 COMMANDS = "/api/v1/results/programs/{}/commands/{}"
 SLOW = """
@@ -200,3 +203,45 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
+
+
+async def test_a_program_does_not_run_beside_a_partition_that_records(here: ResultStage) -> None:
+    bus, key = here.bus.client(), subjects.partition_key("mCBM")
+    async with here.service(programs(careful=python("", partitions=["mCBM"]))), here.served() as (_, client):
+        for state, code in ((None, "unknown_partition"), (partition("mCBM", run=7), "records")):
+            if state:
+                await bus.put(subjects.STATE_BUCKET, key, encode(state))
+            refused = await client.post(COMMANDS.format("careful", "start"))
+            assert refused.json()["cause"]["code"] == code
+        await bus.put(subjects.STATE_BUCKET, key, encode(partition("mCBM")))
+        assert (await ended(here, await start(client, "careful"))).state is ResultState.COMPLETED
+
+
+async def test_a_disk_that_is_full_before_the_last_part_keeps_the_rest_where_it_is(
+    here: ResultStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = here.store.folder(1)  # of a result that the database does not have
+    other.mkdir(parents=True)
+    (other / "log.txt").write_text("of another result")
+    write = store._write  # pyright: ignore[reportPrivateUsage]
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "noise.parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(store, "_write", full)
+    async with here.service(programs()), here.served() as (_, client):
+        found = await ended(here, await start(client, "scan"))
+    assert (found.state, found.cause and found.cause.code) == (ResultState.FAILED, "not_kept")
+    assert [one.name for one in (*found.documents, *found.arrays)] == ["summary", "curve"]
+    assert (here.store.folder(1) / "output" / "noise.csv").exists()
+    assert await here.store.log(1) == b'{"progress": 0.5, "comment": "half", "versions": {"scan": "2"}}\nall done\n'
+    assert [one.read_text() for one in here.folder.glob("other-*/log.txt")] == ["of another result"]
+
+
+def test_texts_that_a_program_tells_are_cut() -> None:
+    said = program.Said()
+    said.take(json.dumps({"counters": {"a" * 9999: "b" * 9999, "n": 1}, "versions": {"v": "c" * 9999}}))
+    assert max(map(len, (*said.counters, str(said.counters), said.versions["v"]))) < 1100
+    assert said.counters["n"] == 1

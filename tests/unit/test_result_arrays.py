@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy
 import pyarrow
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from countingroom.core.errors import OutOfRange
@@ -83,6 +83,8 @@ def test_a_table_with_an_axis_is_a_curve() -> None:
 
 
 @given(st.lists(st.floats() | st.integers(-5, 5).map(float), max_size=40), st.integers(2, 64))
+@example([1.7958972376246913e308], 2)
+@example([0.0, 1.7976931348623157e308], 3)
 def test_a_histogram_counts_every_number_once(values: list[float], bins: int) -> None:
     table = arrays.grid(numpy.array(values, dtype=float))
     try:
@@ -120,3 +122,21 @@ def _unlike(one: Any, other: Any) -> bool:
             return len(before) != len(after) or any(map(_unlike, before, after))
         case _:
             return type(one) is not type(other) or one != other
+
+
+def test_a_small_file_with_a_huge_content_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "_MOST_MEMORY", 1 << 20)
+    monkeypatch.setattr(arrays, "_VALUES_AT_ONCE", 1 << 14)
+    table = _arrow.table({"value": _arrow.array(numpy.zeros(1 << 20))})
+    packed = arrays.to_parquet(table)
+    assert len(packed) < 100_000
+    with pytest.raises(OutOfRange, match="this one has 1 columns and 1,"):
+        arrays.read("zeros", "parquet", packed)
+    target = io.BytesIO()
+    with _arrow.ipc.new_stream(target, table.schema, options=_arrow.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table, max_chunksize=1 << 14)
+    with pytest.raises(OutOfRange, match="this one has 1 columns and 1,"):
+        arrays.read("zeros", "arrow", target.getvalue())
+    for form, content in (("csv", b"a," * 1000 + b"a"), ("csv", b"a," * 1000 + b"a\n1")):
+        with pytest.raises(OutOfRange, match="1,001 columns"):
+            arrays.read("wide", form, content)

@@ -52,6 +52,8 @@ async def test_a_result_from_elsewhere_is_kept_and_compared(tmp_path: Path) -> N
             ("list[1]", 2, None, "a"),
         ]
         assert [one["only"] for one in found["documents"] if one["name"] == "more"] == ["b"]
+        long = await client.post("/api/v1/results", json=added(configuration={"mask": "0" * 300_000}))
+        assert (long.status_code, long.json()["cause"]["suggestion"]) == (422, "give what is longer as a document")
         both = (await client.get("/api/v1/results/1/arrays/curve/compare/2")).json()
         assert (both["kind"], both["column"], both["y_b"]) == ("values", "hits", [5.0, 7.0])
         assert (await client.get("/api/v1/results/1/log?start=1&most=2")).content == b"ai"

@@ -21,6 +21,8 @@ ARRAY_BYTES = 64 << 20
 """The most of one array, in memory and in the file that it comes from."""
 LOG_BYTES = 8 << 20
 """The most of a log. What is beyond it is left out in the middle: the end says why a program failed."""
+FACTS_BYTES = 1 << 18
+"""The most of versions and configuration of a result that is added: each list of results has them."""
 MOST_PARTS = 500
 """Documents and arrays of one result."""
 UPLOAD_BYTES = 32 << 20

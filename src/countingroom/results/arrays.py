@@ -7,7 +7,7 @@ one column, `value`, and its shape in the metadata of the schema.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -32,26 +32,50 @@ MEDIA = {
 }
 MOST_COLUMNS = 1000
 _SHAPE = b"countingroom.shape"
+_MOST_MEMORY = 4 * ARRAY_BYTES
+_VALUES_AT_ONCE = 1 << 16
 
 
 def read(name: str, form: str, content: bytes) -> tuple[ArrayInfo, bytes]:
     """An array as Parquet, with what it is. OutOfRange where it cannot be read or kept."""
     try:
         table = _READERS[form](content)
+    except OutOfRange:
+        raise
     except Exception as error:
         raise OutOfRange(
             f"the array {name} cannot be read as {form}: {type(error).__name__}: {error}",
             source="results",
             suggestion="write Parquet, an Arrow file or stream, NPY or CSV",
         ) from error
-    if table.nbytes > 4 * ARRAY_BYTES or table.num_columns > MOST_COLUMNS:
+    _check(table.num_columns, table.nbytes)
+    content = to_parquet(table)
+    return describe(name, table, len(content)), content
+
+
+def _check(columns: int, size: int) -> None:
+    if size > _MOST_MEMORY or columns > MOST_COLUMNS:
         raise OutOfRange(
-            f"the array {name} has {table.num_columns} columns and {table.nbytes:,} bytes in memory",
+            f"an array has at most {MOST_COLUMNS:,} columns and {_MOST_MEMORY:,} bytes in memory; this one has "
+            f"{columns:,} columns and {size:,} bytes or more",
             source="results",
             suggestion="write it as several arrays",
         )
-    content = to_parquet(table)
-    return describe(name, table, len(content)), content
+
+
+def _bounded(schema: Any, batches: Iterable[Any]) -> Any:
+    """The table of these batches. They are counted as they are read: a small file can have a huge content."""
+    import pyarrow
+
+    arrow: Any = pyarrow
+    kept: list[Any] = []
+    size = 0
+    for batch in batches:
+        batch.validate(full=True)
+        size += batch.nbytes
+        _check(batch.num_columns, size)
+        kept.append(batch)
+    return arrow.Table.from_batches(kept, schema=schema)
 
 
 def describe(name: str, table: Any, size: int) -> ArrayInfo:
@@ -149,6 +173,8 @@ def _csv(content: bytes) -> Any:
     import pyarrow.csv
 
     comma: Any = pyarrow.csv
+    end = content.find(b"\n")
+    _check(content.count(b",", 0, end if end >= 0 else len(content)) + 1, 0)
     return comma.read_csv(io.BytesIO(content), read_options=comma.ReadOptions(use_threads=False))
 
 
@@ -156,14 +182,28 @@ def _arrow(content: bytes) -> Any:
     import pyarrow
 
     arrow: Any = pyarrow
-    opened = arrow.ipc.open_file if content.startswith(b"ARROW1") else arrow.ipc.open_stream
-    table = opened(arrow.BufferReader(content)).read_all()
-    table.validate(full=True)
-    return table
+    source = arrow.BufferReader(content)
+    if not content.startswith(b"ARROW1"):
+        stream = arrow.ipc.open_stream(source)
+        return _bounded(stream.schema, stream)
+    file = arrow.ipc.open_file(source)
+    return _bounded(file.schema, (file.get_batch(number) for number in range(file.num_record_batches)))
+
+
+def _parquet(content: bytes) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    arrow: Any = pyarrow
+    parquet: Any = pyarrow.parquet
+    file = parquet.ParquetFile(arrow.BufferReader(content))
+    _check(file.metadata.num_columns, 0)
+    rows = max(1, _VALUES_AT_ONCE // max(1, file.metadata.num_columns))
+    return _bounded(file.schema_arrow, file.iter_batches(batch_size=rows, use_threads=False))
 
 
 _READERS: dict[str, Callable[[bytes], Any]] = {
-    "parquet": from_parquet,
+    "parquet": _parquet,
     "arrow": _arrow,
     "npy": _npy,
     "csv": _csv,

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import psutil
 from msgspec import Struct
@@ -251,5 +251,7 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _most(values: dict[str, T]) -> dict[str, T]:
-    return dict(list(values.items())[:MOST_SAID])
+def _most(values: Mapping[str, T]) -> dict[str, T]:
+    """So many of them, and of each text the beginning: they are in the state that is published."""
+    first = list(values.items())[:MOST_SAID]
+    return {name[:_SHOWN]: cast(T, one[:_SHOWN]) if isinstance(one, str) else one for name, one in first}

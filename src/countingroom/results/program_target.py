@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -222,6 +223,7 @@ class ProgramTarget:
     async def _started(self, result: StoredResult, parameters: dict[str, Scalar]) -> _Job:
         place, section = self._place, self.section
         folder = place.store.folder(result.number)
+        await asyncio.to_thread(_set_aside, folder)
         output = folder / "output"
         await asyncio.to_thread(output.mkdir, parents=True, exist_ok=True)
         said, news = Said(), asyncio.Event()
@@ -355,6 +357,13 @@ class ProgramTarget:
                 self.tell(await store.end(number, job.end or await self._interrupted(job)))
         except (TimeoutError, CountingRoomError, OSError) as error:
             _log.warning("results: the end of result %d is recorded at the next start: %s", number, error)
+
+
+def _set_aside(folder: Path) -> None:
+    """What is there already is of a result that this database does not have, after a restore: it is no part of the new
+    one."""
+    if folder.exists():
+        folder.replace(folder.with_name(f"other-{folder.name}-{uuid4().hex[:8]}"))
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:

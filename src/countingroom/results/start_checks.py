@@ -30,7 +30,7 @@ def parameters(name: str, section: ResultProgram, given: str) -> dict[str, Scala
 
 
 async def check_needs(name: str, section: ResultProgram, bus: Bus) -> None:
-    """Conflict where a device that it needs is not connected, or a partition records that must not."""
+    """Conflict where a device that it needs is not connected, or a partition records that must not, or is not known."""
     for device in section.devices:
         entry = await bus.get(subjects.STATE_BUCKET, subjects.device_key(device))
         state = decode(entry.data, DeviceState) if entry and entry.data else None
@@ -43,8 +43,15 @@ async def check_needs(name: str, section: ResultProgram, bus: Bus) -> None:
             )
     for partition in section.partitions:
         entry = await bus.get(subjects.STATE_BUCKET, subjects.partition_key(partition))
-        state = decode(entry.data, PartitionState) if entry and entry.data else None
-        if state is not None and state.run:
+        if entry is None or not entry.data:  # a wrong name must not let it run beside data taking
+            raise Conflict(
+                f"{name} must not run while {partition} records, and no partition {partition} is known",
+                source=f"runs.{partition}",
+                code="unknown_partition",
+                suggestion=f"correct `partitions` of {name} in the description, or start run control",
+            )
+        state = decode(entry.data, PartitionState)
+        if state.run:
             raise Conflict(
                 f"{partition} records run {state.run}, and {name} must not run meanwhile",
                 source=f"runs.{partition}",

@@ -26,6 +26,7 @@ from countingroom.core.errors import Cause, NotFound, OutOfRange
 from countingroom.core.policy import Permission
 from countingroom.core.result_differences import DocumentDifferences, facts, listed
 from countingroom.core.results import (
+    FACTS_BYTES,
     LOG_BYTES,
     DeliveredResult,
     NewResult,
@@ -340,6 +341,13 @@ def _delivered(body: AddedResult, by: str, now_ns: int) -> DeliveredResult:
     ended_ns = parse_time(body.ended, now_ns=now_ns) if body.ended else started_ns
     if ended_ns < started_ns:
         raise OutOfRange("it ended before it started", source="console", suggestion="correct `started` or `ended`")
+    said = len(msgspec.json.encode([body.versions, body.configuration]))
+    if said > FACTS_BYTES:
+        raise OutOfRange(
+            f"versions and configuration have {said:,} bytes; the most is {FACTS_BYTES:,}",
+            source="console",
+            suggestion="give what is longer as a document",
+        )
     documents: dict[str, bytes] = {}
     for one in body.documents:
         if one.name in documents:
