@@ -323,7 +323,10 @@ async def test_one_that_hangs_is_aborted_at_its_deadline_and_no_other_call_begin
 
 async def test_one_that_is_too_slow_for_a_batch_gets_less_at_once(stage: Stage) -> None:
     class Slow(MemoryFurtherStore):
+        """It takes 200 samples within the deadline."""
+
         refused = 0
+        _aborted = threading.Event()
 
         def append(self, columns: Columns, position: Position, *, after: Position) -> None:
             self._take(columns)
@@ -336,9 +339,15 @@ async def test_one_that_is_too_slow_for_a_batch_gets_less_at_once(stage: Stage) 
         def _take(self, columns: Columns) -> None:
             if len(columns) > 200:
                 self.refused += 1
-                raise LinkError("no answer within 5 s", code="store_timeout")
+                self._aborted.wait(PATIENCE_S)
+                self._aborted.clear()
+                raise LinkError("canceling statement due to user request", code="store_failed")
+
+        def abort(self) -> None:
+            self._aborted.set()
 
     stage.further = slow = Slow()
+    stage.timeout_s = 5.0
     for _ in range(40):
         await stage.send(10)
         await stage.clock.advance(0.01)

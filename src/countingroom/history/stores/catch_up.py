@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import numpy as np
 from msgspec import Struct
 
 from countingroom.bus.port import Bus, Stored
 from countingroom.core import subjects
+from countingroom.history.columns import empty
 from countingroom.history.messages import pages
 from countingroom.history.port import HistoryStore, Position
 from countingroom.history.stores.port import FurtherStore
@@ -71,20 +73,26 @@ async def catch_up(
     position: Position,
     in_thread: Callable[[Callable[[], int]], Awaitable[int]],
     *,
-    page: int = PAGE,
+    most: Callable[[], int] = lambda: PAGE,
 ) -> Resumption:
     """Fill the store from the default store. `in_thread` runs a call to the store, and gives the samples it took.
-    `page`: samples of such a call."""
+    `most`: how many a call may have now, up to PAGE."""
     before = default.position()
     start_ns = max(0, position.stored_ns - LATE_NS)
-    found = pages(default, tuple(default.points()), start_ns, 2**62, most=page)
+    found = pages(default, tuple(default.points()), start_ns, 2**62, most=PAGE)
+    rest = empty()
 
     def fill() -> int:
-        rows, _ = next(found, (None, 0))
-        if rows is None:
-            return -1
-        store.fill(rows)
-        return len(rows)
+        nonlocal rest
+        if not len(rest):
+            rows, _ = next(found, (None, 0))
+            if rows is None:
+                return -1
+            rest = rows
+        some = rest.chosen(np.arange(min(most(), len(rest))))
+        store.fill(some)
+        rest = rest.chosen(np.arange(len(some), len(rest)))
+        return len(some)
 
     while await in_thread(fill) >= 0:
         pass

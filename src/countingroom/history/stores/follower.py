@@ -62,6 +62,7 @@ class Follower:
         self._name = name
         self._flush_s = flush_s
         self._changed = changed
+        self._timeout_s = timeout_s
         self._calls = StoreCalls(name, clock, timeout_s, store.abort)
         self._report = notes.on_edge(
             f"the store {name} of the history cannot be written now", f"the store {name} is written again", severity=2
@@ -71,8 +72,10 @@ class Follower:
         self._known_to = 0
         self._pause_s = FIRST_PAUSE_S
         self._share = 1.0
-        """How much of a batch is given to the store at once: less after a failure, because it may have been too much
-        for its deadline. It is doubled with each success."""
+        """How much of a batch is given to the store at once: a quarter after a call that failed late, because it may
+        have been too much for its deadline, and twice as much after one that was stored, up to `_most_share`."""
+        self._most_share = 1.0
+        """Half of what was too much, until the store lacks nothing: catching up is repeated as a whole."""
         self._mean = 0.0
         """Values of a message, over the last batches."""
         self.failures = 0
@@ -144,21 +147,28 @@ class Follower:
                     await self._calls.run(lambda old=before: self._flatten(old))
                 if new := batch[len(before) :]:
                     await self._keep(new)
-                    self._share = min(1.0, 2 * self._share)
                     self._works(StoreHealth.FOLLOWING)
+                    if self._most_share < 1 and self.present().behind_since_ns is None:
+                        self._most_share = 1.0
 
     async def _catch_up(self) -> Position:
         """Where to follow from. The store itself stays at its position until it has what it may have already."""
         self._stands(StoreHealth.CATCHING_UP)
 
         async def in_thread(page: Callable[[], int]) -> int:
-            taken = await self._calls.run(page)
+            taken = await self._give(page)
             self._works(StoreHealth.CATCHING_UP)
             self._count(max(0, taken))
             return taken
 
-        page = max(1, round(PAGE * self._share))
-        found = await catch_up(self._bus, self._default, self._store, self._position, in_thread, page=page)
+        found = await catch_up(
+            self._bus,
+            self._default,
+            self._store,
+            self._position,
+            in_thread,
+            most=lambda: max(1, round(PAGE * self._share)),
+        )
         if self._position != Position():  # a new store lacks nothing that it had a right to
             for lost in found.lost:
                 self._tell(lost)
@@ -171,10 +181,23 @@ class Follower:
         known = [one for one in new if one.sequence <= self._known_to]
         fresh = new[len(known) :]
         if known:
-            self._count(await self._calls.run(lambda: self._fill(known)))
+            self._count(await self._give(lambda: self._fill(known)))
         if fresh or known[-1].sequence == self._known_to:
             last = new[-1]
             await self._append(fresh, Position(sequence=last.sequence, stored_ns=last.stored_ns))
+
+    async def _give(self, work: Callable[[], int]) -> int:
+        """Run a call that has samples for the store."""
+        late_s = self._clock.monotonic() + self._timeout_s / 2
+        try:
+            taken = await self._calls.run(work)
+        except CountingRoomError:
+            if self._clock.monotonic() >= late_s:
+                self._most_share = max(LEAST_SHARE, self._share / 2)
+                self._share = max(LEAST_SHARE, self._share / 4)
+            raise
+        self._share = min(self._most_share, 2 * self._share)
+        return taken
 
     def _fill(self, messages: Sequence[Stored]) -> int:
         columns = self._flatten(messages)
@@ -189,7 +212,7 @@ class Follower:
             self._store.append(columns, position, after=after)
             return len(columns)
 
-        self._count(await self._calls.run(work), len(messages))
+        self._count(await self._give(work), len(messages))
         self._position = position
 
     def _flatten(self, messages: Sequence[Stored]) -> Columns:
@@ -226,7 +249,6 @@ class Follower:
     def _failed(self, cause: Cause) -> None:
         if cause.code == GAP:
             return
-        self._share = max(LEAST_SHARE, self._share / 4)
         self.failures += 1
         self._report.failed(cause)
         now_ns = self._clock.now_ns()
