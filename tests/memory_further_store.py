@@ -33,6 +33,8 @@ class MemoryFurtherStore:
         self.after: Callable[[str], None] = lambda call: None
         """Called when a call has taken effect; when it raises, the caller does not know that."""
         self.aborted = 0
+        self._is_cut = False
+        """A server that is restored from a backup ends its connections: the next call fails."""
 
     def backup(self) -> MemoryStore:
         """What it holds now, for `restore`."""
@@ -46,6 +48,7 @@ class MemoryFurtherStore:
         """Hold what a backup held."""
         backup._lock = MemoryStore()._lock  # pyright: ignore[reportPrivateUsage]
         self._kept = backup
+        self._is_cut = True
 
     def position(self) -> Position:
         self._begin("position")
@@ -87,4 +90,7 @@ class MemoryFurtherStore:
     def _begin(self, call: str) -> None:
         if self.is_down:
             raise LinkError("the store is away", code="store_failed")
+        if self._is_cut:
+            self._is_cut = False
+            raise LinkError("the connection was ended", code="store_failed")
         self.before(call)
