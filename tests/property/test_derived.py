@@ -8,7 +8,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from countingroom.core.alarms.expressions import compile_expression
@@ -55,6 +55,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from(["median", "mean"]), st.integers(2, 6), st.booleans())
+@example([(1.7976931348623157e308, True, 0)] * 3, "mean", 3, True)
 def test_a_window_gives_what_a_list_of_its_values_gives(
     steps: list[tuple[float, bool, int]], kind: str, size: int, is_counted: bool
 ) -> None:

@@ -6,8 +6,11 @@ Holding registers 0 to 99 hold three times their address, coil 5 and discrete in
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
+import time
+from contextlib import suppress
 
 HOLDING = [3 * address for address in range(100)]
 UNIT = 1
@@ -33,6 +36,10 @@ def tk_tcp(address: str) -> None:
     from modbus_tk.modbus_tcp import TcpServer
 
     modbus_tk(TcpServer(port=int(address), address="127.0.0.1"))
+    while True:  # it listens in a thread, a moment later
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", int(address))):
+            return
+        time.sleep(0.01)
 
 
 def tk_rtu(address: str) -> None:

@@ -82,6 +82,7 @@ def test_a_table_with_an_axis_is_a_curve() -> None:
         plots.view(_arrow.table({"name": ["a"]}), "", "", 8)
 
 
+@example([1.7958972376246913e308], 2)
 @given(st.lists(st.floats() | st.integers(-5, 5).map(float), max_size=40), st.integers(2, 64))
 @example([1.7958972376246913e308], 2)
 @example([0.0, 1.7976931348623157e308], 3)

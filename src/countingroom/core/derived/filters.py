@@ -98,7 +98,9 @@ class Filter:
     def _of_window(self) -> float:
         if self._spec.kind is FilterKind.MEAN:
             values = [value for value, _, _ in self._window]
-            return math.fsum(value / len(values) for value in values)
+            # Halves, because the sum of the largest numbers is beyond them by a rounding.
+            mean = 2 * math.fsum(value / len(values) / 2 for value in values)
+            return min(max(mean, min(values)), max(values))
         middle, is_odd = divmod(len(self._sorted), 2)
         if is_odd:
             return self._sorted[middle]
