@@ -118,6 +118,7 @@ async def test_a_value_has_the_type_that_the_ioc_keeps_it_in(ioc: Ioc, resources
 async def test_a_text_that_is_no_number_is_bad_until_it_is_one_again(ioc: Ioc, resources: SharedResources) -> None:
     watched = Watched(ioc, resources, "text")
     await watched.connect()
+    await watched.driver.prove()  # a change in the moment of the subscription is not sent
     ioc.set({"x:text": "n/a"})
     await until(lambda: watched.last["text"].quality is Quality.BAD)
     assert "'n/a'" in watched.last["text"].reason
@@ -134,6 +135,7 @@ async def test_a_text_that_is_no_number_is_bad_until_it_is_one_again(ioc: Ioc, r
 async def test_an_unknown_word_is_bad_and_named(ioc: Ioc, resources: SharedResources) -> None:
     watched = Watched(ioc, resources, "mode")
     await watched.connect()
+    await watched.driver.prove()  # a change in the moment of the subscription is not sent
     ioc.set({"x:mode": 2})
     await until(lambda: watched.last["mode"].quality is Quality.BAD)
     assert "'Broken'" in watched.last["mode"].reason

@@ -250,6 +250,17 @@ class Monitors:
             return False
         return True
 
+    async def present(self, pv: str, datatype: int | None) -> Any:
+        """Its value now, with its time stamp; None where there is no answer.
+
+        A server of Channel Access sends the first value of a subscription before it lets changes through: one that
+        comes between the two is never sent. It answers a request of the same circuit after both.
+        """
+        try:
+            return await _aioca.caget(pv, datatype=datatype, format=aioca.FORMAT_TIME, count=0, timeout=self._timeout_s)
+        except (aioca.CANothing, _library.cadef.CAException, _library.cadef.Disconnected):
+            return None
+
     async def describe(self, pv: str) -> Any:
         """A value with its control information: unit, precision and limits, or the words of an enum. None where the
         variable has none or its server does not answer."""

@@ -41,6 +41,10 @@ class EpicsMonitors(Protocol):
         """Whether its server answers a request for this variable in time. A refusal is an answer."""
         ...
 
+    async def present(self, pv: str, datatype: int | None) -> Any:
+        """Its value now, as an update has it; None where there is no answer, or where a subscription misses none."""
+        ...
+
     async def describe(self, pv: str) -> Any:
         """A value with its control information (`completion.completed`); None where there is none."""
         ...

@@ -21,7 +21,7 @@ from countingroom.devices.drivers.epics.description import ChannelAccessSection
 from countingroom.devices.port import Sample, Sink
 
 ASKED_AT_ONCE = 500
-"""Variables whose unit, precision and limits are asked for together."""
+"""Variables whose unit, precision and limits, or values, are asked for together."""
 ASKED_AGAIN = 50
 """Setpoints that are asked again for their limits at each `prove`, in turn: an operator of the IOC may change them."""
 
@@ -49,6 +49,8 @@ class EpicsDriver:
         self._linked: set[str] = set()
         self._refused: set[str] = set()
         """Points without a subscription."""
+        self._unconfirmed: set[str] = set()
+        """Points that were linked since, and whose first change may have been missed."""
         self._servers: dict[str, str] = {}
         """Point -> the server that answers for it."""
         self.missing: set[str] = set()
@@ -115,6 +117,7 @@ class EpicsDriver:
         """Ask every server for one of its variables. Where it answers, the values of all its variables hold: it sends
         each change over the same circuit. The variable asked for changes from call to call."""
         self._monitors.renew()
+        await self._confirm()
         by_server: dict[str, list[str]] = {}
         for name in self._linked:
             by_server.setdefault(self._servers.get(name, ""), []).append(name)
@@ -129,6 +132,19 @@ class EpicsDriver:
             for name in names
             if name in self._linked
         ]
+
+    async def _confirm(self) -> None:
+        """Ask once for the values of what was linked, of some variables at a time, and take those that are newer."""
+        asked = sorted(self._unconfirmed & self._linked)[:ASKED_AT_ONCE]
+        self._unconfirmed.difference_update(asked)
+        variables = [self._variables[name] for name in asked]
+        found = await asyncio.gather(*(self._monitors.present(one.pv, one.datatype) for one in variables))
+        for name, variable, given in zip(asked, variables, found, strict=True):
+            if given is None or name not in self._linked:
+                continue
+            news, last = sample(variable, given), self._latest[name]
+            if news.device_ns and last.device_ns and news.device_ns > last.device_ns:
+                self._take(news)
 
     async def _complete_points(self) -> None:
         """Ask for what the table does not say, of some variables at a time."""
@@ -165,6 +181,7 @@ class EpicsDriver:
         """Close all channels."""
         self._linked.clear()
         self._refused.clear()
+        self._unconfirmed.clear()
         self.missing.clear()
         self._undescribed = {name for name, variable in self._variables.items() if variable.unsaid}
         self._servers.clear()
@@ -188,6 +205,7 @@ class EpicsDriver:
                 self.missing.discard(name)
                 if name not in self._linked:
                     self._linked.add(name)
+                    self._unconfirmed.add(name)
                     self._servers[name] = self._monitors.server_of(variable.pv)
                 self._wake_when_complete()
 

@@ -140,6 +140,10 @@ class PvMonitors:
             return False
         return True
 
+    async def present(self, pv: str, datatype: int | None) -> Any:
+        """None: a subscription of PVAccess begins with the value that it then follows."""
+        return None
+
     async def describe(self, pv: str) -> Any:
         """Unit, precision and limits, or the words of an enum; None where the server does not tell them."""
         try:
