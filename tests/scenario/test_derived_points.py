@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import pytest
@@ -26,6 +25,7 @@ from countingroom.devices.section import DeviceSection
 from countingroom.testing.clock import FakeClock
 from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
 from tests.scenario.alarm_stage import AlarmStage
+from tests.scenario.hosting import running, sent_readings
 
 
 class FakeSection(DeviceSection):
@@ -70,24 +70,12 @@ class Room:
         sums = build("sums", DerivedSection(driver="derived", values=dict(derived)), resources=resources)
         hosted = [one for one in (supply, sums) if one.name in serves]
         own = bus or self.bus.client()
-        task = asyncio.create_task(
-            DeviceHost(own, self.clock, hosted, instance=instance, resources=resources, interlocks=interlocks).run()
-        )
-        await self.clock.advance(0.1)
-        try:
+        host = DeviceHost(own, self.clock, hosted, instance=instance, resources=resources, interlocks=interlocks)
+        async with running(host, self.clock):
             yield own
-        finally:
-            task.cancel()
-            for _ in range(60):
-                await self.clock.advance(0.1)
-                if task.done():
-                    break
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def messages(self) -> list[Readings]:
-        async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
-            return [decode(one.data, Readings) async for one in stored]
+        return await sent_readings(self.bus)
 
     async def now(self, point: str, device: str = "sums") -> Reading:
         rows = [row for one in await self.messages() if one.device == device for row in one.rows()]

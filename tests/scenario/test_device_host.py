@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 import pytest
 
@@ -37,6 +37,7 @@ from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection, PointOverride
 from countingroom.testing.clock import FakeClock
 from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
+from tests.scenario.hosting import running, sent_readings
 
 
 class FakeSection(DeviceSection):
@@ -62,7 +63,7 @@ class Room:
         bus: MemoryBus | None = None,
         behaviour: type[FakeBehaviour] = FakeBehaviour,
         **section: object,
-    ) -> AsyncIterator[MemoryBus]:
+    ) -> AsyncGenerator[MemoryBus]:
         own = bus or self.bus.client()
         hosted = Hosted(
             name="supply",
@@ -72,22 +73,12 @@ class Room:
             behaviour=behaviour(settings),
             section=FakeSection.model_validate(section),
         )
-        task = asyncio.create_task(DeviceHost(own, self.clock, [hosted], instance=instance).run())
-        await self.clock.advance(0.1)
-        try:
+        host = DeviceHost(own, self.clock, [hosted], instance=instance)
+        async with running(host, self.clock):
             yield own
-        finally:
-            task.cancel()
-            for _ in range(60):
-                await self.clock.advance(0.1)
-                if task.done():
-                    break
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def messages(self) -> list[Readings]:
-        async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
-            return [decode(one.data, Readings) async for one in stored]
+        return await sent_readings(self.bus)
 
     async def present(self) -> dict[str, Reading]:
         """What a listener knows: all messages one on top of the other."""
@@ -105,7 +96,7 @@ class Room:
         assert entry.data
         return decode(entry.data, DeviceState)
 
-    async def give(self, action: str, channel: str = "", **more: object) -> Reply:
+    async def give(self, action: str, channel: str = "", **more: Any) -> Reply:
         command = Command(
             **{  # type: ignore[arg-type]
                 "id": f"c{next(self.ids)}",
@@ -122,7 +113,7 @@ class Room:
         await self.clock.advance(0)
         return decode((await answer).data, Reply)
 
-    async def set(self, point: str, value: Scalar, **more: object) -> Reply:
+    async def set(self, point: str, value: Scalar, **more: Any) -> Reply:
         return await self.give("set", arguments={"point": point, "value": value}, **more)
 
     async def outcome(self) -> Event:
@@ -477,7 +468,7 @@ async def test_a_host_tells_which_devices_it_owns(room: Room) -> None:
     async with room.bus.subscribe(subjects.presence("devices", "main")) as heard:
         async with room.host():
             await room.clock.advance(2.0)
-        beats = []
+        beats: list[Presence] = []
         while not beats or not beats[-1].leaving:
             beats.append(decode((await anext(heard)).data, Presence))
     assert beats[1].targets == ("supply",)

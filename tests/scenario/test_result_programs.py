@@ -95,6 +95,15 @@ async def test_a_program_that_fails_says_why(here: ResultStage, code: str, more:
     assert said in found.cause.message
 
 
+async def test_the_values_of_an_environment_reach_the_program_and_no_viewer(here: ResultStage) -> None:
+    code = "import os; print(len(os.environ['TOKEN']))"
+    async with here.service(programs(one=python(code, environment={"TOKEN": "rosebud"}))), here.served() as (_, client):
+        number = await start(client, "one")
+        assert (await ended(here, number)).configuration["environment"] == ["TOKEN"]
+        assert await here.store.log(number) == b"7\n"
+        assert "rosebud" not in (await client.get(f"/api/v1/results/{number}")).text
+
+
 async def test_a_program_that_cannot_be_started_leaves_a_failed_result(here: ResultStage) -> None:
     async with here.service(programs(bad={"command": ["/nothing/here"]})), here.served() as (_, client):
         answer = await client.post(COMMANDS.format("bad", "start"), json={"wait_s": 20})

@@ -18,6 +18,7 @@ from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Presence, decode, encode
+from countingroom.core.process_groups import is_alive
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.kinds import program
@@ -253,7 +254,7 @@ async def test_a_program_is_ended_with_all_its_children(
     else:
         await stage.end()
     async with asyncio.timeout(PATIENCE_S):
-        while any(program.alive(one) for one in family):
+        while any(is_alive(one) for one in family):
             await asyncio.sleep(0.01)
 
 
@@ -267,7 +268,7 @@ print(child.pid, file=open("pid.txt", "w"))
     await stage.order(Action.CONFIGURE)
     await stage.reached("Active")
     child = psutil.Process(int((stage.place / "pid.txt").read_text()))
-    assert program.alive(child)
+    assert is_alive(child)
     child.kill()
 
 
@@ -293,7 +294,7 @@ print(child.pid, file=open("pid.txt", "w"))
     written = len(lines.read_text()) if lines.exists() else 0
     async with asyncio.timeout(PATIENCE_S):  # more than a pipe holds
         while not lines.exists() or len(lines.read_text()) < written + 200:
-            assert program.alive(child)
+            assert is_alive(child)
             await asyncio.sleep(0.01)
     child.kill()
 
@@ -325,20 +326,20 @@ async def test_a_kill_of_the_agents_ends_the_program_with_all_its_children_befor
     agents = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path), SHELL)
     pids = [*(await appears(tmp_path / "pids.txt")).split(), await appears(tmp_path / "far.txt")]
     family = [psutil.Process(int(pid)) for pid in pids]
-    assert all(program.alive(one) for one in family)
+    assert all(is_alive(one) for one in family)
     agents.kill()
     await agents.wait()
     # The next process runs a program at once, and finds nothing of the last one.
     look = (
-        "import psutil; from countingroom.runs.agents.kinds.program import alive; found = psutil.process_iter();"
-        f"print([one.pid for one in found if one.pid in {[one.pid for one in family]} and alive(one)])"
+        "import psutil; from countingroom.core.process_groups import is_alive; found = psutil.process_iter();"
+        f"print([one.pid for one in found if one.pid in {[one.pid for one in family]} and is_alive(one)])"
     )
     following = await asyncio.create_subprocess_exec(
         sys.executable, "-c", KILLED, str(tmp_path), look, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await following.communicate()
     assert said.split()[-1] == b"[]"
-    assert not any(program.alive(one) for one in family)
+    assert not any(is_alive(one) for one in family)
 
 
 async def test_parameters_of_any_length_reach_a_program(stage: Stage) -> None:
@@ -453,14 +454,14 @@ async def test_a_calibration_goes_on_without_its_agent_and_is_found_again(stage:
     folder = await calibrating(stage)
     await stage.end()
     pid = json.loads((folder / "program.json").read_text())["pid"]
-    assert program.alive(psutil.Process(pid))
+    assert is_alive(psutil.Process(pid))
     await stage.begin(CALIBRATION)
     state = await stage.reached("Recording")
     assert (state.run, state.key) == (12, "k")
     await stage.until(lambda state: state.counters == {"scans": 1})
     await stage.order(Action.ABORT)
     await stage.reached("Unconfigured")
-    assert not psutil.pid_exists(pid) or not program.alive(psutil.Process(pid))
+    assert not psutil.pid_exists(pid) or not is_alive(psutil.Process(pid))
 
 
 async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage) -> None:
@@ -469,7 +470,7 @@ async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage)
     (stage.place / "finish").write_text("0")
     pid = json.loads((folder / "program.json").read_text())["pid"]
     async with asyncio.timeout(PATIENCE_S):
-        while psutil.pid_exists(pid) and program.alive(psutil.Process(pid)):
+        while psutil.pid_exists(pid) and is_alive(psutil.Process(pid)):
             await asyncio.sleep(0.01)
     await stage.begin(CALIBRATION)
     state = await stage.reached("Active")

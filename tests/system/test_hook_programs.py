@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from countingroom.runs.agents.kinds.program import alive
+from countingroom.core.process_groups import is_alive
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ time.sleep(600)
 
 async def until_gone(family: list[psutil.Process]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while any(alive(one) for one in family):
+        while any(is_alive(one) for one in family):
             await asyncio.sleep(0.02)
 
 
@@ -62,7 +62,7 @@ async def test_a_hook_leaves_no_process_when_its_owner_is_killed(tmp_path: Path,
         while not told.exists():
             await asyncio.sleep(0.02)
     family = [psutil.Process(int(pid)) for pid in told.read_text().split()]
-    assert [alive(one) for one in family] == [True] * 3
+    assert [is_alive(one) for one in family] == [True] * 3
     os.kill(owner.pid, number)
     await owner.wait()
     try:

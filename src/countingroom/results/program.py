@@ -18,10 +18,11 @@ import psutil
 from msgspec import Struct
 
 from countingroom.bus.server.process import end_with
-from countingroom.core.clock import Clock, within
+from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.line_limit import LineLimit
 from countingroom.core.messages import Malformed, decode_json
+from countingroom.core.process_groups import end_group
 from countingroom.core.results import LOG_BYTES
 from countingroom.core.umask import umask_of_users
 from countingroom.core.values import Scalar
@@ -33,7 +34,6 @@ OUTPUT = "COUNTINGROOM_OUTPUT"
 """Variable with the output folder, by which what is left of a program is found too."""
 _TAIL = 1 << 18
 _CHUNK = 1 << 16
-_LOOK_S = 0.02
 _DRAIN_S = 0.5
 """Time to read the last lines where a child of the program keeps the output open."""
 _SHOWN = 500
@@ -181,7 +181,7 @@ class Program:
         """SIGTERM to the program and its children; SIGKILL to what runs after `grace_s`."""
         if self._process is None or self._process.returncode is not None:
             return
-        await end(self._process.pid, self._clock, grace_s)
+        await end_group(self._process.pid, self._clock, grace_s)
 
     async def close(self) -> None:
         """End what it left running, and the reading of its output."""
@@ -207,24 +207,6 @@ class Program:
             self._said.take(line.decode(errors="replace").strip())
 
 
-async def end(pid: int, clock: Clock, grace_s: float) -> None:
-    """End a process group and all children of its leader."""
-    family = _family(pid)
-    try:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with within(clock, grace_s):
-                while any(_alive(one) for one in family):
-                    await clock.sleep(_LOOK_S)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        for one in family:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-
-
 def end_left(output: Path) -> int:
     """Kill what is left of a program whose watching process was killed; how many processes."""
     count = 0
@@ -234,21 +216,6 @@ def end_left(output: Path) -> int:
                 process.kill()
                 count += 1
     return count
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        leader = psutil.Process(pid)
-        return [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _most(values: Mapping[str, T]) -> dict[str, T]:

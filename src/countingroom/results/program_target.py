@@ -216,7 +216,7 @@ class ProgramTarget:
         return {
             "command": list(section.command),
             "directory": section.directory,
-            "environment": dict(section.environment),
+            "environment": sorted(section.environment),  # names alone: values may be passwords, and viewers see this
             "parameters": dict(parameters),
         }
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import LinkError
 from countingroom.simulators.register_image import RegisterImage
+from countingroom.simulators.tcp_server import TcpServer
 
 Written = Callable[[], None]
 
@@ -35,33 +35,15 @@ class ModbusServer:
         self._written = written
         self._awake = asyncio.Event()
         self._awake.set()
-        self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
-        self._port = 0
+        self._server = TcpServer(self._serve)
 
     async def open(self, port: int = 0) -> int:
         """Listen on loopback; the port."""
-        if self._server is None:
-            try:
-                self._server = await asyncio.start_server(self._accept, "127.0.0.1", port or self._port)
-            except OSError as error:
-                raise LinkError(f"cannot listen on port {port or self._port}: {error.strerror}") from error
-            self._port = self._server.sockets[0].getsockname()[1]
-        return self._port
+        return await self._server.open(port)
 
     async def close(self) -> None:
         """Stop the server and end its connections."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.close()
-        tasks = list(self._clients.values())
-        for writer, task in list(self._clients.items()):
-            writer.transport.abort()
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await server.wait_closed()
+        await self._server.close()
 
     def freeze(self) -> None:
         """Accept requests and do not answer them."""
@@ -71,25 +53,17 @@ class ModbusServer:
         """Answer the waiting requests, late."""
         self._awake.set()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of the stream server itself would be logged as failed when `close` cancels it (Python 3.11).
-        self._clients[writer] = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(asyncio.IncompleteReadError, OSError):
-                while True:
-                    transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-                    request = await reader.readexactly(length - 1)
-                    self.requests += 1
-                    if self.slow_s:
-                        await self._clock.sleep(self.slow_s)
-                    await self._awake.wait()
-                    answer = self._answer(unit, request)
-                    writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
-        finally:
-            self._clients.pop(writer, None)
-            writer.close()
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                request = await reader.readexactly(length - 1)
+                self.requests += 1
+                if self.slow_s:
+                    await self._clock.sleep(self.slow_s)
+                await self._awake.wait()
+                answer = self._answer(unit, request)
+                writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
 
     def _answer(self, unit: int, request: bytes) -> bytes:
         try:

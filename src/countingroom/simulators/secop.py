@@ -9,16 +9,16 @@ from contextlib import suppress
 from typing import Any
 
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import LinkError, NotFound, OutOfRange
+from countingroom.core.errors import NotFound, OutOfRange
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
 from countingroom.core.values import Scalar
 from countingroom.simulators.arguments import text
 from countingroom.simulators.secop_node import DEFAULT_MODULES, SecopNode
+from countingroom.simulators.tcp_server import HOST, TcpServer
 
 _TICK_S = 0.2
 _PARAMETER = Parameter(name="parameter", type=Type.STRING)
-_HOST = "127.0.0.1"
 
 
 class SecopSimulator:
@@ -46,10 +46,8 @@ class SecopSimulator:
         self._clock = clock or SystemClock()
         self.node = SecopNode(parameters.get("modules") or DEFAULT_MODULES, parameters.get("equipment_id", ""))
         again: Mapping[str, Any] = parameters.get("again") or {}
-        self._port = int(again.get("port", 0))
         self._tick_s = float(parameters.get("tick_s") or _TICK_S)
-        self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._server = TcpServer(self._serve, int(again.get("port", 0)))
         self._listening: set[asyncio.StreamWriter] = set()
         self._awake = asyncio.Event()
         self._awake.set()
@@ -57,9 +55,9 @@ class SecopSimulator:
 
     async def start(self) -> Mapping[str, Any]:
         """Listen; the host and port of the section."""
-        await self._open()
+        port = await self._server.open()
         self._life = asyncio.create_task(self._live())
-        return {"host": _HOST, "port": self._port}
+        return {"host": HOST, "port": port}
 
     async def stop(self) -> None:
         """End the server."""
@@ -67,14 +65,14 @@ class SecopSimulator:
             self._life.cancel()
             await asyncio.wait([self._life])
             self._life = None
-        await self._close()
+        await self._server.close()
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
         """Make it happen."""
         self.node.stamp_s = self._clock.now_ns() / 1e9
         match name:
             case "drop":
-                await self._close()
+                await self._server.close()
             case "freeze":
                 self._awake.clear()
             case "refuse":
@@ -96,7 +94,7 @@ class SecopSimulator:
                 for parameter in mended:
                     self._tell(self.node.update(parameter))
                 self._awake.set()
-                await self._open()
+                await self._server.open()
             case _:
                 known = ", ".join(fault.name for fault in self.faults)
                 raise NotFound(f"a simulated node has no fault {name}", suggestion=f"choose one of {known}")
@@ -107,27 +105,6 @@ class SecopSimulator:
             known = ", ".join(self.node.values)
             raise NotFound(f"the node has no parameter {parameter}", suggestion=f"choose one of {known}")
         return parameter
-
-    async def _open(self) -> None:
-        if self._server is None:
-            try:
-                self._server = await asyncio.start_server(self._accept, _HOST, self._port)
-            except OSError as error:
-                raise LinkError(f"cannot listen on port {self._port}: {error.strerror}") from error
-            self._port = self._server.sockets[0].getsockname()[1]
-
-    async def _close(self) -> None:
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.close()
-        tasks = list(self._clients.values())
-        for writer, task in list(self._clients.items()):
-            writer.transport.abort()
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await server.wait_closed()
 
     async def _live(self) -> None:
         while True:
@@ -140,9 +117,6 @@ class SecopSimulator:
     def _tell(self, line: str) -> None:
         for writer in self._listening if self._awake.is_set() else ():
             writer.write(f"{line}\n".encode())
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients[writer] = asyncio.get_running_loop().create_task(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -160,5 +134,3 @@ class SecopSimulator:
                         self._listening.add(writer)
         finally:
             self._listening.discard(writer)
-            self._clients.pop(writer, None)
-            writer.close()

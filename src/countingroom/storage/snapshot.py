@@ -1,7 +1,7 @@
 """The database as of one moment, for a backup of the whole experiment while it runs. SQLite and PostgreSQL.
 
-From `hold` to `release` nobody writes: a writing transaction of ours waits. In between the moment of a backup is taken.
-What `hold` has seen can be copied long afterwards, while others write again. The methods block.
+From `hold` to `release` nothing is written: a writing transaction of ours waits. The moment of a backup is taken in
+between. What `hold` has seen can be copied long afterwards, while others write again. The methods block.
 """
 
 from __future__ import annotations

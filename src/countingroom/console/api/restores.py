@@ -108,8 +108,9 @@ async def get_restore(restore: str, console: Console) -> Response:
 
 @router.post("/restores/{restore}/stop", summary="Stop a restore", responses={403: REFUSED, 404: REFUSED, 409: REFUSED})
 async def stop_restore(restore: str, console: Console, request: Request) -> Response:
-    """No further command is sent, and the end of the one under way is not awaited. Its own user may, and who may make
-    one of its devices safe. Another console that carries it out is told; the own one needs no database."""
+    """No further command is sent, and the end of the one under way is not awaited. Allowed to the user who began it and
+    to each user who may make one of its devices safe. If another console carries it out, the stop needs the database.
+    """
     present = console.snapshots.restorer.present
     found = present if present and present.id == restore else await _find(console, restore)
     _check_stop(console, requester(request).principal, found)

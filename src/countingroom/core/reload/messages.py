@@ -1,4 +1,4 @@
-"""What a reload says on the bus, to a child process, and to the one who asks. Pure."""
+"""What a reload says on the bus, to a child process, and to the requester. Pure."""
 
 from __future__ import annotations
 

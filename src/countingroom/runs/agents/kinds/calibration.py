@@ -24,6 +24,7 @@ from msgspec import Struct
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, NotAllowed
 from countingroom.core.messages import Malformed, decode_json
+from countingroom.core.process_groups import end_group, is_alive
 from countingroom.core.systems import ACTIVE, RECORDING
 from countingroom.core.umask import umask_of_users
 from countingroom.core.values import Scalar
@@ -137,7 +138,7 @@ class Calibration(System):
                     await self._clock.sleep(_LOOK_S)
                 self._over(job)
             except asyncio.CancelledError:
-                await program.end(job.pid, self._clock)
+                await end_group(job.pid, self._clock, program.ASKED_S)
                 raise
             finally:
                 self._stopping = False
@@ -145,7 +146,7 @@ class Calibration(System):
     async def abort(self) -> None:
         if job := self._job:
             self._job = None
-            await program.end(job.pid, self._clock)
+            await end_group(job.pid, self._clock, program.ASKED_S)
             self._reap()
         await self._script.abort()
 
@@ -261,6 +262,6 @@ def _began(pid: int) -> float:
     """Start time of the process with this pid; 0 when it does not run."""
     try:
         process = psutil.Process(pid)
-        return process.create_time() if program.alive(process) else 0.0
+        return process.create_time() if is_alive(process) else 0.0
     except psutil.NoSuchProcess:
         return 0.0

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import signal
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import psutil
-
-from countingroom.core.clock import Clock, within
+from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.line_limit import LineLimit
+from countingroom.core.process_groups import end_group
 from countingroom.core.umask import umask_of_users
 from countingroom.runs.agents.kinds.guardian import Guardian, alone, drain
 
@@ -27,7 +25,6 @@ ASKED_S = 2.0
 """Time between SIGTERM and SIGKILL."""
 _DRAIN_S = 0.2
 """Time to read the last lines when a child keeps the output open."""
-_LOOK_S = 0.02
 _CHUNK = 1 << 18
 _PIPE = 1 << 20
 
@@ -73,46 +70,10 @@ async def run(
             return status
         finally:
             if process.returncode is None:
-                await end(process.pid, clock)
+                await end_group(process.pid, clock, ASKED_S)
                 await process.wait()
             if guardian:
                 guardian.over(process.pid)
-
-
-async def end(pid: int, clock: Clock) -> None:
-    """End a process group and all children of its leader."""
-    # `killpg` does not reach a child in another process group. So all children are listed before the first signal and
-    # killed one by one at the end.
-    family = _family(pid)
-    try:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with within(clock, ASKED_S):
-                while any(alive(one) for one in family):
-                    await clock.sleep(_LOOK_S)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        for one in family:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether the process runs: it exists and is not a zombie."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        leader = psutil.Process(pid)
-        return [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
