@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from time import process_time
 
 import pytest
 
 from countingroom.core.synoptics.allowed import ELEMENTS, XLINK
 from countingroom.core.synoptics.bindings import bind
 from countingroom.core.synoptics.drawing import read_drawing
-from countingroom.core.synoptics.elements import Drawing
+from countingroom.core.synoptics.elements import Drawing, Element
 from countingroom.core.synoptics.writing import write
 from countingroom.core.yaml.located import Mistaken
 
@@ -216,3 +217,22 @@ def test_colours_change_on_dark_pages_and_their_hue_stays() -> None:
     assert write(read('<rect fill="#fff"/>'), [], prefix="p", label="", address=lambda _: "/", adapt=False).endswith(
         '<rect fill="#fff"></rect></svg>'
     )
+
+
+def test_the_time_of_a_style_does_not_grow_with_selectors_times_properties() -> None:
+    many = ",".join(f".a{number}" for number in range(4000)) + "{" + "fill:#fff;" * 3000 + "}"
+    names = "".join(f"p{chr(97 + one // 26 % 26)}{chr(97 + one % 26)}{'x' * (one // 676)}:1;" for one in range(4000))
+    rects = "<rect class='b b b b b b b b b b b b b b b b b b b a7'/>" * 1500
+    begin = process_time()
+    drawing = read_drawing(
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><style>{many}</style><style>.b{{{names}}}</style>"
+        f"{rects}</svg>".encode(),
+        "x.svg",
+    )
+    assert process_time() - begin < 3.0  # it was 16 s
+    assert [one.attributes for one in drawing.root.content if isinstance(one, Element)] == [{"fill": "#fff"}] * 1500
+
+
+def test_a_view_box_that_no_browser_understands_is_a_mistake() -> None:
+    with pytest.raises(Mistaken, match="no size"):
+        read_drawing(b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='1e999 0 9 9'/>", "x.svg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
@@ -11,14 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
+from countingroom.console import synoptic_files
 from countingroom.console.app import create
 from countingroom.console.context import ConsoleContext
+from countingroom.console.pages import synoptic_pages
 from countingroom.console.synoptic_files import SynopticFile
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import encode
 from countingroom.core.subjects import STATE_BUCKET
 from countingroom.core.synoptics.bindings import Binding, Fill, Target, TargetKind
+from countingroom.core.synoptics.drawing import read_drawing
+from countingroom.core.synoptics.elements import Drawing
+from countingroom.core.synoptics.writing import write
 from tests.console.stage import Stage, stage
 
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"><script>alert(1)</script>
@@ -135,3 +141,33 @@ async def test_the_feed_says_the_worst_alarm_of_each_area_channel_and_system(
         "area:daq": 3,
         "system:STS": 3,
     }
+
+
+async def test_many_pages_at_once_make_a_drawing_once(web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def noted(drawing: Drawing, bindings: list[Binding], **how: Any) -> str:
+        made.append(how["label"])
+        return write(drawing, bindings, **how)
+
+    monkeypatch.setattr(synoptic_pages, "write", noted)
+    pages = await asyncio.gather(*(web.get("/synoptics/hall") for _ in range(5)))
+    assert {page.status_code for page in pages} == {200}
+    assert made == ["Hall <1>"]
+
+
+async def test_a_mistaken_drawing_is_read_once_for_each_of_its_versions(
+    web: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def noted(data: bytes, name: str) -> Drawing:
+        read.append(len(data))
+        return read_drawing(data, name)
+
+    monkeypatch.setattr(synoptic_files, "read_drawing", noted)
+    for text in ("<svg", "<svgs"):
+        (tmp_path / "other.svg").write_text(text)
+        for _ in range(2):
+            assert "not an SVG" in (await web.get("/synoptics/other")).text
+    assert read == [4, 5]

@@ -12,6 +12,7 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.core.synoptics.bindings import Binding
 from countingroom.core.synoptics.drawing import read_drawing
 from countingroom.core.synoptics.elements import MOST_BYTES, Drawing
+from countingroom.core.yaml.located import Mistaken
 
 
 class SynopticFile(Struct, frozen=True, kw_only=True):
@@ -37,11 +38,13 @@ class SynopticUnreadable(ConfigurationError):
 
 
 class SynopticFiles:
-    """Drawings by name. A file is read in a thread, once for each of its versions."""
+    """Drawings by name. A file is read in a thread, once for each of its versions, also when many ask at once."""
 
     def __init__(self, files: Sequence[SynopticFile]) -> None:
         self.files = {one.name: one for one in files}
-        self._read: dict[str, tuple[tuple[int, int], Drawing]] = {}
+        self._read: dict[str, tuple[tuple[int, int], Drawing | Mistaken]] = {}
+        # One each: a file on a disk that hangs does not hold up the others.
+        self._turns = {one.name: asyncio.Lock() for one in files}
 
     @property
     def titles(self) -> dict[str, str]:
@@ -56,9 +59,14 @@ class SynopticFiles:
     async def drawing(self, name: str) -> Drawing:
         """The drawing as its file is now. Raises Mistaken for one that is wrong, SynopticUnreadable for one that cannot
         be read, KeyError for an unknown name."""
-        return await asyncio.to_thread(self._drawing, self.files[name])
+        file = self.files[name]
+        async with self._turns[name]:
+            found = await asyncio.to_thread(self._drawing, file)
+        if isinstance(found, Mistaken):
+            raise Mistaken(found.problems)
+        return found
 
-    def _drawing(self, file: SynopticFile) -> Drawing:
+    def _drawing(self, file: SynopticFile) -> Drawing | Mistaken:
         try:
             told = file.path.stat()
             version = told.st_mtime_ns, told.st_size
@@ -70,6 +78,9 @@ class SynopticFiles:
         except OSError as error:
             message = f"{file.path.name} cannot be read: {error.strerror}"
             raise SynopticUnreadable(message, source=f"synoptics.{file.name}") from error
-        drawing = read_drawing(data, file.path.name)
-        self._read[file.name] = version, drawing
-        return drawing
+        try:
+            read: Drawing | Mistaken = read_drawing(data, file.path.name)
+        except Mistaken as error:
+            read = error
+        self._read[file.name] = version, read
+        return read

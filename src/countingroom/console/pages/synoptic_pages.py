@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
@@ -25,12 +25,23 @@ _MOST_WRONG = 50
 """Mistakes that a page lists."""
 
 
+class _Made(NamedTuple):
+    """What a page is made of."""
+
+    drawing: Drawing
+    known: KnownNames
+    systems: Mapping[str, Sequence[str]]
+
+
 class SynopticPages:
     """The drawings of the description."""
 
     def __init__(self, context: ConsoleContext, render: Render) -> None:
         self._context = context
         self._render = render
+        self._turn = asyncio.Lock()
+        self._made: dict[str, tuple[_Made, dict[str, Any]]] = {}
+        """Name -> what its page was last made of, and the parts of the page."""
 
     def add_to(self, router: APIRouter) -> None:
         """Add the route of a synoptic."""
@@ -68,8 +79,14 @@ class SynopticPages:
             partition: [member.system for member in state.members]
             for partition, state in partition_words.partitions(context.latest.words).items()
         }
-        # In a thread: a large drawing takes longer than the live feed may wait.
-        return found | await asyncio.to_thread(_prepared, files, name, drawing, known, systems)
+        of = _Made(drawing, known, systems)
+        async with self._turn:  # many pages at once must not take all threads, nor all of the time
+            made, parts = self._made.get(name, (None, found))
+            if made is None or made.drawing is not drawing or made[1:] != of[1:]:
+                # In a thread: a large drawing takes longer than the live feed may wait.
+                parts = await asyncio.to_thread(_prepared, files, name, drawing, known, systems)
+                self._made[name] = of, parts
+        return found | parts
 
 
 def _prepared(

@@ -6,7 +6,7 @@ Only names and values leave this module; whether a value is allowed is decided b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _CLASS = re.compile(r"\.([A-Za-z_][-\w]{0,80})")
@@ -22,15 +22,18 @@ def declarations(text: str) -> Iterator[tuple[str, str]]:
             yield key, value.strip()
 
 
-def class_rules(text: str) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Class -> its properties, and the selectors of the rules that are not for classes."""
+def class_rules(text: str, is_right: Callable[[str, str], bool]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Class -> its properties that are right, and the selectors of the rules that are not for classes."""
     found: dict[str, dict[str, str]] = {}
     others: list[str] = []
     for rule in _COMMENT.sub("", text).split("}"):
         selectors, _, body = rule.partition("{")
+        # Once for all its selectors: both may be thousands.
+        is_plain = "{" not in body
+        properties = {key: value for key, value in declarations(body) if is_right(key, value)} if is_plain else {}
         for selector in selectors.split(","):
-            if (match := _CLASS.fullmatch(selector.strip())) and "{" not in body:
-                found.setdefault(match[1], {}).update(declarations(body))
+            if (match := _CLASS.fullmatch(selector.strip())) and is_plain:
+                found.setdefault(match[1], {}).update(properties)
             elif selector.strip():
                 others.append(" ".join(selector.split()))
     return found, others

@@ -256,7 +256,7 @@ def _apply_classes(reader: _Reader, root: Element) -> None:
         if len(text) > _MOST_STYLE:
             reader.remove("<style>", f"it has {len(text)} characters; at most {_MOST_STYLE} are read", line)
             continue
-        found, others = class_rules(text)
+        found, others = class_rules(text, _is_property)
         for name, properties in found.items():
             rules.setdefault(name, {}).update(properties)
         for other in others:
@@ -265,9 +265,12 @@ def _apply_classes(reader: _Reader, root: Element) -> None:
         return
     for element in root.elements():
         for name in element.classes:
-            for key, value in rules.get(name, {}).items():
-                if key in PROPERTIES and right_value(element.name, key, value):
-                    element.attributes[key] = value
+            element.attributes.update(rules.get(name, {}))
+
+
+def _is_property(name: str, value: str) -> bool:
+    pattern = PROPERTIES.get(name)
+    return pattern is not None and len(value) <= MOST_TEXT and pattern.fullmatch(value) is not None
 
 
 def _references(element: Element) -> Iterator[tuple[str, str]]:
@@ -319,5 +322,7 @@ def _box(attributes: dict[str, str]) -> tuple[float, float, float, float] | None
         sides = [NUMBER.match(attributes.get(name, "")) for name in ("width", "height")]
         numbers = [0.0, 0.0, *(float(one[0]) for one in sides if one)]
     if len(numbers) != 4 or not (0 < numbers[2] < 1e6 and 0 < numbers[3] < 1e6):
+        return None
+    if not (abs(numbers[0]) < 1e6 and abs(numbers[1]) < 1e6):
         return None
     return numbers[0], numbers[1], numbers[2], numbers[3]

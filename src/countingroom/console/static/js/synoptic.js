@@ -75,7 +75,8 @@ const LOOKS = {
     for (const [key, one] of live.states) {
       const member = key.startsWith("partition.") && one.members?.find(({ system }) => system === target);
       if (!member) continue;
-      const gone = live.partitions[one.partition]?.gone_ns || member.seen === "Connection Problem",
+      const told = live.partitions[one.partition],
+        gone = !told || told.gone_ns || member.seen === "Connection Problem",
         level = gone ? STALE : judged(live, `system:${target}`);
       return { given: member.own, text: words(member.own), level, quality: level === STALE ? 2 : GOOD, ns: member.reported_ns, reason: member.cause?.message ?? "" };
     }
