@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from countingroom.core.errors import Conflict
+from countingroom.core.errors import Conflict, RequestError
 from countingroom.core.run_book import RunFilter
 from countingroom.storage.database import Database
-from countingroom.storage.snapshot import DatabaseSnapshot, facts_at, facts_of, loading
+from countingroom.storage.snapshot import DatabaseSnapshot, SnapshotFacts, facts_at, facts_of, loading
 from tests.contract.storage.stand import Stand
 
 
@@ -54,7 +54,15 @@ async def test_the_tables_are_loaded_into_an_empty_database_and_go_on(stand_pair
         snapshot.hold()
         snapshot.release()
         facts = snapshot.facts()
-        with loading(empty.url, facts.schema) as load:
+        with pytest.raises(RequestError, match="none of this program"), loading(empty.url, facts.schema) as load:
+            load("run\" FROM PROGRAM 'true' --", [])
+
+        def late(found: SnapshotFacts) -> None:
+            raise LookupError(found.schema)
+
+        with pytest.raises(LookupError), loading(empty.url, facts.schema, late) as load:
+            load("audit", [])
+        with loading(empty.url, facts.schema) as load:  # it is still empty
             for name, rows in snapshot.tables():
                 load(name, rows)
     finally:

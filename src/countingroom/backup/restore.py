@@ -12,7 +12,6 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -35,10 +34,9 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, RequestError
 from countingroom.storage.migrating import HEAD
-from countingroom.storage.snapshot import facts_at, facts_of, loading
+from countingroom.storage.snapshot import SnapshotFacts, facts_of, loading
 
 Say = Callable[[str], None]
-Load = Callable[[str, Iterable[bytes]], None]
 
 _REVISIONS = 10_000_000_000
 """More than the writes to a bucket between a backup and the loss of the original."""
@@ -103,7 +101,7 @@ class _Restoring:
         found = await asyncio.to_thread(
             next_run, self._manifest, self._clock.now_ns(), self._data / "run-book", Path(self._manifest.data)
         )
-        await asyncio.to_thread(self._check)
+        await asyncio.to_thread(self._database_rows, path, key)
         await asyncio.to_thread(self._finish)
         return Restored(
             manifest=self._manifest,
@@ -126,21 +124,16 @@ class _Restoring:
             self._members(reader, spool)
 
     def _members(self, reader: BackupReader, spool: Path) -> None:
-        with ExitStack() as stack:
-            load: Load | None = None
-            for name, data in reader.members():
-                top, _, rest = name.partition("/")
-                if top == contents.TABLES and not self._database:
-                    deque(data, maxlen=0)
-                elif top == contents.TABLES:
-                    load = load or stack.enter_context(loading(self._database, self._manifest.schema))
-                    load(rest, data)
-                elif name in (contents.READINGS, contents.EVENTS):
-                    _write(spool / rest, data)
-                elif name == contents.MANIFEST:
-                    _write(spool / name, data)
-                else:
-                    _write(self._folder / _inside(name), data)
+        for name, data in reader.members():
+            top, _, rest = name.partition("/")
+            if top == contents.TABLES:  # at the end, see _database_rows
+                deque(data, maxlen=0)
+            elif name in (contents.READINGS, contents.EVENTS):
+                _write(spool / rest, data)
+            elif name == contents.MANIFEST:
+                _write(spool / name, data)
+            else:
+                _write(self._folder / _inside(name), data)
 
     async def _bus(self, spool: Path) -> None:
         """Fill the streams of a server that runs for this alone."""
@@ -171,14 +164,21 @@ class _Restoring:
         for name, position in self._manifest.positions.items():
             await bus.put(subjects.POSITIONS_BUCKET, name, str(position).encode())
 
-    def _check(self) -> None:
-        """RequestError where the database has not the rows of the backup."""
+    def _database_rows(self, path: Path, key: BackupKey | None) -> None:
+        """Check SQLite; load the tables of PostgreSQL, in a transaction that ends when all else has been done: after an
+        error that database is as empty as before. RequestError where it has not the rows of the backup."""
         if self._manifest.dialect == "sqlite":
-            found = facts_of(self._folder / contents.DATABASE)
+            self._check(facts_of(self._folder / contents.DATABASE))
         elif self._database:
-            found = facts_at(self._database)
-        else:
-            return
+            with opened(path, key) as reader, loading(self._database, self._manifest.schema, self._check) as load:
+                for name, data in reader.members():
+                    top, _, rest = name.partition("/")
+                    if top == contents.TABLES:
+                        load(rest, data)
+                    else:
+                        deque(data, maxlen=0)
+
+    def _check(self, found: SnapshotFacts) -> None:
         if (found.rows, found.schema) != (self._manifest.rows, self._manifest.schema):
             wrong = sorted(name for name, rows in self._manifest.rows.items() if found.rows.get(name) != rows)
             raise RequestError(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from sqlalchemy import Connection, inspect, make_url, text
 
-from countingroom.core.errors import ConfigurationError, Conflict
+from countingroom.core.errors import ConfigurationError, Conflict, RequestError
 from countingroom.storage.columns import metadata
 from countingroom.storage.engine import LOCK, engine_of, translate_errors
 from countingroom.storage.migrating import migrate, revision
@@ -132,19 +132,31 @@ def facts_of(path: Path) -> SnapshotFacts:
 
 
 @contextmanager
-def loading(url: str, schema: str) -> Generator[Callable[[str, Iterable[bytes]], None]]:
+def loading(
+    url: str, schema: str, check: Callable[[SnapshotFacts], None] = lambda facts: None
+) -> Generator[Callable[[str, Iterable[bytes]], None]]:
     """Fill an empty PostgreSQL database, in one transaction. The given function takes the rows of one table. Conflict
-    where the database is not empty."""
+    where the database is not empty, RequestError for a table that is none of ours. `check` may raise before the end of
+    the transaction; the database is empty then."""
     engine = engine_of(url)
     try:
         with engine.connect() as connection, connection.begin():
             translate_errors(lambda: _prepare(connection, schema))
+            known = frozenset(_table_names(connection))
 
             def load(name: str, rows: Iterable[bytes]) -> None:
+                if name not in known:  # the name becomes a part of a statement
+                    raise RequestError(
+                        f"the backup has a table {name[:100]!r}, which is none of this program",
+                        source="restore",
+                        code="damaged",
+                        suggestion="use a backup that this program has made",
+                    )
                 translate_errors(lambda: _load(connection, name, rows))
 
             yield load
             translate_errors(lambda: _finish(connection))
+            check(translate_errors(lambda: _facts(connection)))
     finally:
         engine.dispose()
 
