@@ -13,7 +13,12 @@ from typing import Any, cast
 
 import yaml
 from msgspec import Struct, field
-from yaml.reader import ReaderError
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
 
 from countingroom.core.errors import Cause, ConfigurationError
 from countingroom.core.plain_text import hidden_character
@@ -111,8 +116,7 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
     """Parse one YAML document. `include` resolves the tag `!include`; without it the tag is an error."""
     located = Located()
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        loader, node = _composed(text)
         if node is not None:
             located.value = _Reader(loader, file, include, located).read(node, ())
     except yaml.MarkedYAMLError as error:
@@ -157,8 +161,8 @@ _TYPES = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the implicit types of YAML 1.2, and binary numbers."""
+class _Values(SafeConstructor, Resolver):
+    """The implicit types of YAML 1.2, and binary numbers."""
 
     nodes_read = 0
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {
@@ -171,24 +175,80 @@ class _Loader(yaml.SafeLoader):
     }
 
 
-def _integer(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+def _integer(_values: Any, node: yaml.ScalarNode) -> int:
     text = str(node.value)
     base = {"0o": 8, "0x": 16, "0b": 2}.get(text[:2], 10)
     return int(text, base)
 
 
-def _real(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+def _real(_values: Any, node: yaml.ScalarNode) -> float:
     return float(str(node.value).lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:float", _real)
+_Values.add_constructor("tag:yaml.org,2002:int", _integer)
+_Values.add_constructor("tag:yaml.org,2002:float", _real)
+
+
+class _Loader(Reader, Scanner, Parser, Composer, _Values):
+    """With the parser of PyYAML."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        _Values.__init__(self)
+        Resolver.__init__(self)
+
+
+if yaml.__with_libyaml__:
+    from yaml._yaml import CParser  # the stubs do not export it from yaml.cyaml
+
+    class _LibyamlLoader(Composer, CParser, _Values):
+        """With the parser of libyaml. Its events are composed in Python: its own composer calls itself in C, and a text
+        that is nested too deeply would end the process."""
+
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            Composer.__init__(self)
+            _Values.__init__(self)
+            Resolver.__init__(self)
+            # PyYAML refuses tabs, byte order marks and `?` in plain words in places where libyaml does not.
+            self.is_doubtful = "\t" in text or "\ufeff" in text
+
+        def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+            node = super().compose_scalar_node(anchor)
+            if not node.style and "?" in node.value:
+                self.is_doubtful = True
+            return node
+
+    fast_loader = _LibyamlLoader
+else:
+    fast_loader = None
+
+
+def _composed(text: str) -> tuple[_Values, yaml.Node | None]:
+    """The nodes of a document, with what constructs their values. yaml.YAMLError, RecursionError.
+
+    A text that libyaml refuses, or takes where PyYAML would not, is read again in Python, which alone tells mistakes:
+    their words and lines are the same with and without libyaml.
+    """
+    if fast_loader is not None:
+        try:
+            loader = fast_loader(text)
+            node = loader.get_single_node()
+            if not loader.is_doubtful:
+                return loader, node
+        except (yaml.YAMLError, UnicodeError):
+            pass
+    loader = _Loader(text)
+    return loader, loader.get_single_node()
 
 
 class _Reader:
     """Converts YAML nodes to values and records their places."""
 
-    def __init__(self, loader: _Loader, file: str, include: Include | None, into: Located) -> None:
+    def __init__(self, loader: _Values, file: str, include: Include | None, into: Located) -> None:
         self._loader = loader
         self._file = file
         self._include = include
