@@ -356,10 +356,11 @@ DEPARTMENTS: tuple[Department, ...] = (
         # Written by `up`, which is no role; the console tells it.
         state=(StateKey(prefix="in_force", message="countingroom.core.reload.messages:DescriptionInForce", live=True),),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt", f"{_API}.reload"),
-        pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages"),
+        pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages", f"{_PAGES}.description_pages"),
         links=(
             NavigationLink(title="Events", address="/events", pages=("events",)),
             NavigationLink(title="Audit", address="/audit", pages=("audit",), needs=("administers",)),
+            NavigationLink(title="Description", address="/description", pages=("description",)),
             NavigationLink(title="Users", address="/users", pages=("users",), needs=("administers", "has_login")),
         ),
     ),

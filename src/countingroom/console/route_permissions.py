@@ -90,6 +90,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /trends": LOOK,
     "GET /synoptics/{name}": LOOK,
     "GET /events": LOOK,
+    "GET /description": LOOK,
     "GET /login": OPEN,
     "GET /link": OPEN,
     "GET /account": LOOK,

@@ -205,6 +205,10 @@ class Reloader:
         self._saved = saved
         self._content = content
         self._parts.simulated(overrides, content.devices)
+        for process in self._parts.running:
+            if process not in made.restarts and process not in takers:  # what differs does not concern it
+                self._parts.taken(process, saved.version)
+        self._parts.publish(self.state)
         # From here on it is in force, whatever happens: a process that does not take it is started again with it.
         return await asyncio.shield(asyncio.ensure_future(self._put_in_force(takers, made)))
 
@@ -253,15 +257,13 @@ class Reloader:
         for taker in (one for one in COMMITS if one in takers):
             try:
                 await self._ask(taker, ReloadOrder(id=0, step=ReloadStep.COMMIT), {})
+                self._parts.taken(taker, self._saved.version)
             except CountingRoomError as error:
                 troubles.append(f"{taker} was started again, because it did not take the change: {error.cause.message}")
                 await self._restart(taker, troubles)
         restarts = sorted(made.restarts, key=_place)
         for process in (one for one in restarts if one != CONSOLE):
             await self._restart(process, troubles)
-        for process in self._parts.running:
-            if process not in restarts:  # what differs does not concern it, or it has taken it
-                self._parts.taken(process, self._saved.version)
         self._parts.publish(self.state)
         later = (CONSOLE,) if CONSOLE in restarts else ()
         return Reloaded(version=self._saved.version, plan=made, later=later, troubles=tuple(troubles))
@@ -269,6 +271,7 @@ class Reloader:
     async def _restart(self, process: str, troubles: list[str]) -> None:
         try:
             await self._parts.restart(process)
+            self._parts.publish(self.state)
         except LinkError as error:
             troubles.append(error.cause.message)
 

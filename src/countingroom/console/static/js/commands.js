@@ -15,6 +15,8 @@ export const tellExperiment = (live, command, asked = {}) => order(live, "/api/v
 export const tellProgram = (live, program, command, asked = {}) =>
   order(live, `/api/v1/results/programs/${encodeURIComponent(program)}`, command, asked);
 
+export const tellDescription = (live, command, asked = {}) => order(live, "/api/v1/description", command, asked);
+
 async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
   const body = { id, channel, arguments: values, deadline_s: deadlineS };

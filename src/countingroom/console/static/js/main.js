@@ -36,6 +36,7 @@ const PAGES = {
   account: "./page-account.js",
   users: "./page-users.js",
   audit: "./page-audit.js",
+  description: "./page-description.js",
 };
 
 const live = new Live({ devices: ["*"], points: [], states: true, events: true });
