@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from p4p.client import thread
 
 from countingroom.bus.memory.bus import MemoryBus
@@ -31,7 +32,8 @@ async def ask():
     t = await aioca.caget("lab:psu:t", format=aioca.FORMAT_CTRL, timeout=20)
     mode = await aioca.caget("lab:psu:mode", datatype=aioca.DBR_STRING, timeout=20)
     put = await aioca.caput("lab:psu:t", 5.0, wait=True, timeout=20, throw=False)
-    print(json.dumps([float(t), t.units, t.upper_alarm_limit, t.severity, str(mode), bool(put)]))
+    enabled = await aioca.caput("lab:psu:t.DISP", 0, wait=True, timeout=20, throw=False)
+    print(json.dumps([float(t), t.units, t.upper_alarm_limit, t.severity, str(mode), bool(put), bool(enabled)]))
 asyncio.run(ask())
 """
 
@@ -77,7 +79,9 @@ async def test_points_are_seen_by_the_clients_of_epics_and_cannot_be_written() -
     bus = MemoryBus()
     await prepare(bus)
     points = (
-        Point(name="t", unit="degC", precision=1, limits=Limits(warning_high=50.0, alarm_high=60.0)),
+        Point(
+            name="t", unit="degC", label="Kühler " * 9, precision=1, limits=Limits(warning_high=50.0, alarm_high=60.0)
+        ),
         Point(name="mode", type=Type.INT, codes={"0": "off", "1": "on"}),
     )
     catalogue = Catalogue(device="psu", title="", driver="fake", group="", points=points)
@@ -120,7 +124,9 @@ async def test_points_are_seen_by_the_clients_of_epics_and_cannot_be_written() -
             },
         )
         answer, _ = await asked.communicate()
-        assert json.loads(answer) == [55.0, "degC", 60.0, 1, "on", False]
+        assert json.loads(answer) == [55.0, "degC", 60.0, 1, "on", False, False]
+        with pytest.raises(_thread.RemoteError):
+            await asyncio.to_thread(client.put, "lab:psu:t", 5.0)
 
         await bus.append(subjects.readings("psu", full=True), encode(_readings(2, t=20.0, mode=0)))
         await bus.publish(subjects.presence("devices", "main"), _beat())

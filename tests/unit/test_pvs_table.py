@@ -71,6 +71,8 @@ def test_two_points_of_one_name_and_too_long_names_are_left_out_and_told() -> No
     made = table(points=same)
     assert [record.name for record in made.records()] == ["lab:psu:a:b"]
     assert made.left_out == ("psu.a:b", f"psu.{'x' * 60}")
+    made.readings(readings({"a.b": 1.5, "a:b": 7.5}))
+    assert [row.value for row in made.take_waiting()] == [1.5] == [row.value for row in made.all(1)]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +98,28 @@ def test_what_a_record_cannot_take_is_no_value() -> None:
     made = table()
     odd: dict[str, Scalar] = {"0.vMon": "text", "mode": 7, "ok": 3, "note": "é" * 200, "start": True, "other": 1}
     made.readings(readings(odd))
-    rows = {row.name.rpartition(":")[2]: row.value for row in made.take_waiting()}
+    waiting = made.take_waiting()
+    rows = {row.name.rpartition(":")[2]: row.value for row in waiting}
     assert rows == {"vMon": None, "mode": None, "ok": None, "note": "é" * 127}
+    without = {row.severity for row in waiting if row.value is None}
+    assert without == {INVALID}, "the value of before stays in the record and must not look like the present one"
+
+
+def test_texts_of_a_record_have_at_most_so_many_bytes() -> None:
+    point = Point(name="x", type=Type.INT, label="ä" * 40, codes={"0": "ö" * 20, "1": "b"})
+    record = pv_record("x", point)
+    assert (record.fields["DESC"], record.words) == ("ä" * 20, ("ö" * 12, "b"))
+
+
+def test_values_of_a_former_record_are_not_given_to_the_new_one() -> None:
+    made = table()
+    made.readings(readings({"mode": 1, "ok": True}))
+    text = tuple(Point(name="mode", type=Type.STRING) if point.name == "mode" else point for point in POINTS)
+    assert made.catalogue("psu", Catalogue(device="psu", title="", driver="fake", group="", points=text))
+    assert [row.name for row in made.take_waiting()] == ["lab:psu:ok"]
+    assert [row.name for row in made.all(1)] == ["lab:psu:ok"]
+    assert made.catalogue("psu", None)
+    assert not made.readings(readings({"ok": True})) and made.all(1) == []
 
 
 def test_values_of_a_silent_host_are_invalid_until_it_beats_again() -> None:
@@ -134,6 +156,11 @@ def test_a_template_that_cannot_work_is_told(names: str, told: str) -> None:
 def test_the_section_is_in_use_with_points_alone() -> None:
     assert not PvsSection().in_use and PvsSection(points=["*"]).in_use
     assert list(PvsSection(port=7000, pva_port=7000).problems())
+    assert list(PvsSection(port=7000, pva_search_port=7000).problems())
+    assert not list(PvsSection(interface="0.0.0.0").problems())
+    for unread in ("", "localhst", "::1", "10.0.0.1 0.0.0.0"):  # the servers would take every address in its place
+        ((path, message),) = PvsSection(interface=unread).problems()
+        assert path == ("interface",) and "no IPv4 address" in message
     bad: dict[str, Any] = {"port": 0}
     with pytest.raises(ValidationError):
         PvsSection.model_validate(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Annotated
@@ -26,7 +27,7 @@ class PvsSection(Section):
     names: str = "{experiment}:{device}:{point}"
     """The name of a process variable; the dot in the name of a point becomes a colon."""
     interface: str = "127.0.0.1"
-    """The address at which they are served; `0.0.0.0`: at all of this machine, and everyone there can read them."""
+    """The IPv4 address at which they are served; `0.0.0.0`: all of this machine, for every client."""
     port: Port = 5064
     """Of Channel Access, UDP and TCP."""
     pva_port: Port = 5075
@@ -51,5 +52,11 @@ class PvsSection(Section):
                 yield ("names",), f"without {{{field}}} several points have one name"
         if not _PLAIN.fullmatch(_FIELD.sub("", self.names)):
             yield ("names",), "a name has letters, digits and _ - : . [ ] < > ; only"
-        if len({self.port, self.pva_port}) == 1:
+        try:
+            ipaddress.IPv4Address(self.interface)
+        except ValueError:  # the servers would take every address in place of one that they cannot read
+            yield ("interface",), f"{self.interface!r} is no IPv4 address; give one of this machine, or 0.0.0.0 for all"
+        if self.pva_search_port == self.port:
+            yield ("pva_search_port",), f"{self.port} is the port of Channel Access already"
+        if self.pva_port == self.port:
             yield ("pva_port",), f"{self.pva_port} is the port of Channel Access already"

@@ -16,6 +16,8 @@ from countingroom.pvs.table import PvRecord, PvRow
 
 START_S = 30.0
 """Deadline of the start."""
+SEND_S = 10.0
+"""Deadline for taking values: a server that is frozen is ended, and started again."""
 
 
 class PvServer:
@@ -25,14 +27,19 @@ class PvServer:
         self._process = process
 
     async def send(self, rows: Sequence[PvRow]) -> None:
-        """Give it values; LinkError where it has ended."""
-        if self._process.stdin is None:
+        """Give it values; LinkError where it has ended, or does not take them in time."""
+        if self._process.stdin is None or self._process.stdout is None:
             raise _ended()
         try:
-            self._process.stdin.write(msgspec.json.encode(rows) + b"\n")
-            await self._process.stdin.drain()
+            async with timeout(SEND_S):
+                self._process.stdin.write(msgspec.json.encode(rows) + b"\n")
+                await self._process.stdin.drain()
+                if not await self._process.stdout.readline():
+                    raise _ended()
         except ConnectionError as error:
             raise _ended() from error
+        except TimeoutError as error:
+            raise LinkError(f"the server of EPICS has taken no values for {SEND_S:g} s", source="pvs") from error
 
     async def ended(self) -> None:
         """Return when the process has ended."""

@@ -81,6 +81,8 @@ class PvService:
             self._report.worked()
             _log.info("pvs: %d process variables are served", len(records))
             known = {record.name for record in records}
+            if self._records_changed.is_set():
+                return  # the values may not fit these records any more
             await server.send([row for row in self._table.all(self._clock.now_ns()) if row.name in known])
             await self._send(server, known)
 
@@ -95,13 +97,15 @@ class PvService:
         ended = asyncio.create_task(server.ended())
         ended.add_done_callback(lambda _: self._news.set())
         try:
-            while not self._records_changed.is_set():
+            while True:
                 await self._news.wait()
                 self._news.clear()
                 if ended.done():
                     raise LinkError("the process with the server of EPICS has ended", source=ROLE)
-                if rows := [row for row in self._table.take_waiting() if row.name in known]:
-                    await server.send(rows)
+                if self._records_changed.is_set():
+                    return
+                # Also without rows, as a sign of life: without it the server takes its values for old.
+                await server.send([row for row in self._table.take_waiting() if row.name in known])
                 await self._clock.sleep(BATCH_S)
         finally:
             ended.cancel()
@@ -122,8 +126,8 @@ class PvService:
         while True:
             await self._clock.sleep(AGE_S)
             is_bus_there = all(self._readings.following.values())
-            if self._table.age(self._clock.monotonic(), self._clock.now_ns(), is_bus_there=is_bus_there):
-                self._news.set()
+            self._table.age(self._clock.monotonic(), self._clock.now_ns(), is_bus_there=is_bus_there)
+            self._news.set()
 
     async def _follow_presence(self) -> None:
         report = edge_log(_log, "pvs: heartbeats are not followed", "pvs: heartbeats are followed again")

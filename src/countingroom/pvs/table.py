@@ -19,9 +19,10 @@ MOST_TEXT = 255
 SILENT_S = 5.0
 """After this without a heartbeat of the host of a device its values are not the present ones any more."""
 _MOST_WORDS = 16
-_LETTERS_OF_WORD = 25
-_LETTERS_OF_UNIT = 15
-_LETTERS_OF_DESCRIPTION = 40
+_MOST_WORD = 25
+_MOST_UNIT = 15
+_MOST_DESCRIPTION = 40
+"""Bytes. EPICS starts with none of its records where one text is longer."""
 _MOST_WHOLE = 1 << 63
 
 NO_ALARM, MINOR, MAJOR, INVALID = 0, 1, 2, 3
@@ -60,13 +61,13 @@ def pv_record(name: str, point: Point) -> PvRecord:
     """The record of a point, with its unit, limits and words."""
     fields: dict[str, float | int | str] = {}
     if about := (point.label or point.description):
-        fields["DESC"] = about[:_LETTERS_OF_DESCRIPTION]
+        fields["DESC"] = _cut(about, _MOST_DESCRIPTION)
     words = _words(point)
     if words or point.type in (Type.BOOL, Type.STRING):
         kind = "words" if words and point.type is not Type.BOOL else "text" if point.type is Type.STRING else "bool"
         return PvRecord(name=name, kind=kind, words=words, fields=fields)
     if point.unit:
-        fields["EGU"] = point.unit[:_LETTERS_OF_UNIT]
+        fields["EGU"] = _cut(point.unit, _MOST_UNIT)
     is_float = point.type is Type.FLOAT
     if is_float:
         fields["PREC"] = min(point.precision, 15)
@@ -93,7 +94,12 @@ def _words(point: Point) -> tuple[str, ...]:
         names = [point.codes.get(key) for key in ("false", "true")]
     if not point.codes or len(names) > _MOST_WORDS or any(name is None for name in names):
         return ()
-    return tuple(str(name)[:_LETTERS_OF_WORD] for name in names)
+    return tuple(_cut(str(name), _MOST_WORD) for name in names)
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """The beginning of a text that has at most so many bytes in UTF-8."""
+    return text.encode(errors="replace")[:most_bytes].decode(errors="ignore")
 
 
 class PvTable:
@@ -111,12 +117,15 @@ class PvTable:
         self._lost: set[str] = set()
         """Devices whose values are not the present ones."""
         self._waiting: dict[str, PvRow] = {}
+        self._owners: dict[str, tuple[str, str]] = {}
+        """Process variable -> the device and point that it shows."""
         self.left_out: tuple[str, ...] = ()
         """Points that have no process variable, as its name is too long or that of another."""
 
     def catalogue(self, device: str, catalogue: Catalogue | None) -> bool:
         """Take the catalogue of a device, or that it is gone; whether the records are others now."""
         before = self._records.get(device)
+        rows = self._rows.get(device, {})
         found: dict[str, PvRecord] = {}
         for point in catalogue.points if catalogue else ():
             address = f"{device}.{point.name}"
@@ -127,11 +136,16 @@ class PvTable:
             self._records[device] = found
         else:
             self._records.pop(device, None)
+            self._beaten_s.pop(device, None)
+            self._lost.discard(device)
+        for point in [name for name in rows if _kind((before or {}).get(name)) != _kind(found.get(name))]:
+            self._waiting.pop(rows.pop(point).name, None)  # it may not fit the new record
         return before != (found if catalogue else None)
 
     def records(self) -> list[PvRecord]:
         """Every record; of those with one name the first."""
         known: dict[str, PvRecord] = {}
+        self._owners.clear()
         left_out: list[str] = []
         for device, each in self._records.items():
             for point, record in each.items():
@@ -139,22 +153,25 @@ class PvTable:
                     left_out.append(f"{device}.{point}")
                 else:
                     known[record.name] = record
+                    self._owners[record.name] = (device, point)
         self.left_out = tuple(left_out)
         return list(known.values())
 
     def readings(self, message: Readings) -> bool:
         """Take readings; whether anything is to be sent."""
         records = self._records.get(message.device, {})
+        if not records:
+            return bool(self._waiting)
         rows = self._rows.setdefault(message.device, {})
         for place, point in enumerate(message.points):
-            if (record := records.get(point)) is None:
+            record = records.get(point)
+            if record is None or not self._owns(record.name, message.device, point):
                 continue
-            row = PvRow(
-                record.name,
-                _value(record, message.values[place]),
-                *_alarm(Quality(message.qualities[place]), message.alarms.get(point, 0)),
-                message.device_ns[place] / 1e9,
-            )
+            value = _value(record, message.values[place])
+            severity, status = _alarm(Quality(message.qualities[place]), message.alarms.get(point, 0))
+            if value is None and severity != INVALID:
+                severity, status = INVALID, _READ  # the last value stays, and is not the present one
+            row = PvRow(record.name, value, severity, status, message.device_ns[place] / 1e9)
             rows[point] = row
             if message.device not in self._lost:
                 self._waiting[record.name] = row
@@ -166,7 +183,7 @@ class PvTable:
             self._beaten_s[device] = now_s
             if device in self._lost:
                 self._lost.discard(device)
-                self._waiting.update({row.name: row for row in self._rows.get(device, {}).values()})
+                self._waiting.update({row.name: row for row in self._rows_of(device)})
         return bool(self._waiting)
 
     def leave(self, devices: Iterable[str], now_ns: int) -> bool:
@@ -188,19 +205,31 @@ class PvTable:
             self._waiting.update({row.name: row for row in self._lost_rows(device, now_ns)})
 
     def _lost_rows(self, device: str, now_ns: int) -> list[PvRow]:
-        return [PvRow(row.name, None, INVALID, _COMM, now_ns / 1e9) for row in self._rows.get(device, {}).values()]
+        return [PvRow(row.name, None, INVALID, _COMM, now_ns / 1e9) for row in self._rows_of(device)]
 
     def all(self, now_ns: int) -> list[PvRow]:
         """The present value of every process variable that has one, for a server that has just been started."""
         self._waiting.clear()
-        rows = [row for each in self._rows.values() for row in each.values()]
+        rows = [row for device in self._rows for row in self._rows_of(device)]
         return [*rows, *(row for device in self._lost for row in self._lost_rows(device, now_ns))]
+
+    def _rows_of(self, device: str) -> list[PvRow]:
+        """The last values of a device, without those of points that another one leaves without a process variable."""
+        return [row for point, row in self._rows.get(device, {}).items() if self._owns(row.name, device, point)]
+
+    def _owns(self, name: str, device: str, point: str) -> bool:
+        return self._owners.get(name, (device, point)) == (device, point)
 
     def take_waiting(self) -> list[PvRow]:
         """What is to be sent, the newest value of each."""
         rows = list(self._waiting.values())
         self._waiting.clear()
         return rows
+
+
+def _kind(record: PvRecord | None) -> tuple[str, str, int] | None:
+    """What a value must have been made for to be one of this record."""
+    return record and (record.name, record.kind, len(record.words))
 
 
 def _value(record: PvRecord, value: Scalar) -> float | int | str | bool | None:
@@ -215,7 +244,7 @@ def _value(record: PvRecord, value: Scalar) -> float | int | str | bool | None:
         case "bool", bool():
             return value
         case "text", str():
-            return value.encode()[:MOST_TEXT].decode(errors="ignore")
+            return _cut(value, MOST_TEXT)
         case _:
             return None
 
