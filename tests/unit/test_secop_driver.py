@@ -12,6 +12,7 @@ import pytest_asyncio
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.secop.build import build
+from countingroom.devices.drivers.secop.connection import NodeUpdate, SecopConnection
 from countingroom.devices.drivers.secop.description import SecopSection
 from countingroom.devices.drivers.secop.driver import SecopDriver
 from countingroom.simulators.secop import SecopSimulator
@@ -83,6 +84,24 @@ async def test_errors_and_nonsense_are_bad_with_the_words_of_the_node(node: Seco
     with pytest.raises(DeviceError, match="takes no value now"):
         await driver.write("cryo.target", 5.0)
     await driver.close()
+
+
+async def test_whatever_a_node_sends_its_link_stays_and_nothing_is_kept_of_what_is_not_described() -> None:
+    said: list[NodeUpdate] = []
+    connection = SecopConnection("node", said.append, lambda: None)
+    huge = "1" + "0" * 400
+    for data in (f'[1, {{"t": {huge}}}]', '[1, {"t": NaN}]', '[1, {"t": -Infinity}]', f"[{huge}, {{}}]"):
+        connection._take(f"update cryo:value {data}\n".encode())  # pyright: ignore[reportPrivateUsage]
+    assert [update.time_s for update in said] == [None] * 4
+    odd = b'error_update cryo:value ["Odd", "\\ud800' + b"x" * 9999 + b'", {}]\n'
+    connection._take(odd)  # pyright: ignore[reportPrivateUsage]
+    assert said[-1].error.encode() and len(said[-1].error) < 400
+    keys = {"driver": "secop", "host": "h", "modules": DEFAULT_MODULES}
+    driver = build("cryo", SecopSection.model_validate(keys)).driver
+    assert isinstance(driver, SecopDriver)
+    for update in (*said, *(NodeUpdate(f"other:{n}", n, None) for n in range(3))):
+        driver._take(update)  # pyright: ignore[reportPrivateUsage]
+    assert set(driver._raw) == {"cryo:value"}  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_silent_node_is_lost(node: SecopSimulator) -> None:

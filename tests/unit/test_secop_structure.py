@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from countingroom.cli.secop import section_of
+from countingroom.core.errors import LinkError
 from countingroom.core.points import Type
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.drivers.secop.behaviour import SecopBehaviour
@@ -45,7 +47,7 @@ def test_a_scaled_number_goes_there_and_back(raw: int, scale: float) -> None:
     assert one.point.write_high == 9 * scale
 
 
-_ODD = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5)
+_ODD = st.none() | st.booleans() | st.floats() | st.integers() | st.just(10**400) | st.text(max_size=5)
 
 
 @settings(max_examples=60)
@@ -131,7 +133,13 @@ def test_the_state_of_a_module_is_its_status_with_its_text() -> None:
 
 @pytest.mark.parametrize(
     ("datainfo", "told"),
-    [({"type": "spline"}, "not known"), ({"type": "enum"}, "not that of a SECoP type"), ({}, "not known")],
+    [
+        ({"type": "spline"}, "not known"),
+        ({"type": "enum"}, "not that of a SECoP type"),
+        ({}, "not known"),
+        ({"type": "double", "min": "low"}, "its min is 'low', and no number"),
+        ({"type": "enum", "members": {"a": "x"}}, "no whole numbers"),
+    ],
 )
 def test_a_type_that_is_none_is_told_where_it_stands(datainfo: dict[str, Any], told: str) -> None:
     modules = {"t": {"accessibles": {"value": {"datainfo": datainfo}}}}
@@ -140,3 +148,20 @@ def test_a_type_that_is_none_is_told_where_it_stands(datainfo: dict[str, Any], t
     assert path == ("modules", "t", "accessibles", "value") and told in message
     with pytest.raises(ValidationError):
         SecopSection.model_validate({"driver": "secop", "host": "h", "modules": {}})
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [{}, {"t": None}, {"t": {}}, {"t": {"accessibles": []}}, {"t": {"accessibles": {"value": {"datainfo": "double"}}}}],
+)
+def test_a_node_that_does_not_describe_itself_is_told(modules: dict[str, Any]) -> None:
+    with pytest.raises(LinkError, match=r"describes no module|does not describe itself"):
+        section_of({"modules": modules}, "h:1")
+
+
+def test_what_the_section_could_not_hold_is_left_out() -> None:
+    kinds = {"value": {"type": "double"}, "curve": {"type": "spline"}, "odd": {"type": "enum"}, "a b": {"type": "bool"}}
+    accessibles = {name: {"datainfo": info} for name, info in kinds.items()}
+    section = section_of({"modules": {"t": {"accessibles": accessibles}}}, "h:1")
+    assert list(section["modules"]["t"]["accessibles"]) == ["value"]
+    assert not list(SecopSection.model_validate(section).problems())

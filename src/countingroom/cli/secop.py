@@ -45,19 +45,25 @@ def section_of(report: Mapping[str, Any], address: str) -> dict[str, Any]:
 
     Accessibles that no point or command can stand for are left out; so are units that are none.
     """
-    from countingroom.devices.drivers.secop.description import SecopModule
+    from countingroom.devices.drivers.secop.description import SecopAccessible, SecopModule, problem_of
 
     host, port = _split(address)
     modules: dict[str, Any] = {}
-    for module, described in report["modules"].items():
-        accessibles = {
-            name: _accessible(accessible)
-            for name, accessible in described["accessibles"].items()
-            if is_token(name) and accessible["datainfo"].get("type")
-        }
-        if is_token(module) and accessibles:
-            modules[module] = {"description": _line(described), "accessibles": accessibles}
-            SecopModule.model_validate(modules[module])
+    try:
+        for module, described in report["modules"].items():
+            found = {name: _accessible(accessible) for name, accessible in described["accessibles"].items()}
+            accessibles = {
+                name: accessible
+                for name, accessible in found.items()
+                if not problem_of(module, name, SecopAccessible.model_validate(accessible))
+            }
+            if is_token(module) and accessibles:
+                modules[module] = {"description": _line(described), "accessibles": accessibles}
+                SecopModule.model_validate(modules[module])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LinkError(
+            f"the node at {address} does not describe itself in SECoP: {error!r}", source=address
+        ) from error
     if not modules:
         raise LinkError(f"the node at {address} describes no module", source=address)
     return {
@@ -96,7 +102,7 @@ def _split(address: str) -> tuple[str, int]:
 
 
 def _name(equipment_id: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in equipment_id.partition(".")[0]) or "node"
+    return "".join(letter if is_token(letter) else "_" for letter in equipment_id.partition(".")[0]) or "node"
 
 
 def _accessible(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,10 @@ _WITHOUT_SPECIFIER = ("describe", "activate")
 """Their answers may name what the request did not: `describing .`."""
 _ERROR = "error_"
 _SHOWN = 60
+_MOST_TEXT = 300
+"""Letters of an error of the node that are repeated."""
+_MOST_TIME_S = 1e10
+"""A later time stamp is none; 64 bits hold no such one in nanoseconds."""
 
 
 class NodeUpdate(Struct, frozen=True):
@@ -47,7 +51,13 @@ class NodeUpdate(Struct, frozen=True):
 def error_text(report: Any) -> tuple[str, str]:
     """Class and text of an error report."""
     items = _items(report)
-    return (str(items[0]), str(items[1])) if len(items) >= 2 else ("InternalError", str(report))
+    name, text = (items[0], items[1]) if len(items) >= 2 else ("InternalError", report)
+    return _printed(name), _printed(text)
+
+
+def _printed(given: Any) -> str:
+    """A text of the node that an event can carry: not endless, and without halves of surrogate pairs."""
+    return str(given)[:_MOST_TEXT].encode(errors="replace").decode()
 
 
 def _items(data: Any) -> list[Any]:
@@ -60,7 +70,9 @@ def _stamp(items: list[Any], place: int) -> float | None:
     if len(items) <= place or not isinstance(items[place], dict):
         return None
     found = cast("dict[str, Any]", items[place]).get("t")
-    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 <= found < _MOST_TIME_S:
+        return None
+    return float(found)
 
 
 class SecopConnection:

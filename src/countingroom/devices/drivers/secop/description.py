@@ -54,11 +54,11 @@ class SecopSection(DeviceSection):
             if not is_token(module):
                 yield ("modules", module), f"{module!r} is not a name; use only letters, digits, _ and -"
             for name, accessible in described.accessibles.items():
-                if reason := _problem(module, name, accessible):
+                if reason := problem_of(module, name, accessible):
                     yield ("modules", module, "accessibles", name), reason
 
 
-def _problem(module: str, name: str, accessible: SecopAccessible) -> str:
+def problem_of(module: str, name: str, accessible: SecopAccessible) -> str:
     """Why this accessible cannot be used; empty: it can."""
     if not is_token(name):
         return f"{name!r} is not a name; use only letters, digits, _ and -"

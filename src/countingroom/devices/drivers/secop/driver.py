@@ -168,6 +168,8 @@ class SecopDriver:
 
     def _take(self, update: NodeUpdate) -> None:
         each = self._leaves.get(update.specifier, ())
+        if not each:
+            return
         if update.error:
             self._give([_bad(leaf.point.name, update.error) for leaf in each])
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ MOST_LETTERS = 4096
 """Of a text; a longer one is BAD."""
 _MAIN = ("value", "target", STATUS, STATUS_TEXT)
 _MOST_DECIMALS = 12
+_SHOWN = 60
 _PLAIN = {"double": Type.FLOAT, "scaled": Type.FLOAT, "int": Type.INT, "enum": Type.INT, "bool": Type.BOOL}
 _PLAIN["string"] = Type.STRING
 
@@ -99,6 +101,8 @@ def _point(module: str, column: str, label: str, description: str, info: Info, *
     kind = _PLAIN.get(info.get("type", ""), Type.STRING)
     low, high = limits(info)
     words: Mapping[str, int] = info["members"] if info.get("type") == "enum" else {}
+    if any(_whole(code) is None for code in words.values()):
+        raise ValueError("its members are no whole numbers")
     return Point(
         name=f"{module}.{column}",
         channel=module,
@@ -124,6 +128,9 @@ def limits(info: Info) -> tuple[float | None, float | None]:
     if info.get("type") not in ("double", "int", "scaled"):
         return None, None
     scale = float(info.get("scale", 1)) if info["type"] == "scaled" else 1
+    for key in ("min", "max"):
+        if info.get(key) is not None and not _is_number(info[key]):
+            raise ValueError(f"its {key} is {str(info[key])[:_SHOWN]!r}, and no number")
     low, high = (None if (limit := info.get(key)) is None else limit * scale for key in ("min", "max"))
     return low, high
 
@@ -163,7 +170,7 @@ def _members(info: Info) -> str:
 
 
 def _is_number(raw: Any) -> bool:
-    return isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw)
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool) and abs(raw) <= sys.float_info.max
 
 
 def _whole(raw: Any) -> int | None:
