@@ -97,3 +97,15 @@ def test_display_control_and_limits_complete_a_point() -> None:
     enum = description(_nt.NTEnum().wrap({"index": 1, "choices": ["Off", "On"]}))
     assert enum is not None and enum.enums == ("Off", "On")
     assert description(_nt.NTScalar("s").wrap("text")) is None
+
+
+def test_texts_that_are_no_utf_8_are_read_as_latin_1() -> None:
+    members: list[Any] = [("value", "d"), ("display", ("S", "d", [("units", "s")]))]
+    degrees = PvaValue(PvaType(members), {"value": 1.0, "display": {"units": b"\xb0C"}})
+    said = description(degrees)
+    assert said is not None and said.units == "°C"
+    texts: list[Any] = [("value", "s")]
+    assert update(PvaValue(PvaType(texts), {"value": b"21 \xb0C"}), as_text=True) == "21 °C"
+    words: list[Any] = [("value", ("S", "enum_t", [("index", "i"), ("choices", "as")]))]
+    odd = PvaValue(PvaType(words), {"value": {"index": 1, "choices": [b"off", b"b\xb0"]}})
+    assert update(odd, as_text=True) == 1, "a number: its word is not known"

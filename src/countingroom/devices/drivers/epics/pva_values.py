@@ -104,13 +104,16 @@ def _of_enum(value: Any, *, as_text: bool) -> Any:
 def words(value: Any) -> list[str]:
     """The words of an enum; none where it is no enum."""
     found: Any = _field(value, "choices") or ()
-    return [str(word) for word in found]
+    return [] if isinstance(found, str) else [str(word) for word in found]  # a str: one of them is no UTF-8
 
 
 def _field(value: Any, name: str) -> Any:
-    """A field of a structure; None where there is none."""
+    """A field of a structure; None where there is none. A text that is no UTF-8, such as a unit with the degree sign of
+    Latin-1, cannot be read: p4p raises."""
     try:
         return value[name]
+    except UnicodeDecodeError as error:
+        return bytes(error.object).decode("latin-1")
     except (KeyError, TypeError, IndexError):
         return None
 
