@@ -48,6 +48,19 @@ async def test_a_changed_file_has_another_address_and_the_old_one_still_answers(
         assert (late.text, late.headers["cache-control"]) == ("two", "no-cache")
 
 
+async def test_another_content_has_another_address_also_at_the_same_time_and_size(folder: Path) -> None:
+    file = folder / "js" / "main.js"
+    os.utime(file, (1, 1))  # as images of containers and reproducible packages have it
+    old = VersionedFiles(folder)
+    before = old.address()
+    file.write_text("two")
+    os.utime(file, (1, 1))
+    assert VersionedFiles(folder).address() != before
+    async with client(old) as browser:
+        answer = await browser.get(f"{before}/js/main.js")
+        assert (answer.text, answer.headers["cache-control"]) == ("two", "no-cache"), "not kept as the old version"
+
+
 async def test_an_address_that_another_console_has_given_is_known_without_a_page(folder: Path) -> None:
     address = VersionedFiles(folder).address()
     async with client(VersionedFiles(folder)) as browser:

@@ -22,6 +22,8 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 _MARK = "v-"
 _Files = dict[str, tuple[str, int, int]]
 """Path below the folder -> path, time of the last change in ns, size in bytes."""
+_Digests = dict[str, bytes]
+"""Path below the folder -> digest of its content. Some ways to install give each file the same time."""
 
 
 class VersionedFiles(StaticFiles):
@@ -33,6 +35,7 @@ class VersionedFiles(StaticFiles):
         self._folder = folder
         self._found: _Files = {}
         self._version = ""
+        self._digests: _Digests = {}
         self._contents: dict[str, bytes] = {}
 
     def address(self) -> str:
@@ -51,7 +54,10 @@ class VersionedFiles(StaticFiles):
             # A page that was opened before an update loads a further script: of the new version, rather than none.
             return await super().get_response(name, scope)
         if name not in self._contents:
-            self._contents[name] = await asyncio.to_thread(Path(self._found[name][0]).read_bytes)
+            content = await asyncio.to_thread(Path(self._found[name][0]).read_bytes)
+            if hashlib.sha256(content).digest() != self._digests.get(name):  # changed a moment ago
+                return await super().get_response(name, scope)
+            self._contents[name] = content
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Response(self._contents[name], media_type=kind, headers={"Cache-Control": _FOR_EVER})
 
@@ -66,8 +72,13 @@ class VersionedFiles(StaticFiles):
     def _look(self) -> None:
         found = _files(self._folder)
         if found != self._found or not self._version:
-            text = repr([(name, changed_ns, size) for name, (_, changed_ns, size) in sorted(found.items())])
-            self._version = hashlib.sha256(text.encode()).hexdigest()[:12]
+            self._digests = {
+                name: self._digests[name]
+                if name in self._digests and file == self._found.get(name)
+                else hashlib.sha256(Path(file[0]).read_bytes()).digest()
+                for name, file in found.items()
+            }
+            self._version = hashlib.sha256(repr(sorted(self._digests.items())).encode()).hexdigest()[:12]
             self._found = found
             self._contents = {}
 
