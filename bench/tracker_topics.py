@@ -31,11 +31,12 @@ from countingroom.bus.streams import prepare
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.clock import SystemClock
 from countingroom.core.policy import Principal, Role
+from countingroom.mqtt.broker import BrokerPlace
+from countingroom.mqtt.service import BrokerService
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
-from countingroom.tracker.broker import BrokerPlace
+from countingroom.tracker.adapter import TrackerAdapter
 from countingroom.tracker.facts import TrackerFacts
-from countingroom.tracker.service import TrackerService
 
 TOPICS = 25
 EVERY_S = 0.06
@@ -146,7 +147,16 @@ async def adapter_process(given: dict[str, Any]) -> None:
     sensors = {f"plant.quiet{n}": f"bench/quiet{n}" for n in range(given["topics"])}
     place = BrokerPlace(host="127.0.0.1", port=given["port"], user=USER, password=lambda: PASSWORD)
     principal = Principal(name="tracker.dashboard", role=Role.VIEWER)
-    service = TrackerService(bus, clock, TrackerFacts(sensors=sensors), lambda: place, principal, audit=audit)
+    facts = TrackerFacts(sensors=sensors)
+    service = BrokerService(
+        bus,
+        clock,
+        lambda now_s: TrackerAdapter(facts, now_s),
+        lambda: place,
+        principal,
+        role="tracker",
+        audit=audit,
+    )
     _answer()
     await asyncio.gather(service.run(), collect(clock))
 

@@ -252,7 +252,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                     reads=(subjects.READINGS_STREAM,),
                 ),
                 modules=(
-                    *("countingroom.tracker.service", "countingroom.devices.drivers.marta.points"),
+                    *(
+                        "countingroom.mqtt.service",
+                        "countingroom.tracker.adapter",
+                        "countingroom.devices.drivers.marta.points",
+                    ),
                     "countingroom.app.database",
                 ),
             ),

@@ -10,8 +10,8 @@ import pytest
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
-from countingroom.tracker.broker import BrokerPlace, Incoming, connected
-from countingroom.tracker.outgoing import Publication
+from countingroom.mqtt.broker import BrokerPlace, connected
+from countingroom.mqtt.messages import Incoming, Publication
 from tests.contract.drivers.mqtt import Mosquitto
 from tests.patience import PATIENCE_S
 from tests.system.tracker_stand import PASSWORD, tracker_stand

@@ -17,6 +17,7 @@ from aiomqtt import Client
 from msgspec.structs import replace
 
 from countingroom.app import tracker as app_tracker
+from countingroom.app.broker_place import broker_place
 from countingroom.bus.description import BusSection
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.server.server import EmbeddedServer
@@ -43,8 +44,10 @@ from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.port import Sample, Sink
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Experiment, load
+from countingroom.mqtt.broker import BrokerPlace
+from countingroom.mqtt.service import BrokerService
+from countingroom.tracker.adapter import TrackerAdapter
 from countingroom.tracker.description import TrackerSection
-from countingroom.tracker.service import TrackerService
 from tests.contract.drivers.mqtt import Mosquitto
 from tests.patience import PATIENCE_S
 
@@ -247,9 +250,15 @@ def client_of(experiment: Experiment, place: Path) -> Client:
     return Client("127.0.0.1", port_of(experiment, place), username=USER, password=PASSWORD)
 
 
+def place_of(experiment: Experiment, place: Path) -> BrokerPlace:
+    """Where the adapter finds the broker."""
+    section = experiment.section(TrackerSection)
+    return broker_place("tracker", section.broker, section.user, experiment.bus, place)
+
+
 def port_of(experiment: Experiment, place: Path) -> int:
     """The port of the broker."""
-    return app_tracker.broker_place(experiment.section(TrackerSection), experiment.bus, place).port
+    return place_of(experiment, place).port
 
 
 @asynccontextmanager
@@ -269,12 +278,13 @@ async def tracker_stand(kind: str, place: Path, before: Sequence[tuple[str, str]
 
         host = DeviceHost(bus.client(), clock, devices)
         services = [
-            TrackerService(
+            BrokerService(
                 bus.client(),
                 clock,
-                facts,
-                lambda: app_tracker.broker_place(section, experiment.bus, place),
+                lambda now_s: TrackerAdapter(facts, now_s),
+                lambda: place_of(experiment, place),
                 section.principals["tracker.dashboard"],
+                role="tracker",
                 audit=audited,
                 instance=instance,
             )

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from countingroom.app import bus_users
-from countingroom.app.tracker import broker_place, facts
+from countingroom.app.broker_place import BrokerPlace, broker_place
+from countingroom.app.tracker import facts
 from countingroom.cli.check_devices import build_devices
 from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
 from countingroom.core.errors import ConfigurationError
@@ -75,6 +76,12 @@ def told(found: Loaded) -> list[str]:
     hosted, _ = build_devices(found)
     problems = [*found.problems, *tracker_problems(found, hosted)]
     return [f"{one.path}: {one.message}" for one in problems]
+
+
+def place_of(described: Experiment, folder: Path) -> BrokerPlace:
+    """The broker of the section."""
+    section = described.section(TrackerSection)
+    return broker_place("tracker", section.broker, section.user, described.bus, folder)
 
 
 def test_a_right_description_has_no_problems_and_its_facts(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_a_broker_of_the_site_is_found_by_its_address(tmp_path: Path) -> None:
     secret.write_text("rosebud\n")
     broker = {"address": "mqtts://b.example.org", "user": "u", "password": {"file": str(secret)}, "ca": "ca.pem"}
     described = experiment(tmp_path, tracker__broker=broker)
-    place = broker_place(described.section(TrackerSection), described.bus, tmp_path)
+    place = place_of(described, tmp_path)
     assert (str(place), place.user, place.password(), place.ca) == (
         "mqtts://b.example.org:8883",
         "u",
@@ -165,10 +172,10 @@ def test_a_broker_of_the_site_is_found_by_its_address(tmp_path: Path) -> None:
 def test_a_listener_whose_port_is_not_known_here_is_told(tmp_path: Path) -> None:
     described = experiment(tmp_path)
     assert described.bus.mqtt
-    assert broker_place(described.section(TrackerSection), described.bus, tmp_path).port == 1883
+    assert place_of(described, tmp_path).port == 1883
     described = experiment(tmp_path, bus__mqtt__port=0)
     with pytest.raises(ConfigurationError, match="the port of the MQTT listener is not known"):
-        broker_place(described.section(TrackerSection), described.bus, tmp_path)
+        place_of(described, tmp_path)
 
 
 def test_without_devices_the_role_is_not_started() -> None:

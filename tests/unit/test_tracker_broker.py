@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from countingroom.tracker.broker import BrokerSession
-from countingroom.tracker.outgoing import Publication
+from countingroom.mqtt.broker import BrokerSession
+from countingroom.mqtt.messages import Publication
 
 
 class SwallowingClient:

@@ -14,10 +14,10 @@ from countingroom.core import subjects
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.messages import Catalogue, Command, CommandSpec, Reply, decode, decode_json, encode
 from countingroom.core.policy import Principal, Role
+from countingroom.mqtt.commander import WAITING, Commander
+from countingroom.mqtt.messages import Incoming, Publication
 from countingroom.testing.clock import FakeClock
-from countingroom.tracker.broker import Incoming
-from countingroom.tracker.commander import WAITING, Commander
-from countingroom.tracker.outgoing import Publication
+from countingroom.tracker.adapter import TrackerAdapter
 from tests.unit.test_tracker_outgoing import FACTS
 
 NAMES = ("hv_on", "hv_off")
@@ -46,10 +46,9 @@ class Stand:
         self.commander = Commander(
             self.bus,
             clock,
-            FACTS,
+            TrackerAdapter(FACTS, 0.0),
             Principal(name="dashboard", role=Role.SHIFTER),
             catalogue=lambda device: CATALOGUE,
-            state=lambda device: "HV_ON",
             refresh=lambda kind: None,
             tell=self.tell,
             audit=self.audit,

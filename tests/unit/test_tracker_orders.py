@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from countingroom.core.errors import RequestError
 from countingroom.core.values import Scalar
-from countingroom.tracker.orders import UNTOUCHED, DashboardOrder, Refresh, asked, error_topic, subscriptions
-from countingroom.tracker.refusal_reports import ERRORS_PER_S, EVENT_S, RefusalReports
+from countingroom.mqtt.orders import DeviceOrder, Refresh
+from countingroom.mqtt.refusal_reports import ERRORS_PER_S, EVENT_S, RefusalReports
+from countingroom.tracker.orders import UNTOUCHED, asked, error_topic, subscriptions
 from tests.unit.test_tracker_outgoing import FACTS
 
 ID = b"66df8d7d.9aa464"
@@ -69,7 +70,7 @@ def test_what_a_dashboard_sends_is_a_command(
     topic: str, payload: bytes, action: str, channel: str, arguments: dict[str, Scalar]
 ) -> None:
     order = asked(FACTS, topic, payload)
-    assert isinstance(order, DashboardOrder)
+    assert isinstance(order, DeviceOrder)
     assert (order.action, order.channel, order.arguments) == (action, channel, arguments)
     assert {name: type(value) for name, value in order.arguments.items()} == {
         name: type(value) for name, value in arguments.items()
@@ -157,7 +158,7 @@ def test_five_volts_are_taken_where_the_description_says_so() -> None:
     assert caen
     facts = msgspec.structs.replace(FACTS, caen=msgspec.structs.replace(caen, untouched=None))
     order = asked(facts, "dcs/cmd/setv/hv/0", b"5")
-    assert isinstance(order, DashboardOrder) and order.arguments["value"] == 5.0
+    assert isinstance(order, DeviceOrder) and order.arguments["value"] == 5.0
 
 
 _SAID = st.one_of(

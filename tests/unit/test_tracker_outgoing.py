@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from countingroom.core.messages import DeviceState, Link, Readings
 from countingroom.core.values import Quality, Scalar
+from countingroom.mqtt.device_view import SILENT_S
+from countingroom.mqtt.messages import Publication
 from countingroom.tracker.facts import CaenFacts, CaenRow, MartaFacts, TrackerFacts
-from countingroom.tracker.outgoing import SILENT_S, Publication, TrackerMessages
+from countingroom.tracker.outgoing import TrackerMessages
 
 _OF_CHANNEL = """
 id module lv_board lv_channel lv_status lv_setV lv_vMon lv_iMon lv_maxI lv_tripTime lv_tripInt lv_tripExt lv_unVthr

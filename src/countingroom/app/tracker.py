@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from countingroom.app.broker_place import LOOPBACK, broker_place, listener_problems
 from countingroom.app.roles import Platform, Role, Setting
-from countingroom.bus.description import BusSection, MqttUser
-from countingroom.bus.server import credentials
-from countingroom.bus.server.process import REMEMBERED_FILE, remembered
+from countingroom.bus.description import BusSection
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.yaml.located import Path as KeyPath
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -22,18 +20,18 @@ from countingroom.devices.drivers.marta.points import alarm_bits
 from countingroom.devices.drivers.switchbox.description import SwitchboxSection
 from countingroom.devices.section import DeviceSection
 from countingroom.experiment import Experiment
-from countingroom.tracker.broker import BrokerPlace
-from countingroom.tracker.description import CaenTopics, TrackerBroker, TrackerSection
+from countingroom.mqtt.description import MqttBroker
+from countingroom.tracker.description import CaenTopics, TrackerSection
 from countingroom.tracker.facts import CaenFacts, CaenRow, MartaFacts, TrackerFacts
 
-_LOOPBACK = "127.0.0.1"
 DRIVERS = {"caen": CaenSection, "chiller": JulaboSection, "marta": MartaSection, "switchbox": SwitchboxSection}
 """Key of the section -> what the device behind it must be."""
 
 
 def tracker(setting: Setting) -> Role:
     """The topics of the tracker DCS, for the devices that the description names."""
-    from countingroom.tracker.service import TrackerService
+    from countingroom.mqtt.service import BrokerService
+    from countingroom.tracker.adapter import TrackerAdapter
 
     section = setting.experiment.section(TrackerSection)
     found = facts(setting.experiment)
@@ -41,12 +39,13 @@ def tracker(setting: Setting) -> Role:
     principal = next(iter(section.principals.values()))
 
     async def run(platform: Platform) -> None:
-        service = TrackerService(
+        service = BrokerService(
             platform.bus,
             setting.clock,
-            found,
-            lambda: broker_place(section, bus, setting.data),
+            lambda now_s: TrackerAdapter(found, now_s),
+            lambda: broker_place("tracker", section.broker, section.user, bus, setting.data),
             principal,
+            role="tracker",
             audit=platform.database.audit.append,
         )
         platform.ready({"topics of": sorted(found.devices)})
@@ -84,17 +83,17 @@ def problems(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     if section.switchbox and isinstance(box := devices.get(section.switchbox.device), SwitchboxSection):
         yield from _box_problems(section, experiment.bus, box)
     if section.in_use and section.broker == "builtin":
-        yield from _listener_problems(section, experiment.bus)
+        yield from listener_problems(section.user, experiment.bus, *own_topics(section))
 
 
 def _box_problems(section: TrackerSection, bus: BusSection, box: SwitchboxSection) -> Iterator[tuple[KeyPath, str]]:
     """The box itself listens to these topics, on the broker of the dashboards: each would hear the other."""
     if box.mqtt is None or {box.mqtt.command_topic, box.mqtt.status_topic}.isdisjoint(("SB/cmd", "SB/status")):
         return
-    if isinstance(section.broker, TrackerBroker):
+    if isinstance(section.broker, MqttBroker):
         host, port, _ = section.broker.place
     else:
-        host, port = _LOOPBACK, bus.mqtt.port if bus.mqtt else 0
+        host, port = LOOPBACK, bus.mqtt.port if bus.mqtt else 0
     if (_plain(host), port) == (_plain(box.mqtt.host), box.mqtt.port):
         yield (
             ("switchbox", "device"),
@@ -103,21 +102,7 @@ def _box_problems(section: TrackerSection, bus: BusSection, box: SwitchboxSectio
 
 
 def _plain(host: str) -> str:
-    return _LOOPBACK if host.casefold() in ("localhost", "::1", "0.0.0.0") else host.casefold()
-
-
-def _listener_problems(section: TrackerSection, bus: BusSection) -> Iterator[tuple[KeyPath, str]]:
-    if bus.mqtt is None:
-        yield ("broker",), "the bus has no MQTT listener: describe bus.mqtt, or give the address of a broker"
-    elif (user := _user(section, bus)) is None:
-        hint = did_you_mean(section.user, [one.name for one in bus.mqtt.users])
-        yield ("user",), f"bus.mqtt has no user {section.user}{hint}"
-    else:
-        published, subscribed = own_topics(section)
-        for verb, topics, allowed in (("publish", published, user.publish), ("subscribe", subscribed, user.subscribe)):
-            for topic in topics:
-                if not any(_covers(pattern, topic) for pattern in allowed):
-                    yield ("user",), f"the user {user.name} of bus.mqtt may not {verb} {topic}: add it to `{verb}`"
+    return LOOPBACK if host.casefold() in ("localhost", "::1", "0.0.0.0") else host.casefold()
 
 
 def own_topics(section: TrackerSection) -> tuple[list[str], list[str]]:
@@ -132,49 +117,6 @@ def own_topics(section: TrackerSection) -> tuple[list[str], list[str]]:
     roots = [("dcs", section.caen), ("julabo", section.chiller), ("MARTA", section.marta)]
     subscribed = [f"{root}/cmd/#" for root, part in roots if part]
     return published, [*subscribed, *(["SB/cmd"] if section.switchbox else [])]
-
-
-def broker_place(section: TrackerSection, bus: BusSection, data: Path) -> BrokerPlace:
-    """Where the broker is now; ConfigurationError where that is not known."""
-    broker = section.broker
-    if isinstance(broker, TrackerBroker):
-        host, port, tls = broker.place
-        secret = broker.password
-        return BrokerPlace(
-            host=host,
-            port=port,
-            tls=tls,
-            ca=broker.ca,
-            user=broker.user,
-            password=(lambda: secret.read("tracker.broker.password")) if secret else str,
-        )
-    user, mqtt = _user(section, bus), bus.mqtt
-    if mqtt is None or user is None:
-        raise ConfigurationError("the bus has no MQTT listener with this user", source="tracker.user")
-    host = "127.0.0.1" if mqtt.host in ("0.0.0.0", "::") else mqtt.host
-    port = mqtt.port or remembered(credentials.bus_folder(data) / REMEMBERED_FILE).mqtt_port
-    if not port:
-        raise ConfigurationError(
-            f"the port of the MQTT listener is not known in {data}",
-            source="bus.mqtt.port",
-            suggestion="give bus.mqtt a port, or use the data folder of `countingroom up`",
-        )
-    return BrokerPlace(host=host, port=port, user=user.name, password=user.password)
-
-
-def _user(section: TrackerSection, bus: BusSection) -> MqttUser | None:
-    return next((one for one in bus.mqtt.users if one.name == section.user), None) if bus.mqtt else None
-
-
-def _covers(pattern: str, topic: str) -> bool:
-    wanted, levels = pattern.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        wanted, levels = wanted[:-1], levels[: len(wanted) - 1]
-    elif levels[-1] == "#":
-        return False
-    return len(wanted) == len(levels) and all(
-        one in ("+", "*", level) for one, level in zip(wanted, levels, strict=True)
-    )
 
 
 def _devices(experiment: Experiment) -> dict[str, DeviceSection]:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from countingroom.core.policy import Principal, Role
-from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.core.policy import Principal
 from countingroom.core.yaml.section import Name, Reference, Section
+from countingroom.mqtt.description import MqttBroker, Problem, RoleWord, TargetPattern, principals_of
 
-Problem = tuple[tuple[str | int, ...], str]
-
-_ADDRESS = re.compile(r"(mqtts?)://(\[[0-9A-Fa-f:.]+\]|[^/\s:@]+)(?::([0-9]{1,5}))?/?")
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 TOPICS = ("dcs", "julabo", "MARTA", "SB")
 """First levels of the topics that it publishes and subscribes to, beside those of sensors."""
-
-
-def _address(value: str) -> str:
-    match = _ADDRESS.fullmatch(value)
-    if not match or not 1 <= int(match[3] or 1) <= 65535:
-        raise ValueError(f"a broker is written mqtt://HOST:1883, or mqtts://HOST:8883 with TLS; got {value!r}")
-    return value
 
 
 def _topic(value: str) -> str:
@@ -33,33 +21,6 @@ def _topic(value: str) -> str:
     if value.partition("/")[0] in TOPICS:
         raise ValueError(f"topics below {value.partition('/')[0]}/ are those of the devices; got {value!r}")
     return value
-
-
-class TrackerBroker(Section):
-    """A broker of the site."""
-
-    address: Annotated[str, AfterValidator(_address)]
-    """`mqtts://broker.example.org:8883` with TLS, `mqtt://…` without."""
-    user: str = ""
-    password: SecretReference | None = None
-    """Where its password is: `{ file: … }` or `{ env: … }`."""
-    ca: str = ""
-    """File of the authority that signed the broker's certificate; those of the machine where empty."""
-
-    @property
-    def place(self) -> tuple[str, int, bool]:
-        """Host, port, and whether with TLS."""
-        match = _ADDRESS.fullmatch(self.address)
-        if match is None:
-            raise LookupError(self.address)  # it is validated
-        return match[2].strip("[]"), int(match[3] or _PORTS[match[1]]), match[1] == "mqtts"
-
-    def problems(self) -> Iterator[Problem]:
-        """Keys that contradict each other."""
-        if self.password and not self.user:
-            yield ("password",), "a password belongs to a user, which is not given"
-        if self.ca and not self.address.startswith("mqtts:"):
-            yield ("ca",), "ca is for an address with mqtts://"
 
 
 class OneDevice(Section):
@@ -77,19 +38,16 @@ class CaenTopics(OneDevice):
     """V. What a dashboard sends for a voltage that nobody has entered: it is refused. `null`: there is none."""
 
 
-Word = Literal["viewer", "shifter", "expert", "administrator"]
-
-
 class TrackerSection(Section):
     """Topics and payloads of the tracker DCS, for dashboards and collectors that were made for it."""
 
-    broker: Literal["builtin"] | TrackerBroker = "builtin"
+    broker: Literal["builtin"] | MqttBroker = "builtin"
     """`builtin`: the MQTT listener of the bus."""
     user: Name = "tracker-dcs"
     """With the listener of the bus: the one of its users, `bus.mqtt.users`, as which it connects."""
     principal: Name = "dashboard"
     """Commands that come in act as `tracker.<principal>`, whoever sent them."""
-    roles: dict[Annotated[str, Field(pattern=r"^(\*|device\.[A-Za-z0-9_\-*?.]+)$")], Word] = {}
+    roles: dict[TargetPattern, RoleWord] = {}
     """Device or pattern of devices (`device.caen`, `device.*`) -> the role of the principal there. Without an entry it
     may command nothing. HV on needs `expert`, all else `shifter`."""
     caen: CaenTopics | None = None
@@ -118,9 +76,7 @@ class TrackerSection(Section):
         """Name -> the principal as which commands act, with its roles."""
         if not self.in_use:
             return {}
-        name = f"tracker.{self.principal}"
-        roles = {target: Role[word.upper()] for target, word in self.roles.items()}
-        return {name: Principal(name=name, role=Role.VIEWER, roles=roles)}
+        return principals_of(f"tracker.{self.principal}", self.roles)
 
     def references(self) -> Iterator[Reference]:
         """The devices, in the section `devices`."""

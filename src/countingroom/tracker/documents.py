@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from countingroom.core.values import Scalar
-from countingroom.tracker.device_view import DISCONNECTED, DeviceView
+from countingroom.mqtt.device_view import DISCONNECTED, DeviceView
 from countingroom.tracker.facts import CaenRow, MartaFacts
 
 LV_FIELDS = (

@@ -10,16 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from countingroom.core.errors import NotFound, OutOfRange
 from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.values import Scalar
+from countingroom.mqtt.messages import MOST_PAYLOAD
+from countingroom.mqtt.orders import Asked, DeviceOrder, Refresh
 from countingroom.tracker.documents import SWITCHBOX_CHANNELS
 from countingroom.tracker.facts import CaenFacts, TrackerFacts
 
-MOST_PAYLOAD = 1024
-"""Bytes of a command; dashboards send at most some tens."""
 UNTOUCHED = "untouched_field"
 """The code of the refusal of what a dashboard sends for an untouched field."""
 
@@ -33,29 +31,6 @@ _SWITCHBOX_CHANNEL = re.compile(r"CH([1-9][0-9]{0,2})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-class DashboardOrder(Struct, frozen=True, kw_only=True):
-    """A command to a device."""
-
-    kind: str
-    """Key of the section `tracker`: `caen`."""
-    device: str
-    action: str
-    channel: str = ""
-    arguments: dict[str, Scalar] = {}
-
-    @property
-    def is_off(self) -> bool:
-        """Whether it switches off or stops: it goes before what waits, and ends that."""
-        return self.action in _OFF
-
-
-class Refresh(Struct, frozen=True, kw_only=True):
-    """Publish everything of a kind. It reads no device and commands none."""
-
-    kind: str
-
-
-Asked = DashboardOrder | Refresh
 ROOTS = {"dcs": "caen", "julabo": "chiller", "MARTA": "marta", "SB": "switchbox"}
 """First level of a topic -> key of the section."""
 
@@ -107,17 +82,15 @@ def _supply(facts: CaenFacts, levels: list[str], payload: bytes, topic: str) -> 
         case ["refresh"]:
             return Refresh(kind="caen")
         case ["clear"]:
-            return DashboardOrder(kind="caen", device=facts.device, action="clear_alarms")
+            return _order(kind="caen", device=facts.device, action="clear_alarms")
         case ["reconnect"]:
-            return DashboardOrder(kind="caen", device=facts.device, action="reconnect")
+            return _order(kind="caen", device=facts.device, action="reconnect")
         case ["switch", ("lv" | "hv") as side]:
-            return DashboardOrder(kind="caen", device=facts.device, action=f"all_{side}_{_on_off(payload)}")
+            return _order(kind="caen", device=facts.device, action=f"all_{side}_{_on_off(payload)}")
         case ["switch", ("lv" | "hv") as side, number]:
             # The original switched all channels here.
             channel = _channel(facts, number)
-            return DashboardOrder(
-                kind="caen", device=facts.device, action=f"{side}_{_on_off(payload)}", channel=channel
-            )
+            return _order(kind="caen", device=facts.device, action=f"{side}_{_on_off(payload)}", channel=channel)
         case ["setv", ("lv" | "hv") as side, number]:
             channel, volts = _channel(facts, number), _number(payload)
             if facts.untouched is not None and volts == facts.untouched:
@@ -127,9 +100,17 @@ def _supply(facts: CaenFacts, levels: list[str], payload: bytes, topic: str) -> 
                     suggestion="enter the voltage first; set this one from the console, or see tracker.caen.untouched",
                 )
             arguments: dict[str, Scalar] = {"point": f"{channel}.{side}_setV", "value": volts}
-            return DashboardOrder(kind="caen", device=facts.device, action="set", channel=channel, arguments=arguments)
+            return _order(kind="caen", device=facts.device, action="set", channel=channel, arguments=arguments)
         case _:
             raise _unknown(topic)
+
+
+def _order(
+    *, kind: str, device: str, action: str, channel: str = "", arguments: dict[str, Scalar] | None = None
+) -> DeviceOrder:
+    return DeviceOrder(
+        kind=kind, device=device, action=action, channel=channel, arguments=arguments or {}, is_off=action in _OFF
+    )
 
 
 Arguments = Callable[[bytes], dict[str, Scalar]]
@@ -143,7 +124,7 @@ def _simple(
     if len(levels) != 1 or levels[0] not in table:
         raise _unknown(topic)
     action, arguments = table[levels[0]]
-    return DashboardOrder(kind=kind, device=device, action=action, arguments=arguments(payload))
+    return _order(kind=kind, device=device, action=action, arguments=arguments(payload))
 
 
 def _switchbox(device: str, text: str) -> Asked:
@@ -154,9 +135,9 @@ def _switchbox(device: str, text: str) -> Asked:
         raise _not_understood(text, "LV|ON, HV|OFF, CH7|ON, CH*|OFF or STATUS?")
     is_on = word == "ON"
     if what in ("LV", "HV"):
-        return DashboardOrder(kind="switchbox", device=device, action=f"{what}_{word}".lower())
+        return _order(kind="switchbox", device=device, action=f"{what}_{word}".lower())
     if what == "CH*" and not is_on:
-        return DashboardOrder(kind="switchbox", device=device, action="disable_all")
+        return _order(kind="switchbox", device=device, action="disable_all")
     if what == "CH":
         raise OutOfRange("no channel was chosen", code=UNTOUCHED, suggestion="choose a channel first")
     match = _SWITCHBOX_CHANNEL.fullmatch(what)
@@ -169,7 +150,7 @@ def _switchbox(device: str, text: str) -> Asked:
             suggestion=f"choose one of 1 to {SWITCHBOX_CHANNELS}",
         )
     action = "enable" if is_on else "disable"
-    return DashboardOrder(kind="switchbox", device=device, action=action, channel=match[1])
+    return _order(kind="switchbox", device=device, action=action, channel=match[1])
 
 
 def _nothing(payload: bytes) -> dict[str, Scalar]:

@@ -1,11 +1,11 @@
-"""How often refusals are told: a dashboard that repeats a mistake each second must not fill the events. Pure."""
+"""How often refusals are told: a client that repeats a mistake each second must not fill the events. Pure."""
 
 from __future__ import annotations
 
 EVENT_S = 10.0
 """Between two events of one kind and code."""
 ERRORS_PER_S = 20
-"""Messages on the error topics in a second; further ones are dropped."""
+"""Messages about refusals in a second; further ones are dropped."""
 
 
 class RefusalReports:

@@ -1,7 +1,7 @@
-"""Sends what dashboards ask for to the devices, as the principal of the section and with its rights.
+"""Sends what messages from the broker ask for to the devices, as one principal and with its rights.
 
 Each command goes the way of every other: checked against the role of its principal, judged by the device host, an event
-with its end, an entry of the audit. What is refused or fails is told on the error topic of its device. Commands to one
+with its end, an entry of the audit. What is refused or fails is told at the broker too. Commands to one
 device are sent in the order in which they came, but for those that switch off, which go before all that wait.
 """
 
@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from html import escape
 from typing import Any
 from uuid import uuid4
 
@@ -27,18 +26,15 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError, Reques
 from countingroom.core.messages import Catalogue, Command, Event, EventKind, Reply
 from countingroom.core.policy import Permission, Principal
 from countingroom.core.retry import Retry, edge_log
-from countingroom.tracker import documents
-from countingroom.tracker.broker import Incoming
-from countingroom.tracker.device_view import DISCONNECTED
-from countingroom.tracker.facts import TrackerFacts
-from countingroom.tracker.orders import DashboardOrder, Refresh, asked, error_topic, kind_of
-from countingroom.tracker.outgoing import Publication
-from countingroom.tracker.refusal_reports import RefusalReports
-from countingroom.tracker.waiting_orders import WaitingOrders
+from countingroom.mqtt.adapter import Adapter
+from countingroom.mqtt.device_view import DISCONNECTED
+from countingroom.mqtt.messages import Incoming, Publication, printable, shown
+from countingroom.mqtt.orders import DeviceOrder, Refresh
+from countingroom.mqtt.refusal_reports import RefusalReports
+from countingroom.mqtt.waiting_orders import WaitingOrders
 
 _log = logging.getLogger(__name__)
 
-DEPARTMENT = "tracker"
 ORIGIN = "mqtt"
 ANSWER_S = 5.0
 """A device host accepts or refuses at once."""
@@ -54,7 +50,7 @@ Audit = Callable[[AuditEntry], Awaitable[None]]
 
 
 class _Waiting(Struct, frozen=True, kw_only=True):
-    order: DashboardOrder
+    order: DeviceOrder
     message: Incoming
     came_s: float
 
@@ -66,30 +62,27 @@ class Commander:
         self,
         bus: Bus,
         clock: Clock,
-        facts: TrackerFacts,
+        adapter: Adapter,
         principal: Principal,
         *,
         catalogue: Callable[[str], Catalogue | None],
-        state: Callable[[str], str],
         refresh: Callable[[str], None],
         tell: Callable[[Publication], None],
         audit: Audit,
     ) -> None:
-        """`catalogue`: device -> what it has. `state`: device -> its state, as it is published. `refresh`: publishes
-        all of a kind. `tell`: publishes on an error topic."""
+        """`catalogue`: device -> what it has. `refresh`: publishes all of a kind. `tell`: publishes a refusal."""
         self._bus = bus
         self._clock = clock
-        self._facts = facts
+        self._adapter = adapter
         self._principal = principal
         self._catalogue = catalogue
-        self._state = state
         self._refresh = refresh
         self._tell = tell
         self._audit = audit
         self._reports = RefusalReports()
-        self._publisher = Publisher(bus, clock, DEPARTMENT)
+        self._publisher = Publisher(bus, clock, adapter.department)
         self._queues = {
-            device: WaitingOrders[_Waiting](WAITING, is_off=_is_off, is_same=_is_same) for device in facts.devices
+            device: WaitingOrders[_Waiting](WAITING, is_off=_is_off, is_same=_is_same) for device in adapter.devices
         }
         self._open: OrderedDict[str, Incoming] = OrderedDict()
         """Identity of an accepted command -> the message that asked for it."""
@@ -127,7 +120,7 @@ class Commander:
                 code="retained",
                 suggestion="send commands without the retain flag, and clear the retained one at the broker",
             )
-        wanted = asked(self._facts, message.topic, message.payload)
+        wanted = self._adapter.asked(message)
         if isinstance(wanted, Refresh):
             self._refresh(wanted.kind)
             return
@@ -150,7 +143,7 @@ class Commander:
             except CountingRoomError as error:
                 self._refused(waiting.message, error.cause, waiting.order)
             except Exception as error:  # a message must not end what serves the others
-                _log.exception("tracker: a message on %s was not served: %s", waiting.message.topic, error)
+                _log.exception("a message on %s was not served: %s", waiting.message.topic, error)
 
     async def _carry(self, waiting: _Waiting) -> None:
         order, message = waiting.order, waiting.message
@@ -189,10 +182,10 @@ class Commander:
         await self._record(order, Outcome.REFUSED, cause)
         self._error(message, cause)  # its event is that of the device host
 
-    def _needless(self, order: DashboardOrder) -> Cause | None:
+    def _needless(self, order: DeviceOrder) -> Cause | None:
         """Why the link is not opened again. Letting one go that is there would make every value stale for a moment,
         and interlocks that need one would act."""
-        state = self._state(order.device)
+        state = self._adapter.shown_state(order.device)
         if order.action != "reconnect" or state == DISCONNECTED:
             return None
         return Cause(
@@ -201,10 +194,10 @@ class Commander:
             suggestion="it is possible in DISCONNECTED; the console can do it in every state",
         )
 
-    def _subject(self, order: DashboardOrder) -> str:
+    def _subject(self, order: DeviceOrder) -> str:
         return subjects.command(self._principal.name, "devices", order.device)
 
-    def _command(self, id: str, order: DashboardOrder) -> Command:
+    def _command(self, id: str, order: DeviceOrder) -> Command:
         now_ns = self._clock.now_ns()
         return Command(
             id=id,
@@ -217,7 +210,7 @@ class Commander:
             origin=ORIGIN,
         )
 
-    def _permission(self, order: DashboardOrder) -> Permission:
+    def _permission(self, order: DeviceOrder) -> Permission:
         if (catalogue := self._catalogue(order.device)) is None:
             raise LinkError(
                 f"{order.device} is not known yet",
@@ -232,9 +225,9 @@ class Commander:
         specs = (one for one in catalogue.commands if (one.name, one.scope) == (order.action, scope))
         return command_permissions.of_device(next(specs, None))
 
-    def _refused(self, message: Incoming, cause: Cause, order: DashboardOrder | None = None) -> None:
+    def _refused(self, message: Incoming, cause: Cause, order: DeviceOrder | None = None) -> None:
         """Tell a refusal that no device host knows of."""
-        kind, now_s = kind_of(message.topic), self._clock.monotonic()
+        kind, now_s = self._adapter.kind_of(message.topic), self._clock.monotonic()
         more = self._reports.event(kind, cause.code, now_s)
         if more is not None:
             self._publisher.event(
@@ -242,16 +235,16 @@ class Commander:
                     id=uuid4().hex,
                     kind=EventKind.REFUSED,
                     time_ns=self._clock.now_ns(),
-                    department=DEPARTMENT,
-                    source=order.device if order else kind or DEPARTMENT,
+                    department=self._adapter.department,
+                    source=order.device if order else kind or self._adapter.department,
                     channel=order.channel if order else "",
-                    message=f"a command on {_printable(message.topic[:100])} refused: {cause.message}",
+                    message=f"a command on {printable(message.topic[:100])} refused: {cause.message}",
                     principal=self._principal.name,
                     action=order.action if order else "",
                     cause=cause,
                     data={
-                        "topic": _printable(message.topic[:200]),
-                        "payload": _shown(message),
+                        "topic": printable(message.topic[:200]),
+                        "payload": shown(message),
                         "left_out_before": more,
                     },
                 )
@@ -261,17 +254,9 @@ class Commander:
     def _error(self, message: Incoming, cause: Cause) -> None:
         if not self._reports.message(self._clock.monotonic()):
             return
-        # Dashboards show it as HTML, and parts of it are what somebody sent.
-        document = {
-            "topic": escape(_printable(message.topic[:200])),
-            "payload": escape(_shown(message)),
-            "code": cause.code,
-            "cause": escape(cause.message),
-            "suggestion": escape(cause.suggestion),
-        }
-        self._tell(Publication(topic=error_topic(message.topic), payload=documents.encoded(document)))
+        self._tell(self._adapter.error(message, cause))
 
-    async def _record(self, order: DashboardOrder, outcome: str, cause: Cause | None) -> None:
+    async def _record(self, order: DeviceOrder, outcome: str, cause: Cause | None) -> None:
         entry = AuditEntry(
             time_ns=self._clock.now_ns(),
             who=self._principal.name,
@@ -288,7 +273,8 @@ class Commander:
             _log.warning("the audit does not take %s of %s: %s", order.action, self._principal.name, error)
 
     async def _follow_ends(self) -> None:
-        report = edge_log(_log, "tracker: ends of commands are not followed", "tracker: they are followed again")
+        name = self._adapter.department
+        report = edge_log(_log, f"{name}: ends of commands are not followed", f"{name}: they are followed again")
         await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(self._hear_ends)
 
     async def _hear_ends(self) -> None:
@@ -324,18 +310,9 @@ def _is_same(one: _Waiting, other: _Waiting) -> bool:
     return (one.order.action, one.order.channel) == (other.order.action, other.order.channel)
 
 
-def _superseded(off: DashboardOrder) -> Cause:
+def _superseded(off: DeviceOrder) -> Cause:
     return Cause(
         code="superseded",
         message=f"{off.action} of {off.channel or off.device} came after it, before it was sent",
         suggestion="look at the present state and decide again",
     )
-
-
-def _shown(message: Incoming) -> str:
-    text = _printable(message.payload[:100].decode(errors="replace"))
-    return text + ("…" if len(message.payload) > 100 else "")
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)

@@ -1,4 +1,4 @@
-"""Orders of dashboards that wait for one device. One that switches off is never refused for want of room, goes before
+"""Orders that wait for one device. One that switches off is never refused for want of room, goes before
 all others, and ends those that wait: carried out after it, they could switch on again what it has switched off."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The role `tracker`: one process is active by lease, any number stand by. Only the active one is connected."""
+"""The process of a department at a broker: one is active by lease, any number stand by. Only the active one has a
+connection to the broker."""
 
 from __future__ import annotations
 
@@ -21,15 +22,13 @@ from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
-from countingroom.tracker.broker import BrokerPlace, BrokerSession, connected
-from countingroom.tracker.commander import Audit, Commander
-from countingroom.tracker.facts import TrackerFacts
-from countingroom.tracker.orders import subscriptions
-from countingroom.tracker.outgoing import Publication, TrackerMessages
+from countingroom.mqtt.adapter import Adapter
+from countingroom.mqtt.broker import BrokerPlace, BrokerSession, connected
+from countingroom.mqtt.commander import Audit, Commander
+from countingroom.mqtt.messages import Incoming, Publication
 
 _log = logging.getLogger(__name__)
 
-ROLE = "tracker"
 LEASE_S = 5.0
 ASK_AGAIN_S = 0.2
 RETRY_S = 0.5
@@ -37,52 +36,57 @@ LONGEST_WAIT_S = 60.0
 ERRORS = 100
 """Messages on error topics that wait; the oldest are dropped."""
 FAREWELL_S = 1.0
-"""The last messages, that all devices are disconnected, may take so long."""
+"""The last messages, that no value is the present one, may take so long."""
+BURST = 100
+PAUSE_S = 0.05
+"""After so many messages there is a pause: the listener of the bus keeps out who sends more than 5,000 a second."""
 
 
-class TrackerService:
+class BrokerService:
     """Runs until cancelled."""
 
     def __init__(
         self,
         bus: Bus,
         clock: Clock,
-        facts: TrackerFacts,
+        adapter: Callable[[float], Adapter],
         place: Callable[[], BrokerPlace],
         principal: Principal,
         *,
+        role: str,
         audit: Audit,
         instance: str = "main",
     ) -> None:
-        """`place`: finds the broker, at each connection: the listener of the bus may get another port. `principal`: as
-        whom commands are sent."""
+        """`adapter`: makes what the department brings, from the monotonic time. `place`: finds the broker, at each
+        connection: the listener of the bus may get another port. `principal`: as whom commands are sent."""
         self._principal = principal
         self._audit = audit
         self._bus = bus
         self._clock = clock
-        self._facts = facts
+        self._adapter = adapter
+        self._role = role
         self._place = place
         self._instance = instance
         self._boot = uuid4().hex
-        self._report = edge_log(_log, "tracker: no broker", "tracker: connected to the broker", each_reason=True)
+        self._report = edge_log(_log, f"{role}: no broker", f"{role}: connected to the broker", each_reason=True)
 
     async def run(self) -> None:
         """Until cancelled."""
         election = Election(
             self._bus,
             self._clock,
-            ROLE,
+            self._role,
             holder=holder_name(self._instance, self._boot),
             ttl_s=LEASE_S,
             ask_s=ASK_AGAIN_S,
-            source=ROLE,
+            source=self._role,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 heartbeat(
                     self._bus,
                     self._clock,
-                    role=ROLE,
+                    role=self._role,
                     instance=self._instance,
                     boot=self._boot,
                     troubles=self._troubles,
@@ -92,10 +96,10 @@ class TrackerService:
                 await election.lead(self._lead)
 
     def _troubles(self) -> list[str]:
-        return ["the MQTT broker of the dashboards is not reached"] if self._report.is_failing else []
+        return [f"the MQTT broker of `{self._role}` is not reached"] if self._report.is_failing else []
 
     async def _lead(self, leadership: Leadership) -> None:
-        active = _Active(self._bus, self._clock, self._facts, self._principal, self._audit)
+        active = _Active(self._bus, self._clock, self._adapter(self._clock.monotonic()), self._principal, self._audit)
         try:
             async with asyncio.TaskGroup() as group:
                 for run in active.parts():
@@ -109,7 +113,7 @@ class TrackerService:
         """Connect and serve, again whenever the connection ends, until cancelled."""
 
         async def attempt() -> None:
-            async with connected(self._place(), active.topics, active.will()) as session:
+            async with connected(self._place(), active.adapter.topics, active.adapter.will()) as session:
                 self._report.worked()
                 try:
                     await active.serve(session)
@@ -124,11 +128,10 @@ class TrackerService:
 class _Active:
     """What the active process does."""
 
-    def __init__(self, bus: Bus, clock: Clock, facts: TrackerFacts, principal: Principal, audit: Audit) -> None:
+    def __init__(self, bus: Bus, clock: Clock, adapter: Adapter, principal: Principal, audit: Audit) -> None:
         self._bus = bus
         self._clock = clock
-        self._facts = facts
-        self._outgoing = TrackerMessages(facts, clock.monotonic())
+        self.adapter = adapter
         self._news = asyncio.Event()
         self._readings = ReadingsFollower(bus, clock, self._take_readings, current=self._readings_are_current)
         self._states = [
@@ -139,15 +142,12 @@ class _Active:
         self._catalogue_follower = BucketFollower(bus, clock, "catalogue.*", self._take_catalogue)
         self._has_readings = asyncio.Event()
         self._errors: deque[Publication] = deque(maxlen=ERRORS)
-        self.topics = subscriptions(facts)
-        """To subscribe to."""
         self.commander = Commander(
             bus,
             clock,
-            facts,
+            adapter,
             principal,
             catalogue=self._catalogues.get,
-            state=lambda device: self._outgoing.views[device].state(),
             refresh=self._refresh,
             tell=self._tell,
             audit=audit,
@@ -164,27 +164,21 @@ class _Active:
         for one in (*self._states, self._catalogue_follower):
             await one.ready()
 
-    def will(self) -> Publication | None:
-        """What the broker publishes when this process dies: one topic can be told."""
-        if self._facts.caen:
-            return Publication(topic="dcs/status", payload=b'{"fsm_state":"DISCONNECTED"}')
-        if self._facts.marta:
-            return Publication(topic="MARTA/status", payload=b'{"fsm_state":"DISCONNECTED"}')
-        return None
-
     async def serve(self, session: BrokerSession) -> None:
         """Publish until the connection ends; LinkError then."""
-        self._outgoing.refresh()
-        receiving = asyncio.create_task(session.receive(self.commander.take))
+        self.adapter.begin()
+        receiving = asyncio.create_task(session.receive(self._take))
         receiving.add_done_callback(lambda _: self._news.set())
         try:
             while not receiving.done():
                 self._news.clear()
-                for message in self._outgoing.due(self._clock.monotonic()):
+                for place, message in enumerate(self.adapter.due(self._clock.monotonic()), start=1):
                     await session.publish(message)
+                    if place % BURST == 0:
+                        await self._clock.sleep(PAUSE_S)
                 while self._errors:
                     await session.publish(self._errors.popleft())
-                await self._until(self._outgoing.next_s())
+                await self._until(self.adapter.next_s())
             await receiving
         finally:
             receiving.cancel()
@@ -203,15 +197,19 @@ class _Active:
 
     async def say_farewell(self, session: BrokerSession) -> None:
         """Publish once more: no value is the present one from now on."""
-        self._outgoing.bus(is_there=False, now_s=self._clock.monotonic())
-        self._outgoing.refresh()
         with suppress(LinkError, TimeoutError):
             async with within(self._clock, FAREWELL_S):
-                for message in self._outgoing.due(float("inf")):
+                for message in self.adapter.farewell(self._clock.monotonic()):
                     await session.publish(message)
 
+    def _take(self, message: Incoming) -> None:
+        if self.adapter.hear(message):
+            self._news.set()
+        else:
+            self.commander.take(message)
+
     def _refresh(self, kind: str) -> None:
-        self._outgoing.refresh(kind)
+        self.adapter.refresh(kind)
         self._news.set()
 
     def _tell(self, message: Publication) -> None:
@@ -219,13 +217,19 @@ class _Active:
         self._news.set()
 
     def _take_catalogue(self, entry: Entry) -> None:
-        if entry.data is not None:
-            catalogue = decode(entry.data, Catalogue)
-            if catalogue.device in self._outgoing.views:
-                self._catalogues[catalogue.device] = catalogue
+        device = entry.key.partition(".")[2]
+        if device not in self.adapter.devices:
+            return
+        catalogue = decode(entry.data, Catalogue) if entry.data is not None else None
+        if catalogue is None:
+            self._catalogues.pop(device, None)
+        else:
+            self._catalogues[device] = catalogue
+        if self.adapter.catalogue(device, catalogue):
+            self._news.set()
 
     def _take_readings(self, message: Readings) -> None:
-        if self._outgoing.readings(message):
+        if self.adapter.readings(message):
             self._news.set()
 
     def _readings_are_current(self) -> None:
@@ -233,17 +237,18 @@ class _Active:
         self._follow_news()
 
     def _take_state(self, entry: Entry) -> None:
-        if entry.data is not None and self._outgoing.state(decode(entry.data, DeviceState)):
+        if entry.data is not None and self.adapter.state(decode(entry.data, DeviceState)):
             self._news.set()
 
     def _follow_news(self) -> None:
         """States are followed, or not any more."""
         is_there = not any(one.stale for one in self._states)
-        if self._outgoing.bus(is_there=is_there, now_s=self._clock.monotonic()):
+        if self.adapter.bus(is_there=is_there, now_s=self._clock.monotonic()):
             self._news.set()
 
     async def _follow_presence(self) -> None:
-        report = edge_log(_log, "tracker: heartbeats are not followed", "tracker: heartbeats are followed again")
+        name = self.adapter.department
+        report = edge_log(_log, f"{name}: heartbeats are not followed", f"{name}: heartbeats are followed again")
         await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(self._hear)
 
     async def _hear(self) -> None:
@@ -252,7 +257,7 @@ class _Active:
                 presence = self._bus.dead_letters.read(message.subject, message.data, Presence)
                 if presence is None:
                     continue
-                tell = self._outgoing.leave if presence.leaving else self._outgoing.beat
+                tell = self.adapter.leave if presence.leaving else self.adapter.beat
                 if tell(presence.targets, self._clock.monotonic()):
                     self._news.set()
         raise LinkError("the heartbeats ended", source="bus")

@@ -1,7 +1,7 @@
 """The connection to the broker: publishes what is due, and hands over what comes in. It is made anew when it is lost.
 
-Messages have QoS 0 and are not retained, in both directions, as those of the tracker DCS. The session is clean, so the
-broker keeps nothing for a time in which there is no connection.
+Messages have QoS 0 in both directions. The session is clean, so for a time in which there is no connection the broker
+keeps nothing but retained messages.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from msgspec import Struct
 
 from countingroom.core.clock import cancellation_kept
 from countingroom.core.errors import LinkError
-from countingroom.tracker.orders import MOST_PAYLOAD
-from countingroom.tracker.outgoing import Publication
+from countingroom.mqtt.messages import MOST_PAYLOAD, Incoming, Publication
 
 WAITING = 256
 """Messages that wait until `receive` begins; further ones are dropped."""
@@ -27,7 +26,7 @@ KEEPALIVE_S = 5
 TIMEOUT_S = 3.0
 
 _REFUSED = 0x80
-_quiet = logging.getLogger("countingroom.tracker.client")
+_quiet = logging.getLogger("countingroom.mqtt.client")
 _quiet.setLevel(logging.CRITICAL)
 
 
@@ -44,14 +43,6 @@ class BrokerPlace(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
-
-
-class Incoming(Struct, frozen=True, kw_only=True):
-    """A message that came in."""
-
-    topic: str
-    payload: bytes
-    retained: bool
 
 
 class _Inbox(asyncio.Queue[Message]):
@@ -99,7 +90,7 @@ class BrokerSession:
         """Hand a message to the broker; LinkError where the connection has ended."""
         try:
             with cancellation_kept():
-                await self._client.publish(message.topic, message.payload, qos=0, retain=False)
+                await self._client.publish(message.topic, message.payload, qos=0, retain=message.retain)
         except MqttError as error:
             raise _lost(str(error)) from error
 
@@ -133,7 +124,7 @@ async def connected(
         tls_context=context,
         protocol=ProtocolVersion.V311,
         clean_session=True,
-        will=Will(will.topic, will.payload, qos=0, retain=False) if will else None,
+        will=Will(will.topic, will.payload, qos=0, retain=will.retain) if will else None,
         timeout=TIMEOUT_S,
         keepalive=KEEPALIVE_S,
         queue_type=cast("type[asyncio.Queue[Message]]", inbox.as_queue),
