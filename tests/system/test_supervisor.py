@@ -164,6 +164,43 @@ async def test_a_child_is_started_again_at_once_when_that_is_asked_for(make: Mak
     assert [(change.running, change.planned) for change in changes] == [(True, False), (False, True), (True, False)]
 
 
+SLOW = """
+import json, pathlib, sys, time
+given = json.loads(sys.stdin.readline())
+place = pathlib.Path(given["place"])
+(place / str(given["number"])).touch()
+while not (place / "go").exists():
+    time.sleep(0.01)
+print(json.dumps({"ready": {}}), flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_a_restart_during_a_start_gives_the_child_what_holds_then(tmp_path: Path) -> None:
+    numbers = ["1"]
+    child = Child(
+        "slow",
+        (sys.executable, "-c", SLOW),
+        parameters=lambda: {"place": str(tmp_path), "number": numbers[-1]},
+        clock=SystemClock(),
+    )
+    async with running(child):
+        await until((tmp_path / "1").exists)  # it has its parameters, and is not ready
+        numbers.append("2")
+        restart = asyncio.create_task(child.restart())
+        await asyncio.sleep(0)
+        (tmp_path / "go").touch()
+        await restart
+        assert (tmp_path / "2").exists()
+
+
+async def test_two_who_ask_for_a_restart_are_both_answered(make: Make) -> None:
+    async with running(make(ECHO)) as child:
+        await child.ready()
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(child.restart(), child.restart())
+
+
 async def test_a_child_that_cannot_begin_says_why(make: Make) -> None:
     async with running(make(REFUSES)) as child:
         with pytest.raises(ChildRefused) as refused:

@@ -27,6 +27,8 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TRI
 heap for each thread is of no use to processes that wait most of the time."""
 PID_S = 20.0
 """Time for the fork server to import its modules and to start a process."""
+KILLED_S = 30.0
+"""Time for a process to end after SIGKILL."""
 END_S = 5.0
 """Time for the fork server to end, before it is killed."""
 _log = logging.getLogger(__name__)
@@ -66,6 +68,32 @@ async def launch(
         limit=LINE_LIMIT,
         process_group=0,  # Ctrl-C then reaches only the parent, which stops its children in order
     )
+
+
+async def end(process: ChildProcess, stop_s: float) -> None:
+    """Close its input, send SIGTERM, wait, then kill the whole process group."""
+    if process.stdin:
+        process.stdin.close()
+    if process.returncode is None:
+        process.terminate()
+    try:
+        # Not asyncio.timeout: before Python 3.11.3 it ends as a cancellation inside a task that is being cancelled, and
+        # the child was left running.
+        async with timeout(stop_s):
+            await process.wait()
+    except TimeoutError:
+        kill_group(process)
+        try:
+            async with timeout(KILLED_S):
+                await process.wait()
+        except TimeoutError:  # it waits inside the kernel, for a disk that does not answer
+            _log.warning("the process %d has not ended %g s after SIGKILL", process.pid, KILLED_S)
+
+
+def kill_group(process: ChildProcess) -> None:
+    """SIGKILL for the process and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from countingroom.app.child_process import ChildProcess, Launch, launch
+from countingroom.app.child_process import ChildProcess, Launch, end, kill_group, launch
 from countingroom.app.log_file import LogFile
 from countingroom.app.watchdog import LOOK_S, TICK, Watchdog
 from countingroom.core.clock import Clock, timeout
@@ -101,8 +101,8 @@ class Child:
         self._hung = ""
         """Why it was killed by the watchdog; empty: it was not."""
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._started: asyncio.Future[None] | None = None
-        """Of a start that was asked for."""
+        self._restarts: list[asyncio.Future[None]] = []
+        """Of starts that were asked for and have not come."""
         self._asked: dict[int, asyncio.Future[ReloadReply]] = {}
 
     @property
@@ -129,7 +129,7 @@ class Child:
                 reason = error.cause.message
             else:
                 reason = self._hung or _ending(status)
-                if self._started and not self._started.done():
+                if self._restarts:
                     self._tell(running=False, message=f"{self.name} starts again", pid=self._last_pid, planned=True)
                     continue
                 if not self._first.done():
@@ -161,7 +161,8 @@ class Child:
 
     async def restart(self, within_s: float = READY_S) -> None:
         """End it and start it again at once. Returns when it is ready; LinkError where it is not in time."""
-        self._started = started = asyncio.get_running_loop().create_future()
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._restarts.append(started)
         try:
             async with timeout(within_s):
                 if process := self._process:
@@ -170,7 +171,7 @@ class Child:
                         async with timeout(self._stop_s):
                             await process.wait()
                     except TimeoutError:
-                        _kill(process)
+                        kill_group(process)
                 await started
         except TimeoutError as error:
             raise LinkError(
@@ -178,6 +179,9 @@ class Child:
                 source=self.name,
                 suggestion=f"its own words are at the end of {self._log.path}" if self._log else "start it again",
             ) from error
+        finally:
+            if started in self._restarts:
+                self._restarts.remove(started)
 
     async def _live(self) -> int:
         """Start the process and wait for its end; the exit status."""
@@ -189,14 +193,19 @@ class Child:
         finally:
             if log is not None:
                 os.close(log)
+        asked = tuple(self._restarts)
         try:
             said = await self._shake_hands(process)
             self._process = process
             if not self._first.done():
                 self._first.set_result(said)
-            if self._started and not self._started.done():
-                self._started.set_result(None)
+            for started in asked:
+                if not started.done():
+                    started.set_result(None)
+            self._restarts = [one for one in self._restarts if one not in asked]
             self._tell(running=True, message=f"{self.name} runs", pid=process.pid)
+            if self._restarts:  # asked for since it was given its parameters, which may be others by now
+                return 0
             watchdog = Watchdog(self._clock)
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(process, watchdog), name=f"watchdog of {self.name}")
@@ -207,7 +216,7 @@ class Child:
             self._process = None
             for asked in self._asked.values():
                 asked.cancel()
-            await _end(process, self._stop_s)
+            await end(process, self._stop_s)
             if logging:
                 await asyncio.to_thread(logging.join, LOGGED_S)
 
@@ -237,7 +246,7 @@ class Child:
             watchdog.look(activity_of(process.pid))
             if watchdog.is_hung:
                 self._hung = f"did not run for {watchdog.silent_s:.0f} s and was killed"
-                _kill(process)
+                kill_group(process)
             elif watchdog.is_late and not late:
                 text = f"{self.name} has not run for {watchdog.silent_s:.0f} s; if that goes on it is started again"
                 self._tell(running=True, message=text, pid=process.pid, hangs=True)
@@ -274,27 +283,6 @@ def _pipes(process: ChildProcess) -> tuple[asyncio.StreamWriter, asyncio.StreamR
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("a child is started with both pipes")
     return process.stdin, process.stdout
-
-
-async def _end(process: ChildProcess, stop_s: float) -> None:
-    """Send SIGTERM, wait, then kill the whole process group."""
-    if process.stdin:
-        process.stdin.close()
-    if process.returncode is None:
-        process.terminate()
-    try:
-        # Not asyncio.timeout: before Python 3.11.3 it ends as a cancellation inside a task that is being cancelled, and
-        # the child was left running.
-        async with timeout(stop_s):
-            await process.wait()
-    except TimeoutError:
-        _kill(process)
-        await process.wait()
-
-
-def _kill(process: ChildProcess) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ending(status: int) -> str:

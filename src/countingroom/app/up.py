@@ -284,7 +284,7 @@ class _Processes:
                 "simulate": plan.simulate,
                 "again": process.name in self._facts,
                 "fork_server": str(self._fork_server),
-                "description": self._reload.file if self._reload else "",
+                "description": self._reload.given(process.name) if self._reload else "",
             },
             clock=self._clock,
             launch=launch_by(self._fork_server),
@@ -300,6 +300,8 @@ class _Processes:
         if self._server and not change.running:
             self._server.process_ended(change.pid)
         again = f"; again in {duration(change.again_in_s)}" if change.again_in_s is not None else ""
+        if self._reload and change.running and not change.hangs:
+            self._reload.started(change.name)
         self._report(change.message + again)
         self._events.add_change(change)
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from countingroom.app.child_process import Launch
+from countingroom.app.child_process import Launch, end
 from countingroom.core.clock import timeout
 from countingroom.core.errors import Cause, ConfigurationError
 from countingroom.core.messages import Malformed, decode_json
@@ -21,6 +21,9 @@ from countingroom.core.reload.content import ReloadContent
 MODULE = "countingroom.cli.reload_candidate"
 LONGEST_S = 120.0
 """Time to read and check a description."""
+
+END_S = 2.0
+"""Time for it to end by itself, before it is killed."""
 
 
 class CandidateQuestion(Struct, frozen=True, kw_only=True):
@@ -59,8 +62,4 @@ async def candidate(launch: Launch, question: CandidateQuestion) -> ReloadCandid
             suggestion=f"run countingroom check {question.description}",
         ) from error
     finally:
-        if process.stdin:
-            process.stdin.close()
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await end(process, END_S)

@@ -39,6 +39,8 @@ class ReloadOrders:
     def __init__(self, answer: Callable[[ReloadReply], object] = lambda reply: None) -> None:
         self._answer = answer
         self._target: Reloadable | None = None
+        self._prepared: int | None = None
+        """The reload for which all is prepared."""
         self._lines: asyncio.Queue[bytes] = asyncio.Queue()
 
     def serve(self, target: Reloadable) -> None:
@@ -73,11 +75,15 @@ class ReloadOrders:
         try:
             match order.step:
                 case ReloadStep.PREPARE:
-                    overrides = await self._target.prepare(order)
+                    overrides = await self._prepare(self._target, order)
                     return ReloadReply(id=order.id, overrides=msgspec.to_builtins(overrides))
                 case ReloadStep.COMMIT:
+                    if self._prepared != order.reload:
+                        return ReloadReply(id=order.id, refused=_NOT_PREPARED)
+                    self._prepared = None
                     await self._target.commit()
                 case ReloadStep.CANCEL:
+                    self._prepared = None
                     await self._target.cancel()
         except CountingRoomError as error:
             return ReloadReply(id=order.id, refused=error.cause)
@@ -91,3 +97,22 @@ class ReloadOrders:
             )
             return ReloadReply(id=order.id, refused=cause)
         return ReloadReply(id=order.id)
+
+    async def _prepare(self, target: Reloadable, order: ReloadOrder) -> dict[str, dict[str, Any]]:
+        """Prepare whole, or leave nothing behind."""
+        self._prepared = None
+        try:
+            overrides = await target.prepare(order)
+        except BaseException:
+            await target.cancel()
+            raise
+        self._prepared = order.reload
+        return overrides
+
+
+_NOT_PREPARED = Cause(
+    code="not_prepared",
+    message="this process has prepared nothing for this reload: it has begun since",
+    source="reload",
+    suggestion="nothing: it is started again, and then has the new description",
+)

@@ -107,6 +107,8 @@ class Reloader:
         self._saved = saved
         self._turn = asyncio.Lock()
         self._ids = itertools.count(1)
+        self._count = 0
+        """Of the reloads that were begun."""
 
     @property
     def state(self) -> DescriptionInForce:
@@ -161,6 +163,7 @@ class Reloader:
             if not made.differs:
                 return Reloaded(version=self._saved.version, plan=made)
             await self._check(made)
+            self._count += 1
             return await self._apply(made, found, by)
 
     async def _check(self, made: ReloadPlan) -> None:
@@ -279,6 +282,7 @@ class Reloader:
         given = ReloadOrder(
             id=next(self._ids),
             step=order.step,
+            reload=self._count,
             devices=order.devices,
             described=order.described,
             removed=order.removed,

@@ -36,21 +36,32 @@ class DeviceReload:
         self._reload = reload
         self._overrides = overrides
         self._directory = directory
+        self._before: dict[str, dict[str, Any]] | None = None
+        """The overrides before what is prepared."""
 
     async def prepare(self, order: ReloadOrder) -> dict[str, dict[str, Any]]:
+        await self.cancel()
+        self._before = dict(self._overrides)
         self._overrides |= order.overrides
         self._reload.prepare(
             sections_of(order.devices, self._directory),
             sections_of(order.described, self._directory),
             order.removed,
         )
+        for device in order.removed:  # one that is added later under its name is another device
+            self._overrides.pop(device, None)
         return {}
 
     async def commit(self) -> None:
+        self._before = None
         await self._reload.commit()
 
     async def cancel(self) -> None:
         self._reload.cancel()
+        before, self._before = self._before, None
+        if before is not None:
+            self._overrides.clear()
+            self._overrides |= before
 
 
 class AreasReload:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,8 @@ from countingroom.core.reload.plan import ReloadPlan
 from countingroom.core.reload.refusals import ReloadSituation
 from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
+
+_log = logging.getLogger(__name__)
 
 LATER_S = 1.0
 """The console starts again so long after the end of the command, which it has to tell."""
@@ -81,8 +84,14 @@ class UpReload:
         if kept is None or kept.digest != started.digest:
             version = kept.version + 1 if kept else 1
             kept = SavedDescription(version=version, digest=started.digest, since_ns=clock.now_ns())
+            try:  # so that no other description gets this version
+                in_force.write(data, kept)
+            except OSError as error:
+                _log.warning("the version of the description cannot be kept: %s", error)
         self._reloader = Reloader(self, clock, started, kept)
         self.running: dict[str, int] = dict.fromkeys(children, kept.version)
+        self._given: dict[str, int] = {}
+        """Process -> the version that its present or coming start was given."""
         self._handlers = from_rows(DESCRIPTION, {"reload": self._reload})
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = CommandServer(bus, clock, DEPARTMENT, TARGET, self, self._publisher)
@@ -96,6 +105,18 @@ class UpReload:
         ):
             group.create_task(self._publisher.run())
             group.create_task(self._server.run())
+
+    def given(self, process: str) -> str:
+        """The file of the description for a process that starts now; empty: that of the start of `up`."""
+        self._given[process] = self._reloader.state.version
+        return self.file
+
+    def started(self, process: str) -> None:
+        """A process is ready that was started again."""
+        version = self._given.get(process)
+        if version is not None and version != self.running.get(process):
+            self.taken(process, version)
+            self.publish(self._reloader.state)
 
     # CommandTarget.
 
@@ -118,13 +139,22 @@ class UpReload:
     async def _reload(self, request: CommandRequest) -> Completion:
         return self._done(request)
 
-    async def _done(self, request: CommandRequest) -> Mapping[str, Scalar]:
-        done = await self._reloader.reload(request.by, request.text("digest", ""))
+    @property
+    def state(self) -> DescriptionInForce:
+        """The description in force, and which processes have it."""
+        return self._reloader.state
+
+    async def reload(self, by: str, digest: str = "") -> Reloaded:
+        """As `Reloader.reload`; a process that carries the request itself is started again later."""
+        done = await self._reloader.reload(by, digest)
         for process in done.later:
             task = asyncio.create_task(self._restart_later(process), name=f"restart of {process}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return _told(done)
+        return done
+
+    async def _done(self, request: CommandRequest) -> Mapping[str, Scalar]:
+        return _told(await self.reload(request.by, request.text("digest", "")))
 
     async def _restart_later(self, process: str) -> None:
         await self._clock.sleep(LATER_S)
@@ -153,7 +183,6 @@ class UpReload:
 
     async def restart(self, process: str) -> None:
         await self._children[process].restart()
-        self.taken(process, self._reloader.state.version)
 
     def save(self, saved: SavedDescription) -> None:
         self.file = str(in_force.write(self._data, saved))

@@ -70,6 +70,8 @@ class ReloadOrder(Struct, frozen=True, kw_only=True):
 
     id: int
     step: ReloadStep
+    reload: int = 0
+    """Which reload it is part of: a process puts in force only what it has prepared for the same one."""
     devices: dict[str, dict[str, Any]] = {}
     """Device that is new, or is connected again -> its section, as it is written."""
     described: dict[str, dict[str, Any]] = {}
