@@ -113,6 +113,19 @@ async def test_a_device_whose_host_is_gone_is_an_alarm(stage: AlarmStage) -> Non
             assert await made.shown() == {"device.chiller.link": "returned"}
 
 
+async def test_a_device_that_is_added_has_time_for_its_first_heartbeat(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.clock.advance(30)
+        for device in ("spare", "unserved"):
+            await stage.put(structs.replace(CHILLER, device=device))
+        await stage.clock.advance(1)
+        async with stage.host("chiller", "spare"):
+            await stage.clock.advance(1)
+            assert await stage.shown() == {}
+            await stage.clock.advance(2)
+            assert await stage.shown() == {"device.unserved.link": "unacknowledged"}
+
+
 async def test_a_partition_without_an_owner_is_an_alarm_under_which_its_members_are_folded(stage: AlarmStage) -> None:
     async with stage.engine():
         await stage.clock.advance(5)

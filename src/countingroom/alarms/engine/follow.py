@@ -73,8 +73,8 @@ class BusFollower:
             listeners=listeners,
         )
         self._news = asyncio.Event()
-        self._catalogued: set[str] = set()
-        """Devices with a catalogue."""
+        self._catalogued: dict[str, float] = {}
+        """Device with a catalogue -> when the first one was read."""
         self._lost: set[str] = set()
         """Devices and keys that are reported gone."""
         self._states: dict[str, PartitionState] = {}
@@ -142,11 +142,12 @@ class BusFollower:
 
     def _take_catalogue(self, device: str, data: bytes | None, now_ns: int) -> None:
         if data is None:
-            self._catalogued.discard(device)
+            self._catalogued.pop(device, None)
+            self._beaten_s.pop(device, None)
             self._evaluation.catalogue_gone(device, now_ns)
             return
         catalogue = _named(decode(data, Catalogue))
-        self._catalogued.add(device)
+        self._catalogued.setdefault(device, self._clock.monotonic())
         self._evaluation.catalogue(device, catalogue, now_ns)
         self._update_served()
 
@@ -203,7 +204,7 @@ class BusFollower:
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
                 now_ns = self._clock.now_ns()
-                if not self._awaited(self._catalogued | self._described_devices):
+                if not self._awaited(self._catalogued.keys() | self._described_devices):
                     self._evaluation.all_known(now_ns)
                 self._look_at_roles(now_ns)
                 self._news.set()
@@ -222,7 +223,11 @@ class BusFollower:
 
     def _gone_from_s(self, name: str) -> float:
         beaten_s = self._beaten_s.get(name)
-        return self._began_s + START_UP_S if beaten_s is None else beaten_s + MISSED * INTERVAL_S
+        if beaten_s is not None:
+            return beaten_s + MISSED * INTERVAL_S
+        # One that is added while this runs publishes its catalogue before the next heartbeat of its host.
+        added_s = self._catalogued.get(name, self._began_s)
+        return max(self._began_s + START_UP_S, added_s + MISSED * INTERVAL_S)
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
