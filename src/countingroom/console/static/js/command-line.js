@@ -14,9 +14,13 @@ function ordered({ action, channel, message }) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+const reloaded = ({ version, changes, restarted, took_s: took }) =>
+  `Description reloaded: version ${version} is in force, took ${duration(took)}. ${changes}${restarted ? `. Started again: ${restarted}` : ""}`;
+
 // end: the event of its end, or null while it goes on.
 export function sentence(command, end) {
   if (!end) return `${ordered(command)} …`;
+  if (end.action === "reload" && end.data?.version) return reloaded(end.data);
   const usual = end.message === `${command.message} done`,
     why = end.cause ? end.cause.message : usual ? "" : end.message;
   const told = end.kind === "done" && !end.cause ? (usual ? "done" : end.message) : `${end.kind}${why ? `, ${why}` : ""}`;

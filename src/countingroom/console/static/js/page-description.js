@@ -17,7 +17,7 @@ export function page(live) {
 
   function draw() {
     const facts = state
-      ? [["version", String(state.version)], ["fingerprint", state.digest], ["since", `${moment(state.since_ns)} UTC`], state.by ? ["reloaded by", state.by] : ["from", "the start of up"]]
+      ? [["version", String(state.version)], ["fingerprint", state.digest], ["since", `${moment(state.since_ns)} UTC`], state.by ? ["reloaded by", state.by] : ["from", "the start of countingroom up"]]
       : [["version", "not known"]];
     $("#facts").replaceChildren(...facts.map(([name, text]) => el("div", { class: "kv" }, el("i", {}, name), el("b", {}, text))));
     const all = Object.entries(state?.processes ?? {}),
@@ -55,6 +55,8 @@ export function page(live) {
       same = $("#on-disk-same"),
       differs = found(told);
     banner.hidden = !differs;
+    // Edited files are an ordinary thing; mistakes in them are not.
+    banner.className = told.mistakes.length ? "banner cause l2" : "banner asks";
     same.hidden = Boolean(differs);
     if (differs) banner.replaceChildren(el("span", {}, `Description changed on disk: ${differs}`));
     else setText(same, `The description on disk is the one in force (looked at ${clock(live.nowNs())} UTC).`);

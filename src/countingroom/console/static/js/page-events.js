@@ -9,12 +9,20 @@ const MOST = 2000;
 const PAGES_AT_ONCE = 8; // of a search that has found nothing yet
 const WAIT_MS = 250; // after the last key
 
-const sourceOf = ({ department, source }) =>
-  department !== "runs"
-    ? `/devices/${encodeURIComponent(source)}`
-    : source === "_experiment"
-      ? "/detectors"
-      : `/partitions/${encodeURIComponent(source)}`;
+// The page of what an event is about; null: there is none.
+const OF_EXPERIMENT = { _experiment: "/detectors", _description: "/description" };
+const PLACES = { devices: (name) => `/devices/${name}`, runs: (name) => `/partitions/${name}`, alarms: () => "/alarms", results: () => "/results" };
+function pageOf({ department, source, principal }, live) {
+  if (OF_EXPERIMENT[source]) return OF_EXPERIMENT[source];
+  if (principal === `rule.${source}`) return "/rules";
+  const kind = source in live.devices ? "devices" : source in live.partitions ? "runs" : department;
+  return PLACES[kind]?.(encodeURIComponent(source)) ?? null;
+}
+const sourceOf = (event, live) => {
+  const text = event.source.replace(/^_/, "") + (event.channel ? ` ch ${event.channel}` : ""),
+    href = pageOf(event, live);
+  return href ? el("a", { href }, text) : text;
+};
 
 export function page(live) {
   const form = $("#filter"),
@@ -43,7 +51,7 @@ export function page(live) {
       { "data-kind": kind, "data-sequence": String(event.sequence), title: event.cause ? event.cause.message : "" },
       el("td", { class: "nw" }, el("time", { datetime: iso(event.time_ns) }, moment(event.time_ns))),
       el("td", {}, glyph(event.severity)),
-      el("td", { class: "nw" }, el("a", { href: sourceOf(event) }, event.source + (event.channel ? ` ch ${event.channel}` : ""))),
+      el("td", { class: "nw" }, sourceOf(event, live)),
       el("td", { class: "nw mut" }, kind),
       el("td", {}, what),
       el("td", { class: "nw mut" }, event.principal),

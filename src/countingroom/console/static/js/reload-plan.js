@@ -2,7 +2,7 @@
 // was shown: where the files have changed since, `up` refuses, and the plan can be looked at again.
 import { $, el, setText } from "./dom.js";
 import { tellDescription } from "./commands.js";
-import { RELOAD, causes, changes, shown } from "./reload-words.js";
+import { RELOAD, causes, changed, changes, shown } from "./reload-words.js";
 import { meanwhile } from "./confirm.js";
 import { note } from "./shell.js";
 import { ask } from "./snapshot-words.js";
@@ -36,9 +36,8 @@ export function planReload(live, { now, told }) {
     if (looking) return "The plan is not known yet.";
     if (!live.trusted) return "The link is lost: nothing can be sent.";
     if (!answer) return "There is no plan.";
-    if (answer.mistakes.length) return "The description on disk has mistakes.";
-    if (answer.refusals.length) return "It is refused now.";
-    return answer.differs ? "" : "Nothing differs.";
+    // Why is told above the buttons, with what can be done.
+    return answer.differs && !answer.mistakes.length && !answer.refusals.length ? "" : " ";
   };
   const judge = () => {
     go.hidden = Boolean(follows) || ended;
@@ -47,7 +46,7 @@ export function planReload(live, { now, told }) {
     const reason = why();
     go.disabled = Boolean(reason);
     again.disabled = looking;
-    if (!ended) setText(wrong, answer || !looking ? reason : "");
+    if (!ended) setText(wrong, answer || !looking ? reason.trim() : "");
   };
 
   async function look() {
@@ -68,7 +67,8 @@ export function planReload(live, { now, told }) {
   }
 
   async function reload() {
-    const { digest } = answer.plan,
+    const { plan } = answer,
+      { digest } = plan,
       bar = el("progress", { "aria-label": "Processes that have it" }),
       at = el("p", { role: "status" }, "Asked; the files are checked again…");
     way.replaceChildren(el("div", { class: "under-way" }, at, bar));
@@ -93,7 +93,7 @@ export function planReload(live, { now, told }) {
     const end = sent.accepted ? await Promise.race([sent.outcome, concluded]) : { kind: "failed", cause: sent.cause };
     follows = null;
     ended = true;
-    if (end.kind === "done") done(end.data ?? {});
+    if (end.kind === "done") done(end.data ?? {}, plan);
     else refused(end.cause ?? { message: end.message });
     judge();
     if (!closed) close.focus();
@@ -101,11 +101,13 @@ export function planReload(live, { now, told }) {
     else note(`Not reloaded. ${end.cause?.message ?? end.message}`, { bad: true, detail: end.cause?.suggestion ?? "" });
   }
 
-  function done({ version, restarted, troubles }) {
+  function done({ version, restarted, troubles }, plan) {
     setText(wrong, troubles ? `Not as planned: ${troubles}` : "");
     way.replaceChildren(
       el("p", { id: "applied" }, el("b", {}, `Version ${version ?? now()?.version} of the description is in force.`)),
       ...(restarted ? [el("p", { class: "total" }, `Started again: ${restarted}.`)] : []),
+      ...changed(plan),
+      el("p", { class: "total" }, "It is among the ", el("a", { href: "/events" }, "events"), " too."),
     );
   }
 

@@ -38,8 +38,11 @@ const grouped = (all) => {
   return [...groups].filter(([, some]) => some.length);
 };
 
+// A path that may go on in the next line after each of its parts.
+const path = (text) => text.split(/(?<=[._/])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
+
 const keys = (all) => [
-  ...all.slice(0, MOST_KEYS).map(({ key, before, after }) => el("div", {}, key ? `${key}: ` : "", el("i", {}, before || "–"), " → ", after || "–")),
+  ...all.slice(0, MOST_KEYS).map(({ key, before, after }) => el("div", {}, ...(key ? [...path(key), ": "] : []), el("i", {}, before || "–"), " → ", after || "–")),
   all.length > MOST_KEYS ? el("div", {}, `and ${all.length - MOST_KEYS} more`) : null,
 ];
 
@@ -52,7 +55,7 @@ function table(label, heads, rows) {
 export const causes = (all) => el("ul", { class: "against" }, ...all.map(({ message, suggestion }) => el("li", {}, message, suggestion ? el("small", {}, `→ ${suggestion}`) : null)));
 
 export function mistakesTable(mistakes) {
-  const rows = mistakes.map(({ source, message }) => el("tr", {}, el("td", { class: "place" }, source), el("td", {}, message)));
+  const rows = mistakes.map(({ source, message }) => el("tr", {}, el("td", { class: "place" }, ...path(source)), el("td", { class: "mistake" }, message)));
   return table("Mistakes", ["File and line", "Mistake"], rows);
 }
 
@@ -61,19 +64,24 @@ export function shown({ differs, mistakes, refusals, warnings, plan, seconds }) 
   const parts = [];
   if (mistakes.length) {
     parts.push(el("h3", {}, mistakes.length === 1 ? "1 mistake on disk" : `${mistakes.length} mistakes on disk`), mistakesTable(mistakes));
-    parts.push(el("p", { class: "total" }, "The present description stays in force."));
+    parts.push(el("p", { class: "total" }, "Nothing can be reloaded until they are mended: the present description stays in force."));
     return parts;
   }
   if (!differs) parts.push(el("p", {}, "Nothing to do: the description in force is the one on disk."));
   if (refusals.length) parts.push(el("h3", {}, "Refused now"), el("div", { class: "wrong", id: "against" }, causes(refusals)));
-  for (const [title, all] of grouped(plan.changes)) {
-    const counts = ACTIONS.map((action) => [all.filter((one) => one.action === action).length, action]).filter(([count]) => count);
-    const rows = all.map((one) =>
-      el("tr", { "data-path": one.path }, el("td", {}, one.action), el("td", { class: "what" }, one.path), el("td", { class: "keys" }, ...keys(one.keys).filter(Boolean)), el("td", { class: one.entails === "needs a restart of up" ? "up" : null }, entails(one))),
-    );
-    parts.push(el("h3", {}, `${title}: ${counts.map((one) => one.join(" ")).join(", ")}`), table(title, ["Action", "What", "Change", "Entails"], rows));
-  }
+  parts.push(...changed(plan));
   if (warnings.length) parts.push(el("h3", {}, "Warnings"), el("ul", { class: "against" }, ...warnings.map((text) => el("li", {}, text))));
   if (differs && !refusals.length) parts.push(el("p", { class: "total" }, `It takes about ${seconds} s. What is not named goes on untouched.`));
   return parts;
+}
+
+// A table for each group of changes.
+export function changed(plan) {
+  return grouped(plan.changes).flatMap(([title, all]) => {
+    const counts = ACTIONS.map((action) => [all.filter((one) => one.action === action).length, action]).filter(([count]) => count);
+    const rows = all.map((one) =>
+      el("tr", { "data-path": one.path }, el("td", {}, one.action), el("td", { class: "what" }, ...path(one.path)), el("td", { class: "keys" }, ...keys(one.keys).filter(Boolean)), el("td", { class: one.entails === "needs a restart of up" ? "up" : null }, entails(one))),
+    );
+    return [el("h3", {}, `${title}: ${counts.map((one) => one.join(" ")).join(", ")}`), table(title, ["Action", "What", "Change", "Entails"], rows)];
+  });
 }
