@@ -25,7 +25,7 @@ __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"
 
 _API = "countingroom.console.api"
 _PAGES = "countingroom.console.pages"
-_SIMULATORS = ("run", "caen", "epics", "julabo", "marta", "modbus", "secop", "sensors", "switchbox", "text")
+_SIMULATORS = ("run", "caen", "epics", "julabo", "marta", "modbus", "secop", "sensors", "snmp", "switchbox", "text")
 
 
 def _section(package: str, model: str, about: str) -> DescriptionSection:

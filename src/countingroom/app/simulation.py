@@ -38,6 +38,7 @@ KIND_OF_DRIVER = {
     "modbus": "modbus",
     "mqtt": "sensors",
     "secop": "secop",
+    "snmp": "snmp",
     "switchbox": "switchbox",
     "text": "text",
 }

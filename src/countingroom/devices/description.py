@@ -25,6 +25,7 @@ from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.secop.description import SecopSection
+from countingroom.devices.drivers.snmp.description import SnmpSection
 from countingroom.devices.drivers.switchbox.description import SwitchboxSection
 from countingroom.devices.drivers.text.description import TextSection
 from countingroom.devices.section import DeviceSection, Problem
@@ -40,6 +41,7 @@ OURS: tuple[type[DeviceSection], ...] = (
     ModbusSection,
     MqttSensorsSection,
     SecopSection,
+    SnmpSection,
     SwitchboxSection,
     TextSection,
 )

@@ -56,6 +56,7 @@ _PLACES = {
     "modbus": ("modbus", "ModbusSimulator"),
     "secop": ("secop", "SecopSimulator"),
     "sensors": ("sensors", "SensorSimulator"),
+    "snmp": ("snmp", "SnmpSimulator"),
     "switchbox": ("switchbox", "SwitchboxSimulator"),
     "text": ("text", "TextSimulator"),
 }
