@@ -112,6 +112,30 @@ async def test_what_the_bus_has_the_store_gets(bus: MemoryBus, clock: FakeClock)
     assert await notes(bus) == []
 
 
+async def test_many_messages_are_one_transaction_up_to_a_limit_of_bytes(
+    bus: MemoryBus, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[int] = []
+
+    class Counting(MemoryStore):
+        def append(self, columns: Columns, position: Position) -> None:
+            reached.append(position.sequence)
+            super().append(columns, position)
+
+    store = Counting()
+    await send(bus, *range(1, 2000))
+    async with writing(bus, clock, store):
+        await reach(clock, store, 1999)
+    assert reached == [1999]
+    reached.clear()
+    monkeypatch.setattr("countingroom.history.writer.MOST_BYTES", 100_000)
+    await send(bus, *range(2000, 4000))
+    async with writing(bus, clock, store):
+        await reach(clock, store, 3999)
+    assert reached == [1999 + 1024, 3999]
+    assert values(store) == list(map(float, range(1, 4000)))
+
+
 async def test_a_store_without_room_loses_nothing_and_says_so_once(bus: MemoryBus, clock: FakeClock) -> None:
     store = FullDisk(refusals=5)
     async with writing(bus, clock, store):

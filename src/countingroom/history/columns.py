@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from enum import IntEnum
 from itertools import accumulate, chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -144,21 +144,57 @@ def scalars(columns: Columns) -> list[Scalar]:
     return found
 
 
+class Sent(Protocol):
+    """A message of readings, in either form."""
+
+    @property
+    def full(self) -> bool: ...
+    @property
+    def sent_ns(self) -> int: ...
+    @property
+    def points(self) -> list[str]: ...
+    @property
+    def alarms(self) -> dict[str, int]: ...
+
+
 def flatten(messages: Sequence[Readings]) -> Columns:
     """The rows of all messages, in order."""
     values = list(chain.from_iterable(message.values for message in messages))
     size = len(values)
-    number, kind, texts = _split(values)
-    quality = _column(messages, "qualities", np.uint8, size)
-    device = _column(messages, "device_ns", np.int64, size)
-    received = _column(messages, "received_ns", np.int64, size)
-    lengths = [len(message.points) for message in messages]
+    number, kind, texts = split(values)
+    return assemble(
+        messages,
+        [len(message.points) for message in messages],
+        names=[f"{message.device}.{point}" for message in messages for point in message.points],
+        number=number,
+        kind=kind,
+        texts=texts,
+        quality=_column(messages, "qualities", np.uint8, size),
+        device=_column(messages, "device_ns", np.int64, size),
+        received=_column(messages, "received_ns", np.int64, size),
+        alarm=alarms_of(messages, size),
+    )
+
+
+def assemble(
+    messages: Sequence[Sent],
+    lengths: list[int],
+    *,
+    names: list[str],
+    number: Numbers,
+    kind: Bytes,
+    texts: dict[int, str],
+    quality: Bytes,
+    device: Integers,
+    received: Integers,
+    alarm: Bytes,
+) -> Columns:
+    """Columns of the rows of messages, with what follows from the messages. `lengths`: rows of each."""
     sent = np.repeat(np.array([message.sent_ns for message in messages], np.int64), lengths)
-    place = np.arange(size) - np.repeat(np.cumsum([0, *lengths])[:-1], lengths)
     full = np.repeat(np.array([message.full for message in messages], np.bool_), lengths)
     news = np.where(np.abs(device - received) <= CLOCK_TOLERANCE_NS, device, received)
     return Columns(
-        names=[f"{message.device}.{point}" for message in messages for point in message.points],
+        names=names,
         time_ns=np.where(full | (quality == Quality.STALE), sent, news),
         number=number,
         kind=kind,
@@ -166,8 +202,8 @@ def flatten(messages: Sequence[Readings]) -> Columns:
         device_ns=device,
         received_ns=received,
         sent_ns=sent,
-        place=place,
-        alarm=_alarms(messages, size),
+        place=np.arange(len(names)) - np.repeat(np.cumsum([0, *lengths])[:-1], lengths),
+        alarm=alarm,
         whole=full.astype(np.uint8),
         texts=texts,
     )
@@ -175,7 +211,7 @@ def flatten(messages: Sequence[Readings]) -> Columns:
 
 def of_samples(points: Sequence[str], samples: Samples) -> Columns:
     """A page of an export as columns. `points` are what its indices mean."""
-    number, kind, texts = _split(list(samples.value))
+    number, kind, texts = split(list(samples.value))
     size = len(samples.time_ns)
     nothing = [0] * size
     return Columns(
@@ -194,7 +230,7 @@ def of_samples(points: Sequence[str], samples: Samples) -> Columns:
     )
 
 
-def _split(values: list[Scalar]) -> tuple[Numbers, Bytes, dict[int, str]]:
+def split(values: list[Scalar]) -> tuple[Numbers, Bytes, dict[int, str]]:
     """Numbers, kinds and texts of values, as they are stored. It changes the list."""
     kind = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.uint8, len(values))
     texts: dict[int, str] = {int(row): str(values[row]) for row in np.flatnonzero(kind == Kind.TEXT)}
@@ -203,7 +239,8 @@ def _split(values: list[Scalar]) -> tuple[Numbers, Bytes, dict[int, str]]:
     return np.array(values, np.float64), kind, texts
 
 
-def _alarms(messages: Sequence[Readings], size: int) -> Bytes:
+def alarms_of(messages: Sequence[Sent], size: int) -> Bytes:
+    """The priorities of the alarms that devices gave to their values."""
     found = np.zeros(size, np.uint8)
     begin = 0
     for message in messages:

@@ -7,10 +7,9 @@ again, because the bus did not acknowledge it in time, is in the stream twice: i
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Protocol
 
 from msgspec import Struct
-
-from countingroom.core.messages import Readings
 
 _LIVES = 4096
 _MISSING = 4096
@@ -22,6 +21,17 @@ class Hole(Struct, frozen=True, kw_only=True):
     device: str
     first: int
     last: int
+
+
+class Numbered(Protocol):
+    """A message with its number, however its values are held."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def boot(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
 
 
 class _Life(Struct, kw_only=True):
@@ -36,7 +46,7 @@ class Numbering:
         self._lives: OrderedDict[tuple[str, str], _Life] = OrderedDict()
         self._devices: set[str] = set()
 
-    def take(self, message: Readings) -> Hole | bool:
+    def take(self, message: Numbered) -> Hole | bool:
         """True for a message that follows, False for one that came before, or the hole before it."""
         key, number = (message.device, message.boot), message.sequence
         life = self._lives.get(key)

@@ -17,18 +17,21 @@ from countingroom.bus.port import Bus, Consumer, Stored
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import Malformed, MessageDecoder, Readings
+from countingroom.core.messages import Malformed
 from countingroom.core.retry import Retry
-from countingroom.history.columns import Columns, flatten
+from countingroom.history.columns import Columns
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.missing_messages import Hole, Numbering
 from countingroom.history.notes import Notes
+from countingroom.history.packed_readings import Packed, PackedDecoder, unpack
 from countingroom.history.port import HistoryStore, Position
 
-_decoder = MessageDecoder(Readings)
 NAME = "history"
-MOST = 512
-"""Messages of one transaction."""
+MOST, MOST_BYTES = 8192, 8 << 20
+"""Messages of one transaction, and about so many bytes: about 250,000 values. A large transaction costs a third of many
+small ones."""
+_FETCHED = 512
+"""Messages that are fetched at once."""
 _PAUSE_FIRST_S, _PAUSE_MOST_S = 0.5, 30.0
 
 T = TypeVar("T")
@@ -56,18 +59,49 @@ class Writer:
         self._flush_s = flush_s
         self._metrics = metrics or HistoryMetrics()
         self._numbering = Numbering()
+        self._decoder = PackedDecoder()
         report = notes.on_edge("the history cannot be written now", "the history is written again", severity=2)
         self._retry = Retry(clock, report, pause_s=_PAUSE_FIRST_S, longest_s=_PAUSE_MOST_S)
 
     async def run(self) -> None:
         """Until cancelled."""
         consumer = await self._retry.run(lambda: self._bus.consumer(subjects.READINGS_STREAM, NAME))
-        while True:
-            fetched = await self._retry.run(lambda: consumer.fetch(MOST, timeout_s=self._flush_s))
-            if fetched:
-                await self._fill(fetched[0].sequence)
-                await self._keep(fetched)
-                await self._acknowledge(consumer, fetched[-1].sequence)
+        ahead: asyncio.Task[list[Stored]] | None = None
+
+        async def following() -> list[Stored]:
+            nonlocal ahead
+            task, ahead = ahead or asyncio.create_task(self._batch(consumer)), None
+            return await task
+
+        try:
+            while True:
+                fetched = await self._retry.run(following)
+                if fetched:
+                    # The next batch comes while this one is written: the store has a thread, the bus this one.
+                    ahead = asyncio.create_task(self._batch(consumer))
+                    await self._fill(fetched[0].sequence)
+                    await self._keep(fetched)
+                    await self._acknowledge(consumer, fetched[-1].sequence)
+        finally:
+            if ahead:
+                ahead.cancel()
+                await asyncio.wait([ahead])
+
+    async def _batch(self, consumer: Consumer) -> list[Stored]:
+        """What comes within the time of a batch, up to the limits of one."""
+        until = self._clock.monotonic() + self._flush_s
+        part = found = await consumer.fetch(_FETCHED, timeout_s=self._flush_s)
+        size = sum(len(stored.data) for stored in part)
+        while len(part) == _FETCHED and len(found) < MOST and size < MOST_BYTES:
+            if (left := until - self._clock.monotonic()) <= 0:
+                break
+            try:
+                part = await consumer.fetch(_FETCHED, timeout_s=left)
+            except LinkError:
+                break  # the next batch fails then; this one is kept
+            found = [*found, *part]
+            size += sum(len(stored.data) for stored in part)
+        return found
 
     async def _fill(self, before: int) -> None:
         """Read from the stream what the store lacks and the consumer will not deliver.
@@ -124,12 +158,12 @@ class Writer:
             raise
 
     def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[tuple[Stored, Malformed]]]:
-        readings: list[Readings] = []
+        readings: list[Packed] = []
         holes: list[Hole] = []
         unreadable: list[tuple[Stored, Malformed]] = []
         for stored in new:
             try:
-                message = _decoder.decode(stored.data)
+                message = self._decoder.decode(stored.data)
             except Malformed as error:
                 unreadable.append((stored, error))
                 continue
@@ -142,7 +176,7 @@ class Writer:
                 case True:
                     pass
             readings.append(message)
-        return flatten(readings), holes, unreadable
+        return unpack(readings), holes, unreadable
 
     async def _acknowledge(self, consumer: Consumer, sequence: int) -> None:
         try:

@@ -17,11 +17,12 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.history_stores import HistoryStoreState, StoreHealth
-from countingroom.core.messages import Malformed, MessageDecoder, Readings
+from countingroom.core.messages import Malformed
 from countingroom.core.times import format_time
-from countingroom.history.columns import Columns, flatten
+from countingroom.history.columns import Columns
 from countingroom.history.missing_messages import Numbering
 from countingroom.history.notes import Notes
+from countingroom.history.packed_readings import Packed, PackedDecoder, unpack
 from countingroom.history.port import HistoryStore, Position
 from countingroom.history.stores.catch_up import PAGE, Lost, catch_up, follows
 from countingroom.history.stores.message_batches import MessageBatches
@@ -29,7 +30,6 @@ from countingroom.history.stores.port import FurtherStore
 from countingroom.history.stores.store_calls import StoreCalls
 
 _log = logging.getLogger(__name__)
-_decoder = MessageDecoder(Readings)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LEAST_SHARE = 1 / 512
 """Of a whole batch: one message."""
@@ -68,6 +68,7 @@ class Follower:
             f"the store {name} of the history cannot be written now", f"the store {name} is written again", severity=2
         )
         self._numbering = Numbering()
+        self._decoder = PackedDecoder()
         self._position = Position()
         self._known_to = 0
         self._pause_s = FIRST_PAUSE_S
@@ -217,15 +218,15 @@ class Follower:
 
     def _flatten(self, messages: Sequence[Stored]) -> Columns:
         """The samples of those messages that did not come before. The default store tells of what is missing."""
-        readings: list[Readings] = []
+        readings: list[Packed] = []
         for stored in messages:
             try:
-                message = _decoder.decode(stored.data)
+                message = self._decoder.decode(stored.data)
             except Malformed:
                 continue
             if self._numbering.take(message) is not False:
                 readings.append(message)
-        return flatten(readings)
+        return unpack(readings)
 
     def _count(self, values: int, messages: int = 0) -> None:
         if messages:
