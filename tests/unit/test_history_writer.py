@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -59,7 +59,7 @@ async def send(bus: MemoryBus, *numbers: int, boot: str = "b") -> None:
 
 
 @asynccontextmanager
-async def writing(bus: MemoryBus, clock: FakeClock, store: MemoryStore) -> AsyncIterator[None]:
+async def writing(bus: MemoryBus, clock: FakeClock, store: MemoryStore) -> AsyncGenerator[None]:
     with ThreadPoolExecutor(1) as threads:
         notes = Notes(bus, clock)
         async with asyncio.TaskGroup() as group:
