@@ -12,12 +12,10 @@ from typing import Any, cast
 import pytest
 
 from countingroom.app import backup, backup_schedule
-from countingroom.app.backup_schedule import FIRST_S, BackupSchedule, make_in_child
+from countingroom.app.backup_schedule import make_in_child
 from countingroom.backup import contents, folder, take
 from countingroom.backup.container import BackupReader, BackupWriter
-from countingroom.backup.description import BackupSection
 from countingroom.cli.main import run
-from countingroom.core.messages import Event
 from countingroom.testing.clock import FakeClock
 from tests.patience import PATIENCE_S
 
@@ -92,53 +90,6 @@ def test_the_backup_that_was_just_made_is_kept_also_beside_those_of_a_wrong_cloc
     made = backup.Backups(description, tmp_path / "data")
     assert made._removed(tmp_path / names[1], lambda line: None)  # pyright: ignore[reportPrivateUsage]
     assert [one.path.name for one in made.found()] == [names[2], names[1]]
-
-
-async def settled(clock: FakeClock, seconds: float) -> None:
-    await clock.advance(seconds)
-    await asyncio.sleep(0.01)  # the thread that looks into the folder
-
-
-async def test_a_backup_with_a_time_of_the_future_does_not_end_the_schedule(tmp_path: Path) -> None:
-    clock = FakeClock(NOW_NS)
-    (tmp_path / folder.name("bench", NOW_NS + 10**7 * _S, encrypted=False)).touch()
-    made: list[int] = []
-
-    async def make() -> str:
-        made.append(clock.now_ns())
-        (tmp_path / folder.name("bench", clock.now_ns(), encrypted=False)).touch()
-        return ""
-
-    schedule = BackupSchedule(BackupSection(every=3600), "bench", tmp_path, clock, make, lambda event: None)
-    running = asyncio.create_task(schedule.run())
-    await asyncio.sleep(0.01)
-    await settled(clock, FIRST_S)
-    assert len(made) == 1
-    clock.step(-7200.0)  # and the clock is set back
-    await settled(clock, 3600)
-    assert len(made) == 2
-    running.cancel()
-    await asyncio.wait([running])
-
-
-async def test_a_backup_that_never_ends_is_ended_and_told(tmp_path: Path) -> None:
-    clock = FakeClock(NOW_NS)
-    events: list[Event] = []
-
-    async def make() -> str:
-        await asyncio.Event().wait()
-        return ""
-
-    schedule = BackupSchedule(BackupSection(every=3600), "bench", tmp_path, clock, make, events.append)
-    running = asyncio.create_task(schedule.run())
-    await asyncio.sleep(0.01)
-    await settled(clock, FIRST_S)
-    await settled(clock, 6 * 3600 + 1)
-    await settled(clock, 1)
-    assert "the last backup failed: it did not end within 6 h" in schedule.warnings()[0]
-    assert "did not end" in events[0].message
-    running.cancel()
-    await asyncio.wait([running])
 
 
 async def test_up_can_stop_while_a_backup_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

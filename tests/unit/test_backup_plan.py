@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.app import backup, data_folder
-from countingroom.app.backup_schedule import FIRST_S, BackupSchedule
 from countingroom.app.description_files import description_files
 from countingroom.backup import contents, disk_space, folder
 from countingroom.backup.contents import BackupManifest, StreamPart
@@ -21,10 +19,8 @@ from countingroom.backup.description import BackupSection, KeepSection
 from countingroom.backup.folder import FoundBackup
 from countingroom.backup.run_numbers import decide, last_known
 from countingroom.core.errors import Conflict
-from countingroom.core.messages import Event, EventKind
 from countingroom.experiment import load_located
 from countingroom.storage.highest_run import HighestRun
-from countingroom.testing.clock import FakeClock
 
 START = datetime(2026, 11, 30, tzinfo=UTC)
 MANIFEST = BackupManifest(
@@ -79,68 +75,6 @@ def test_backups_are_found_by_their_names(tmp_path: Path) -> None:
     ]
     assert len(folder.backups(tmp_path)) == 2
     assert folder.backups(tmp_path / "missing") == []
-
-
-class Stand:
-    """A schedule whose backups are files that are made at once, or that fail."""
-
-    def __init__(self, section: BackupSection, tmp_path: Path) -> None:
-        self.clock = FakeClock(int(START.timestamp()) * 10**9)
-        self.failure = ""
-        self.made: list[float] = []
-        self.events: list[Event] = []
-        self._folder = tmp_path
-        self.schedule = BackupSchedule(section, "bench", tmp_path, self.clock, self._make, self.events.append)
-
-    async def _make(self) -> str:
-        self.made.append(self.clock.monotonic())
-        if not self.failure:
-            (self._folder / folder.name("bench", self.clock.now_ns(), encrypted=False)).touch()
-        return self.failure
-
-    async def hours(self, hours: int) -> None:
-        for _ in range(hours * 4):
-            await self.clock.advance(900)
-            await asyncio.sleep(0.002)  # the thread that looks into the folder
-
-
-async def test_a_backup_is_made_each_time_and_a_failure_is_told_and_tried_again(tmp_path: Path) -> None:
-    stand = Stand(BackupSection(every=86_400), tmp_path)
-    running = asyncio.create_task(stand.schedule.run())
-    await asyncio.sleep(0.01)
-    await stand.clock.advance(FIRST_S)
-    await stand.hours(25)
-    assert len(stand.made) == 2
-    assert stand.schedule.warnings() == []
-    stand.failure = "the disk is full"
-    await stand.hours(24)
-    assert len(stand.made) > 3
-    assert stand.schedule.warnings() == ["the last backup failed: the disk is full"]
-    assert stand.events[-1].kind is EventKind.FAILED
-    assert stand.events[-1].severity == 2
-    await stand.hours(26)
-    assert stand.schedule.warnings()[1].startswith("the last backup is 2 d")
-    stand.failure = ""
-    await stand.hours(1)
-    assert stand.schedule.warnings() == []
-    assert stand.events[-1].kind is EventKind.DONE
-    running.cancel()
-
-
-async def test_times_of_cron_are_kept(tmp_path: Path) -> None:
-    stand = Stand(BackupSection(at="30 3 * * *"), tmp_path)
-    running = asyncio.create_task(stand.schedule.run())
-    await asyncio.sleep(0.01)
-    await stand.clock.advance(FIRST_S)
-    await stand.hours(28)
-    assert [round(one / 3600, 1) for one in stand.made] == [3.5, 27.5]
-    running.cancel()
-
-
-def test_without_a_schedule_nothing_is_late(tmp_path: Path) -> None:
-    stand = Stand(BackupSection(), tmp_path)
-    stand.clock.step(1e7)
-    assert stand.schedule.warnings() == []
 
 
 def test_keys_of_the_section_that_contradict_each_other_are_told() -> None:

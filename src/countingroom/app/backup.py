@@ -139,8 +139,7 @@ class Backups:
             say("check       the tables of PostgreSQL are not restored; every byte of the file is verified")
         with tempfile.TemporaryDirectory(prefix=f".{self.experiment}.", suffix=_PART, dir=part.parent) as place:
             into = Path(place) / "restored"
-            restored = await restore(part, key, into, self._clock, lambda line: None, with_database=False)
-            await asyncio.to_thread(check_history, restored)
+            await restore(part, key, into, self._clock, lambda line: None, with_database=False, check=check_history)
         say("checked     it was restored into an empty folder, and has what was copied")
 
     def _source(self, *, secrets: bool) -> CopiedExperiment:
@@ -187,10 +186,9 @@ class Backups:
         return removed
 
 
-def check_history(restored: Restored) -> None:
+def check_history(manifest: BackupManifest, data: Path) -> None:
     """RequestError where the restored history has not the rows of the original."""
-    manifest = restored.manifest
-    rows, sequence = file_check.rows(restored.data / "history" / "history.duckdb")
+    rows, sequence = file_check.rows(data / "history" / "history.duckdb")
     if (rows, sequence) != (manifest.history_rows, manifest.history_sequence):
         raise RequestError(
             f"the history of the backup has {sum(rows.values())} rows, and the original had "
@@ -207,14 +205,7 @@ def restore_into(path: Path, into: Path, say: Say, *, key: BackupKey | None = No
     clock = SystemClock()
     into = into.absolute()
     refuse_used(into)
-    return asyncio.run(_restore_into(path, into, clock, say, key=key, database=database))
-
-
-async def _restore_into(
-    path: Path, into: Path, clock: Clock, say: Say, *, key: BackupKey | None, database: str
-) -> Restored:
-    restored = await restore(path, key, into, clock, say, database=database)
-    await asyncio.to_thread(check_history, restored)
+    restored = asyncio.run(restore(path, key, into, clock, say, database=database, check=check_history))
     say(f"history     {sum(restored.manifest.history_rows.values())} rows")
     return restored
 

@@ -38,6 +38,8 @@ _MOST_S = 6 * 3600.0
 """A backup that takes longer is ended: the disk of its folder does not answer, for example."""
 _END_S = 5.0
 """Time for a backup that is ended to remove what it has written."""
+_KILLED_S = 1.0
+"""Time in which one that is killed is gone, unless it waits for a disk."""
 
 Make = Callable[[], Awaitable[str]]
 """Makes a backup: empty, or why it failed."""
@@ -153,9 +155,11 @@ async def make_in_child(description: Path, data: Path) -> str:
         try:
             async with timeout(_END_S):
                 await child.wait()
-        except TimeoutError:  # it hangs in a call to a disk, and ends when that answers
-            with contextlib.suppress(ProcessLookupError):
+        except TimeoutError:  # one that hangs in a call to a disk ends when that answers
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
                 child.kill()
+                async with timeout(_KILLED_S):
+                    await child.wait()
         raise
     if not child.returncode:
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -59,9 +59,11 @@ def header(path: Path) -> BackupHeader:
         return decoded(reader.header, BackupHeader, path)
 
 
-def verified(path: Path, key: encryption.BackupKey | None) -> tuple[BackupManifest, list[BackupMember]]:
+def verified(
+    path: Path, key: encryption.BackupKey | None, through: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
+) -> tuple[BackupManifest, list[BackupMember]]:
     """Check every byte of a backup; its manifest and members. Raises what `opened` raises, and RequestError where the
-    backup is whole but has no valid manifest."""
+    backup is whole but has no valid manifest. `through`: yields the same parts, or ends it by an error."""
     manifest = b""
     members: list[BackupMember] = []
     with opened(path, key) as reader:
@@ -69,7 +71,7 @@ def verified(path: Path, key: encryption.BackupKey | None) -> tuple[BackupManife
         for name, data in reader.members():
             whole, size = hashlib.sha256(), 0
             kept: list[bytes] = []
-            for part in data:
+            for part in through(data):
                 whole.update(part)
                 size += len(part)
                 if name == MANIFEST:

@@ -7,17 +7,18 @@ orders and the state of agents are left out; run numbers go on behind all that a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import Struct
 
 from countingroom.backup import contents, disk_space
+from countingroom.backup.blocking_work import BlockingWork
 from countingroom.backup.container import BackupReader
 from countingroom.backup.contents import BackupManifest
 from countingroom.backup.encryption import BackupKey
@@ -37,6 +38,8 @@ from countingroom.storage.migrating import HEAD
 from countingroom.storage.snapshot import SnapshotFacts, facts_of, loading
 
 Say = Callable[[str], None]
+Check = Callable[[BackupManifest, Path], None]
+"""Raises RequestError where the restored data folder is not that of the manifest."""
 
 _REVISIONS = 10_000_000_000
 """More than the writes to a bucket between a backup and the loss of the original."""
@@ -61,48 +64,79 @@ async def restore(
     *,
     database: str = "",
     with_database: bool = True,
+    check: Check = lambda manifest, data: None,
 ) -> Restored:
-    """Make the folder, which must be empty but for its empty data folder. On an error it is removed again.
+    """Make the folder, which must be empty. On an error, and when it is cancelled, it is removed again.
 
     DamagedBackup, NewerBackup, WrongKey before anything is written; Conflict where the folder or the database is in
     use; RequestError where the result is not that of the backup. `database`: of PostgreSQL, in place of that in the
-    backup; without `with_database` its tables are only verified."""
-    manifest, members = await asyncio.to_thread(verified, path, key)
+    backup; without `with_database` its tables are only verified. `check`: of the restored history, while the folder
+    still has the mark of an incomplete restore."""
+    work = BlockingWork()
+    manifest, members = await work.run(lambda: verified(path, key, work.parts))
     say(f"verified    {len(members)} members, {disk_space.megabytes(sum(one.size for one in members))}")
     _refuse_newer(manifest, path)
     spooled = sum(one.size for one in members if one.name in (contents.READINGS, contents.EVENTS))
     disk_space.check(_there(folder), spooled + sum(one.size for one in members), "the restore", is_restore=True)
-    restoring = _Restoring(folder, manifest, clock, say, (database or manifest.database) if with_database else "")
+    database = (database or manifest.database) if with_database else ""
+    restoring = _Restoring(folder, manifest, clock, say, work, database)
     try:
-        return await restoring.run(path, key)
-    except BaseException as error:
-        await asyncio.to_thread(restoring.remove)
-        if isinstance(error, OSError):
-            raise disk_space.no_space(error, folder, is_restore=True) from error
-        raise
+        await work.run(restoring.begin)
+        try:
+            return await restoring.run(path, key, check)
+        except BaseException:
+            await BlockingWork().run(restoring.remove)
+            raise
+    except OSError as error:
+        raise disk_space.no_space(error, folder, is_restore=True) from error
 
 
 class _Restoring:
     """One restore."""
 
-    def __init__(self, folder: Path, manifest: BackupManifest, clock: Clock, say: Say, database: str) -> None:
+    def __init__(
+        self, folder: Path, manifest: BackupManifest, clock: Clock, say: Say, work: BlockingWork, database: str
+    ) -> None:
         self._folder = folder
         self._data = folder / contents.DATA
+        self._mark = self._data / contents.UNFINISHED
         self._manifest = manifest
         self._clock = clock
         self._say = say
+        self._work = work
         self._database = database
+        self._is_new = False
+        """Whether the folder was not there before."""
 
-    async def run(self, path: Path, key: BackupKey | None) -> Restored:
+    def begin(self) -> None:
+        """Write the mark of an incomplete restore, before all else. Conflict where the folder is in use by now."""
+        refuse_used(self._folder)
+        self._is_new = not self._folder.exists()
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            os.close(os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            raise Conflict(
+                f"another restore into {self._folder} is going on",
+                source="--into",
+                code="not_empty",
+                suggestion="give another folder",
+            ) from None
+        for folder in (self._data, self._folder):
+            _sync(folder)
+
+    async def run(self, path: Path, key: BackupKey | None, check: Check) -> Restored:
+        """All after the mark, and at the end remove it."""
         spool = self._folder / ".bus"
-        await asyncio.to_thread(self._extract, path, key, spool)
+        await self._work.run(lambda: self._extract(path, key, spool))
         await self._bus(spool)
-        await asyncio.to_thread(shutil.rmtree, spool)
-        found = await asyncio.to_thread(
-            next_run, self._manifest, self._clock.now_ns(), self._data / "run-book", Path(self._manifest.data)
+        await self._work.run(lambda: shutil.rmtree(spool))
+        found = await self._work.run(
+            lambda: next_run(self._manifest, self._clock.now_ns(), self._data / "run-book", Path(self._manifest.data))
         )
-        await asyncio.to_thread(self._database_rows, path, key)
-        await asyncio.to_thread(self._finish)
+        await self._work.run(lambda: check(self._manifest, self._data))
+        await self._work.run(lambda: self._database_rows(path, key))
+        await self._work.run(self._finish)
         return Restored(
             manifest=self._manifest,
             description=self._folder / self._manifest.description,
@@ -112,20 +146,26 @@ class _Restoring:
         )
 
     def remove(self) -> None:
-        """Remove what was written."""
-        for name in (contents.DATA, contents.DESCRIPTION, ".bus"):
-            shutil.rmtree(self._folder / name, ignore_errors=True)
+        """Remove what was written, the mark at the end."""
+        for path in (self._folder / contents.DESCRIPTION, self._folder / ".bus", *self._data.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self._mark:
+                path.unlink(missing_ok=True)
+        shutil.rmtree(self._data, ignore_errors=True)
+        if self._is_new:
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def _extract(self, path: Path, key: BackupKey | None, spool: Path) -> None:
-        for folder in (self._folder, self._data, spool):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self._data / contents.UNFINISHED).touch(mode=0o600)
+        spool.mkdir(mode=0o700)
         with opened(path, key) as reader:
             self._members(reader, spool)
 
     def _members(self, reader: BackupReader, spool: Path) -> None:
-        for name, data in reader.members():
+        for name, parts in reader.members():
             top, _, rest = name.partition("/")
+            data = self._work.parts(parts)
             if top == contents.TABLES:  # at the end, see _database_rows
                 deque(data, maxlen=0)
             elif name in (contents.READINGS, contents.EVENTS):
@@ -138,8 +178,8 @@ class _Restoring:
     async def _bus(self, spool: Path) -> None:
         """Fill the streams of a server that runs for this alone."""
         folder = self._data / "bus"
-        await asyncio.to_thread(_new_server, folder, self._manifest.first_sequence + _REVISIONS)
-        state = await asyncio.to_thread(_taken, self._folder / contents.STATE)
+        await self._work.run(lambda: _new_server(folder, self._manifest.first_sequence + _REVISIONS))
+        state = await self._work.run(lambda: _taken(self._folder / contents.STATE))
         server = EmbeddedServer(folder, description=BusSection(), clock=self._clock)
         url = await server.start()
         try:
@@ -151,7 +191,7 @@ class _Restoring:
         finally:
             await server.stop()
         if state:
-            await asyncio.to_thread((self._folder / contents.STATE).write_bytes, state)
+            await self._work.run(lambda: _write_again(self._folder / contents.STATE, state))
 
     async def _streams(self, bus: Bus, spool: Path, most: Mapping[str, int]) -> None:
         for stream, part in (
@@ -171,8 +211,9 @@ class _Restoring:
             self._check(facts_of(self._folder / contents.DATABASE))
         elif self._database:
             with opened(path, key) as reader, loading(self._database, self._manifest.schema, self._check) as load:
-                for name, data in reader.members():
+                for name, parts in reader.members():
                     top, _, rest = name.partition("/")
+                    data = self._work.parts(parts)
                     if top == contents.TABLES:
                         load(rest, data)
                     else:
@@ -191,12 +232,8 @@ class _Restoring:
 
     def _finish(self) -> None:
         for folder in (self._data, self._folder):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        (self._data / contents.UNFINISHED).unlink()
+            _sync(folder)
+        self._mark.unlink()
 
     def _notes(self) -> Iterator[str]:
         manifest = self._manifest
@@ -238,6 +275,14 @@ def refuse_used(folder: Path) -> None:
         )
 
 
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _there(folder: Path) -> Path:
     return next(one for one in (folder, *folder.parents) if one.exists())
 
@@ -260,6 +305,11 @@ def _write(path: Path, data: Iterable[bytes]) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise disk_space.no_space(error, path.parent, is_restore=True) from error
+
+
+def _write_again(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    _write(path, [data])
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TypeVar, cast
@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.backup import contents, disk_space
+from countingroom.backup.blocking_work import BlockingWork
 from countingroom.backup.container import CHUNK, BackupWriter
 from countingroom.backup.contents import BackupHeader, BackupManifest, StreamPart
 from countingroom.backup.encryption import BackupKey, encrypting
@@ -133,6 +134,7 @@ class _Taking:
         self._writer = writer
         self._work = work
         self._say = say
+        self._blocking = BlockingWork()
 
     async def run(self) -> tuple[BackupManifest, float]:
         history = await self._history()
@@ -154,8 +156,8 @@ class _Taking:
         events = await self._stream(contents.EVENTS, subjects.EVENTS_STREAM, 1, moment.events)
         await self._files(moment)
         manifest = self._manifest(history, moment, facts, readings, events)
-        await _in_thread(lambda: self._writer.member(contents.MANIFEST, [msgspec.json.encode(manifest)]))
-        await _in_thread(self._writer.finish)
+        await self._blocking.run(lambda: self._writer.member(contents.MANIFEST, [msgspec.json.encode(manifest)]))
+        await self._blocking.run(self._writer.finish)
         return manifest, moment.held_ms
 
     async def _history(self) -> CopyAnswer:
@@ -174,11 +176,11 @@ class _Taking:
                 )
             size = disk_space.megabytes(answer.file_bytes + answer.journal_bytes)
             self._say(f"history     {size}")
-            await _in_thread(lambda: self._writer.member(contents.HISTORY, _parts(file, answer.file_bytes)))
+            await self._blocking.run(lambda: self._member(contents.HISTORY, _parts(file, answer.file_bytes)))
             journal = file.with_name(f"{file.name}.wal")
             if answer.journal_bytes:
                 name = f"{contents.HISTORY}.wal"
-                await _in_thread(lambda: self._writer.member(name, _parts(journal, answer.journal_bytes)))
+                await self._blocking.run(lambda: self._member(name, _parts(journal, answer.journal_bytes)))
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
@@ -215,7 +217,7 @@ class _Taking:
         for _ in range(_TRIES):
             files = await asyncio.to_thread(contents.small_files, self._source.data)
             positions = await self._positions()
-            await asyncio.to_thread(snapshot.hold)
+            await self._blocking.run(snapshot.hold)
             began = self._clock.monotonic()
             try:
                 async with within(self._clock, _MOMENT_S):
@@ -259,27 +261,31 @@ class _Taking:
         return found
 
     async def _database(self, snapshot: DatabaseSnapshot) -> SnapshotFacts:
-        facts = await asyncio.to_thread(snapshot.facts)
+        facts = await self._blocking.run(snapshot.facts)
         self._say(f"database    {sum(facts.rows.values())} rows in {len(facts.rows)} tables")
         if facts.dialect == "sqlite":
             copy = self._work / "database"
-            await _in_thread(lambda: snapshot.copy(copy))
+            await self._blocking.run(lambda: snapshot.copy(copy))
             size = copy.stat().st_size
-            await _in_thread(lambda: self._writer.member(contents.DATABASE, _parts(copy, size)))
+            await self._blocking.run(lambda: self._member(contents.DATABASE, _parts(copy, size)))
             copy.unlink()
         else:
 
             def tables() -> None:
                 for name, rows in snapshot.tables():
-                    self._writer.member(f"{contents.TABLES}/{name}", rows)
+                    self._member(f"{contents.TABLES}/{name}", rows)
 
-            await _in_thread(tables)
+            await self._blocking.run(tables)
         return facts
+
+    def _member(self, name: str, data: Iterable[bytes]) -> None:
+        """Write a long member, in a thread."""
+        self._writer.member(name, self._blocking.parts(data))
 
     async def _stream(self, name: str, stream: str, first: int, last: int) -> StreamPart:
         self._writer.begin(name)
         part = await read_stream(
-            self._bus, stream, first, last, lambda data: _in_thread(lambda: self._writer.data(data))
+            self._bus, stream, first, last, lambda data: self._blocking.run(lambda: self._writer.data(data))
         )
         self._writer.end()
         self._say(f"{stream:<11} {part.count} messages")
@@ -298,13 +304,13 @@ class _Taking:
                     gone.append(name)
                     continue
                 with file:
-                    self._writer.member(f"{contents.DATA}/{name}", _as_far_as(file, size))
+                    self._member(f"{contents.DATA}/{name}", _as_far_as(file, size))
             if state := kept_state(self._source.data):
                 self._writer.member(contents.STATE, [state])
             for name, path in self._source.files.items():
                 self._writer.member(name, [path.read_bytes()])
 
-        await _in_thread(write)
+        await self._blocking.run(write)
         self._say(f"files       {len(moment.files) + len(moment.growing) - len(gone) + len(self._source.files)}")
         if gone:
             self._say(f"left out    {', '.join(gone)}: removed since the moment of the backup")
@@ -365,13 +371,3 @@ def _as_far_as(file: IO[bytes], size: int) -> Iterator[bytes]:
     while left and (part := file.read(min(CHUNK, left))):
         left -= len(part)
         yield part
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run the work in a thread, to its end also when cancelled: it uses files that are closed afterwards."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
