@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
@@ -10,11 +11,13 @@ import pytest
 
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.readings_follower import ReadingsFollower
+from countingroom.bus.served import SILENT_S
 from countingroom.core import subjects
 from countingroom.core.alarms.conditions.described import DescribedCondition
 from countingroom.core.alarms.conditions.specs import AlarmLimit, LimitSpec
 from countingroom.core.interlocks.specs import CauseSpec, DeviceCommand, EffectSpec, InterlockSpec, MatrixCell
-from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, decode
+from countingroom.core.messages import Catalogue, DeviceState, Link, Presence, Readings, decode, encode
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.calibrations import Calibrations
 from countingroom.devices.drivers.derived.description import DerivedSection
@@ -202,6 +205,130 @@ async def test_inputs_of_another_host_come_over_the_bus_and_are_stale_when_it_di
         room.supply.put("b.v_mon", 2.0)
         await room.clock.advance(3.0)
         assert (await room.now("sum")).value == 6.0
+
+
+class OtherHost:
+    """Another device host of the supply, of which each message is sent by hand."""
+
+    def __init__(self, room: Room, boot: str) -> None:
+        self.room = room
+        self.boot = boot
+        self.sequence = 0
+
+    async def beat(self) -> None:
+        now_ns = self.room.clock.now_ns()
+        subject = subjects.presence("devices", "far")
+        one = Presence(
+            role="devices",
+            instance="far",
+            boot=self.boot,
+            host="far",
+            pid=1,
+            interval_s=1.0,
+            sent_ns=now_ns,
+            targets=("supply",),
+        )
+        await self.room.bus.publish(subject, encode(one))
+
+    async def tell(self, value: float, *, live: bool = False, sent_ns: int = 0) -> None:
+        now_ns = sent_ns or self.room.clock.now_ns()
+        self.sequence += 1
+        message = Readings(
+            device="supply",
+            boot=self.boot,
+            sequence=self.sequence,
+            full=True,
+            sent_ns=now_ns,
+            points=["a.v_mon", "b.v_mon"],
+            values=[value, 0.0],
+            qualities=[0, 0],
+            device_ns=[now_ns, now_ns],
+            received_ns=[now_ns, now_ns],
+        )
+        if live:
+            await self.room.bus.publish(subjects.live_readings("supply"), encode(message))
+        else:
+            await self.room.bus.append(subjects.readings("supply", full=True), encode(message))
+
+    async def beats(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await self.beat()
+            await self.room.clock.advance(1.0)
+
+
+async def test_what_a_former_host_has_said_is_stale_until_its_successor_says_more(room: Room) -> None:
+    async with room.host(values(sum=BOTH), serves=["sums"], instance="near"):
+        first = OtherHost(room, "first")
+        await room.clock.advance(5.0)
+        await first.beat()
+        await first.tell(4.0)
+        await first.beats(2)
+        assert (await room.now("sum")).value == 4.0
+        await room.clock.advance(5.0)  # it is killed
+        assert (await room.now("sum")).quality is Quality.STALE
+        second = OtherHost(room, "second")
+        told = len(await room.messages())
+        await second.beats(2)  # and comes back, and has not read the supply yet
+        since = [row for one in (await room.messages())[told:] if one.device == "sums" for row in one.rows()]
+        assert all(one.quality is Quality.STALE for name, one in since if name == "sum"), "not even for a moment"
+        assert (await room.now("sum")).quality is Quality.STALE
+        await second.tell(5.0)
+        await second.beats(1)
+        assert ((await room.now("sum")).value, (await room.now("sum")).quality) == (5.0, Quality.GOOD)
+
+
+async def test_a_device_whose_host_beats_and_tells_nothing_is_stale(room: Room) -> None:
+    async with room.host(values(sum=BOTH), serves=["sums"], instance="near"):
+        far = OtherHost(room, "far")
+        await far.beat()
+        await far.tell(4.0)
+        await far.beats(175)
+        assert (await room.now("sum")).quality is Quality.GOOD
+        await far.beats(10)
+        assert (await room.now("sum")).quality is Quality.STALE
+        assert "has told nothing" in (await room.now("sum")).reason
+        await far.tell(6.0)
+        await far.beats(1)
+        assert (await room.now("sum")).value == 6.0
+
+
+async def followed(room: Room, took: list[Readings]) -> asyncio.Task[None]:
+    """A follower of all readings, which has begun."""
+    following = asyncio.create_task(ReadingsFollower(room.bus, room.clock, took.append).run())
+    await room.clock.advance(0.1)
+    return following
+
+
+async def test_an_old_full_message_is_no_present_value(room: Room) -> None:
+    far, took = OtherHost(room, "far"), list[Readings]()
+    await far.tell(4.0)
+    await room.clock.advance(SILENT_S + 1.0)
+    following = await followed(room, took)
+    assert [(one.values, one.qualities) for one in took] == [([4.0, 0.0], [Quality.STALE, Quality.STALE])]
+    assert set(took[0].reasons) == {"a.v_mon", "b.v_mon"}
+    await far.tell(5.0)
+    await room.clock.advance(0.1)
+    assert took[-1].qualities == [Quality.GOOD, Quality.GOOD]
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_what_the_stream_has_of_a_former_host_does_not_replace_a_live_message(room: Room) -> None:
+    first, second, took = OtherHost(room, "first"), OtherHost(room, "second"), list[Readings]()
+    following = await followed(room, took)
+    sent_ns = room.clock.now_ns()
+    await room.clock.advance(1.0)
+    await second.tell(5.0, live=True)
+    await room.clock.advance(0.1)
+    assert took[-1].values[0] == 5.0
+    await first.tell(4.0, sent_ns=sent_ns)  # it waited for a stream whose disk was full
+    await room.clock.advance(0.1)
+    assert took[-1].values[0] == 5.0
+    await second.tell(6.0)
+    await room.clock.advance(0.1)
+    assert took[-1].values[0] == 6.0
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 @pytest.mark.parametrize("point", ["sums.kelvin", "supply.temperature"])

@@ -1,7 +1,7 @@
 """Following the readings of all devices: the last full message of each, then every further one, also after a lost link.
 
 Messages that the stream could not store yet come as live messages; the stream delivers them again later, and they are
-taken once.
+taken once. A full message that is older than the last one of any present host tells of the past: its values are STALE.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from countingroom.bus.port import Bus, Message, Stored
+from countingroom.bus.served import SILENT_S
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
@@ -18,8 +19,8 @@ from countingroom.core.messages import MessageDecoder, Readings
 
 _log = logging.getLogger(__name__)
 
-_YOUNG_NS = 180_000_000_000
-"""A full message older than three times its interval is of a device that is no longer published."""
+_YOUNG_NS = round(SILENT_S * 1e9)
+_OLD = f"no host has told it for more than {SILENT_S / 60:g} min"
 _RETRY_S = 1.0
 _readings = MessageDecoder(Readings)
 
@@ -46,8 +47,8 @@ class ReadingsFollower:
         self._take = take
         self._advance = advance
         self._current = current
-        self._live: dict[str, tuple[str, int]] = {}
-        """Device -> boot and number of its last live message."""
+        self._live: dict[str, tuple[str, int, int]] = {}
+        """Device -> boot, number and time of its last live message."""
         self._relinked = False
         self.following = {"readings": False, "live readings": False}
         """What is followed now, and up to date."""
@@ -90,7 +91,7 @@ class ReadingsFollower:
         async with everything as stored:
             async for message in stored:
                 fulls.append(message)
-                self._read(message)
+                self._read(message, is_old=message.stored_ns < oldest_ns)
         if fulls:
             young = [full.sequence for full in fulls if full.stored_ns >= oldest_ns]
             start = min(young, default=fulls[-1].sequence) + 1
@@ -114,14 +115,14 @@ class ReadingsFollower:
             async for message in messages:
                 self._read(message, live=True)
 
-    def _read(self, stored: Stored | Message, *, live: bool = False) -> None:
+    def _read(self, stored: Stored | Message, *, live: bool = False, is_old: bool = False) -> None:
         message = self._bus.dead_letters.read(stored.subject, stored.data, _readings)
         if message is None:
             return
-        # The stream delivers a live message again later, after newer ones.
-        boot, sequence = self._live.get(message.device, ("", 0))
-        if boot == message.boot and message.sequence <= sequence:
+        # The stream delivers a live message again later, after newer ones; and what another host had sent before it.
+        boot, sequence, sent_ns = self._live.get(message.device, ("", 0, 0))
+        if message.sequence <= sequence if message.boot == boot else message.sent_ns <= sent_ns and not live:
             return
         if live:
-            self._live[message.device] = message.boot, message.sequence
-        self._take(message)
+            self._live[message.device] = message.boot, message.sequence, message.sent_ns
+        self._take(message.as_stale(_OLD) if is_old else message)

@@ -131,6 +131,16 @@ class Readings(Struct, frozen=True, kw_only=True):
             )
         ]
 
+    def as_stale(self, reason: str) -> Readings:
+        """The same, of which nothing is known to hold any longer."""
+        old = [name for name, quality in zip(self.points, self.qualities, strict=True) if quality < Quality.STALE]
+        return msgspec.structs.replace(
+            self,
+            qualities=[max(quality, int(Quality.STALE)) for quality in self.qualities],
+            reasons=self.reasons | dict.fromkeys(old, reason),
+            alarms={},
+        )
+
 
 class Link(StrEnum):
     """Whether the device is reached."""
