@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,21 +10,14 @@ from contextlib import suppress
 class CutLine:
     """Passes bytes on to a server on loopback."""
 
-    def __init__(self, sent: Callable[[bytes], None]) -> None:
-        """`sent`: called with what the driver sends."""
+    def __init__(self, sent: Callable[[bytes], None], far: int) -> None:
+        """`sent`: called with what the driver sends. `far`: the port of the server."""
         self.port = 0
         self._sent = sent
-        self._far = 0
+        self._far = far
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-
-    async def reserve(self) -> int:
-        """A free port for the server."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._far = free.getsockname()[1]
-        return self._far
 
     async def until_served(self) -> None:
         """Wait until the server accepts connections."""

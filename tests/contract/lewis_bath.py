@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from countingroom.core.values import Scalar
@@ -16,30 +19,43 @@ from tests.contract.cut_line import CutLine
 _STARTUP_S = 30.0
 
 
+@contextmanager
+def bath(protocol: str) -> Generator[int]:
+    """A process of lewis; the port where it serves. It keeps of a driver only the values that were written, so one is
+    enough for all tests of a worker: it takes a second of processor time to start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    options = f"{{{protocol}: {{bind_address: 127.0.0.1, port: {port}}}}}"
+    program = Path(sys.executable).with_name("lewis")
+    process = subprocess.Popen(
+        (sys.executable, str(program), "-o", "error", "-c", "0.005", "-p", options, "julabo"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
 class LewisHarness:
-    """One process of lewis. The line to it can be cut and joined again."""
+    """A driver before such a bath. The line to it can be cut and joined again."""
 
     needs = ""
     point = "setpoint_1"
     values: tuple[Scalar, Scalar] = (12.5, 18.25)
     patience_s = 10.0
 
-    def __init__(self, protocol: str) -> None:
-        self._protocol = protocol
+    def __init__(self, port: int) -> None:
+        self._bath = port
         self._written = 0
 
     async def start(self) -> None:
         self.ports = SerialPorts()
-        self._line = CutLine(self._count)
-        bath = await self._line.reserve()
-        options = f"{{{self._protocol}: {{bind_address: 127.0.0.1, port: {bath}}}}}"
-        program = Path(sys.executable).with_name("lewis")
-        self._bath = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(program), "-o", "error", "-c", "0.005", "-p", options, "julabo"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        self._line = CutLine(self._count, self._bath)
         async with asyncio.timeout(_STARTUP_S):
             await self._line.until_served()
         await self._line.open()
@@ -67,6 +83,3 @@ class LewisHarness:
     async def stop(self) -> None:
         await self.ports.close()
         await self._line.close()
-        with suppress(ProcessLookupError):
-            self._bath.kill()
-        await self._bath.wait()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -28,9 +30,24 @@ FAKES = ("derived", "fake", "tiny")
 """Those that speak to no simulator or server."""
 
 
+@pytest.fixture(scope="session")
+def peers() -> Iterator[Callable[[ModuleType], Any]]:
+    """A function that gives what a module of drivers/ shares among its tests."""
+    with ExitStack() as stack:
+        made: dict[str, Any] = {}
+
+        def peer(module: ModuleType) -> Any:
+            if module.__name__ not in made:
+                made[module.__name__] = stack.enter_context(module.peer())
+            return made[module.__name__]
+
+        yield peer
+
+
 @pytest.fixture(params=[pytest.param(one, marks=() if one in FAKES else pytest.mark.server) for one in HARNESSES])
-async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
-    made: Harness = importlib.import_module(f"tests.contract.drivers.{request.param}").harness()
+async def harness(request: pytest.FixtureRequest, peers: Callable[[ModuleType], Any]) -> AsyncIterator[Harness]:
+    module = importlib.import_module(f"tests.contract.drivers.{request.param}")
+    made: Harness = module.harness(peers(module)) if hasattr(module, "peer") else module.harness()
     if made.needs and not shutil.which(made.needs):
         request.getfixturevalue("needs")(made.needs)
     await made.start()

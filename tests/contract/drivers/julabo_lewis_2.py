@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.contract.lewis_bath import LewisHarness
+from functools import partial
 
+from tests.contract.lewis_bath import LewisHarness, bath
 
-def harness() -> LewisHarness:
-    return LewisHarness("julabo-version-2")
+peer = partial(bath, "julabo-version-2")
+harness = LewisHarness
