@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
 SCREENSHOTS = ROOT / "screenshots"
+KEEPS_PICTURES = bool(os.environ.get("COUNTINGROOM_SCREENSHOTS"))
+"""Only where COUNTINGROOM_SCREENSHOTS is set: no test looks at them, and 150 pictures take 20 s of processor time."""
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 SCREEN: ViewportSize = {"width": 1600, "height": 900}
@@ -67,8 +70,7 @@ class Requester:
 
     def picture(self, name: str) -> None:
         """Keep what is seen, to be compared by eye."""
-        SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        keep(self.page, name)
 
     def cell(self, point: str) -> str:
         """The text of a live cell."""
@@ -97,6 +99,13 @@ class Requester:
         # A console that was stopped answers what it was asked before with a time-out.
         if status >= 500 and not (self.loses_link and status == 504):
             self.wrong.append(f"{status}: {url}")
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture of the page in the folder of screenshots, where they are asked for."""
+    if KEEPS_PICTURES:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from countingroom.console.app import Login
 from countingroom.console.auth.sessions import SessionLifetime
 from countingroom.core.notify.messages import Notification, NotificationKind
 from countingroom.core.policy import Role
-from tests.browser.conftest import SCREENSHOTS, serious, strict_page
+from tests.browser.conftest import keep, serious, strict_page
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import BATH, a_night
 from tests.console.people import cheap
@@ -67,8 +67,7 @@ def test_a_link_acknowledges_at_a_press_and_is_then_used_up(console: AlarmConsol
     place = phone.locator("#acknowledge")
     expect(place).to_contain_text("Julabo chiller / Bath")
     expect(place).to_contain_text("It is not acknowledged.")
-    SCREENSHOTS.mkdir(exist_ok=True)
-    phone.screenshot(path=SCREENSHOTS / "acknowledge-420.png")
+    keep(phone, "acknowledge-420")
     assert serious(phone) == []
     assert console.alarms.commands == []
     phone.get_by_role("button", name="Acknowledge as sam").click()

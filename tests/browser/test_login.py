@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import SCREENSHOTS, serious, strict_page
+from tests.browser.conftest import keep, serious, strict_page
 from tests.system.running import Running, up
 
 DESCRIPTION = """
@@ -60,8 +60,7 @@ def answered_after_the_feed_is_closed(route: Route) -> None:
 def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, browser: Browser, page: Page) -> None:
     page.goto(site.url + "/devices/chiller")
     settle(page, "/login?next=/devices/chiller")
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / "login.png")
+    keep(page, "login")
     assert serious(page) == []
     page.goto(site.url + "/link#" + first_link(site))
     page.get_by_label("New password").fill(PASSWORD)
@@ -80,7 +79,7 @@ def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, brows
     page.get_by_role("button", name="Add", exact=True).click()
     link = page.locator("#made code").inner_text()
     expect(page.locator("#rows")).to_contain_text("no password yet")
-    page.screenshot(path=SCREENSHOTS / "users.png")
+    keep(page, "users")
     assert serious(page) == []
 
     sams = browser.new_context().new_page()
@@ -109,7 +108,7 @@ def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, brows
     settle(page, "/audit")
     expect(page.locator("#rows")).to_contain_text("log_out")
     expect(page.locator("#rows")).to_contain_text("name.sam")
-    page.screenshot(path=SCREENSHOTS / "audit.png")
+    keep(page, "audit")
     assert serious(page) == []
 
 

@@ -22,7 +22,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, Request, async_playwright, expect
 
 from countingroom.core.values import Quality
-from tests.browser.conftest import FLAGS, PATIENCE_MS, ROOT, SCREENSHOTS
+from tests.browser.conftest import FLAGS, KEEPS_PICTURES, PATIENCE_MS, ROOT, SCREENSHOTS
 from tests.patience import PATIENCE_S
 from tests.system.tracker_stand import PASSWORD, USER, Stand, tracker_stand
 
@@ -124,8 +124,9 @@ class Pages:
 
     async def picture(self, name: str) -> None:
         """Keep what is seen, to be compared by eye."""
-        SCREENSHOTS.mkdir(exist_ok=True)
-        await self.page.screenshot(path=SCREENSHOTS / f"node-red-{name}.png")
+        if KEEPS_PICTURES:
+            SCREENSHOTS.mkdir(exist_ok=True)
+            await self.page.screenshot(path=SCREENSHOTS / f"node-red-{name}.png")
 
     def _asked(self, request: Request) -> None:
         if not request.url.startswith((self.node_red.url, "data:", "blob:", "about:")):

@@ -1,8 +1,8 @@
 """What a driver brings to be judged: its simulator, a fresh driver, a point to write, a link to cut.
 
 A module tests/contract/drivers/<name>.py with a function `harness() -> Harness` joins the suite by existing. Where a
-simulator takes long to start and tests leave nothing behind in it, the module also has a context manager `peer()`: it is
-entered once for all of its tests, and `harness(peer)` gets what it gave.
+simulator takes long to start and keeps nothing of a test, the module also has a context manager `peer()`: it is entered
+once for all of its tests, and `harness(peer)` gets what it gave.
 """
 
 from __future__ import annotations
