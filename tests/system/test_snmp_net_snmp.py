@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 
+from countingroom.cli import snmp
 from countingroom.core.errors import CountingRoomError, DeviceError, LinkError
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.snmp.description import SnmpSection
@@ -109,6 +111,16 @@ async def test_a_value_is_set_and_read_back(agent: NetSnmpAgent, keys: dict[str,
     await driver.write("level", 0.5)
     await driver.write("large", 3_000_000_000)
     await driver.close()
+
+
+def test_a_walk_writes_the_section(agent: NetSnmpAgent, capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = {"password": "env:FIRST", "privacy": "AES", "privacy_password": "env:SECOND"}
+    options = {"version": "3", "user": "secret", "authentication": "SHA-256", "below": OWN, **secrets}
+    snmp.walk(f"127.0.0.1:{agent.port}", timeout=PATIENCE_S / 10, **options)  # type: ignore[arg-type]
+    printed = capsys.readouterr().out
+    section = SnmpSection.model_validate(yaml.safe_load(printed)["devices"]["agent"])
+    assert [value.oid for value in section.values.values()] == [f"{OWN}.{place}.0" for place in (1, 2, 4)]
+    assert FIRST not in printed and "# 17.25" in printed
 
 
 SILENT = {"timeout_s": 0.1, "retries": 0}

@@ -30,7 +30,7 @@ _TAGS = {
     "float": ber.OPAQUE_FLOAT,
     "double": ber.OPAQUE_DOUBLE,
 }
-_GOOD_WORDS = ("normal", "none", "ok", "on", "good")
+_GOOD_WORDS = ("normal", "ok", "good", "on", "none")
 
 
 class Agent:
@@ -149,7 +149,7 @@ def _first(row: Mapping[str, Any]) -> tuple[int, Content]:
     words: Mapping[str, int] = row.get("words") or {}
     number = (_middle(row) - row.get("offset", 0.0)) / row.get("scale", 1.0)
     if words:
-        number = next((code for word, code in words.items() if word.lower() in _GOOD_WORDS), next(iter(words.values())))
+        number = next((words[word] for word in _GOOD_WORDS if word in words), next(iter(words.values())))
     if row.get("type") == "bool":
         number = row.get("false_value", 0)
     reply: str = row.get("reply", VALUE)
