@@ -296,7 +296,12 @@ DEPARTMENTS: tuple[Department, ...] = (
                 start="countingroom.app.pvs:pvs",
                 after=("history", "simulators", "devices"),
                 needs=(),
-                bus=BusGrants(hears=("live.readings.*", "presence.devices.*"), reads=(subjects.READINGS_STREAM,)),
+                bus=BusGrants(
+                    # The commands that it may send are in app/bus_users.py.
+                    hears=("live.readings.*", "presence.devices.*", "events.devices.*"),
+                    stores=("events.pvs.*",),
+                    reads=(subjects.READINGS_STREAM,),
+                ),
                 modules=("countingroom.pvs.service",),
             ),
         ),

@@ -10,8 +10,9 @@ import pytest
 
 from countingroom.core.errors import LinkError
 from countingroom.pvs import server
-from countingroom.pvs.ioc_process import answered, lines_of, rows_of
+from countingroom.pvs.ioc_process import answered, batches_of, lines_of
 from countingroom.pvs.table import INVALID, PvRow
+from countingroom.pvs.wire import IocBatch, PvEnd
 
 
 def test_lines_come_as_they_are_and_a_silence_is_told() -> None:
@@ -28,19 +29,22 @@ def test_lines_come_as_they_are_and_a_silence_is_told() -> None:
 
 def test_every_record_is_invalid_in_a_silence_and_afterwards_as_before() -> None:
     first, second = PvRow("a", 1.5, 0, 0, 1.0), PvRow("b", None, INVALID, 1, 2.0)
-    lines = [msgspec.json.encode([first, second]), None, None, b"[]", b"[]"]
-    came = list(rows_of(iter(lines), ("a", "b", "c")))
-    assert came[0] == [first, second]
-    assert [(row.name, row.value, row.severity) for row in came[1]] == [(name, None, INVALID) for name in "abc"]
-    assert came[2:] == [[first, second], []], "one silence is told once"
+    end, nothing = PvEnd(7, True), msgspec.json.encode(IocBatch())
+    lines = [msgspec.json.encode(IocBatch(rows=(first, second))), None, None, nothing, nothing]
+    lines[3] = msgspec.json.encode(IocBatch(ends=(end,)))
+    came = list(batches_of(iter(lines), ("a", "b", "c")))
+    assert came[0].rows == (first, second)
+    assert [(row.name, row.value, row.severity) for row in came[1].rows] == [(name, None, INVALID) for name in "abc"]
+    assert came[2:] == [IocBatch(rows=(first, second), ends=(end,)), IocBatch()], "one silence is told once"
 
 
 async def test_a_server_that_takes_no_values_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = await asyncio.create_subprocess_exec("sleep", "60", stdin=-1, stdout=-1)
     monkeypatch.setattr(server, "SEND_S", 0.02)
+    one = server.PvServer(frozen, lambda put: None)
     with pytest.raises(LinkError, match="has taken no values"):
-        await server.PvServer(frozen).send([])
+        await one.send(IocBatch())
     frozen.kill()
+    await one.hear()
     with pytest.raises(LinkError, match="has ended"):
-        await frozen.wait()
-        await server.PvServer(frozen).send([])
+        await one.send(IocBatch())

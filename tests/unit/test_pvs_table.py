@@ -116,10 +116,12 @@ def test_values_of_a_former_record_are_not_given_to_the_new_one() -> None:
     made.readings(readings({"mode": 1, "ok": True}))
     text = tuple(Point(name="mode", type=Type.STRING) if point.name == "mode" else point for point in POINTS)
     assert made.catalogue("psu", Catalogue(device="psu", title="", driver="fake", group="", points=text))
-    assert [row.name for row in made.take_waiting()] == ["lab:psu:ok"]
-    assert [row.name for row in made.all(1)] == ["lab:psu:ok"]
+    assert {row.name: row.value for row in made.take_waiting()} == {"lab:psu:ok": True, "lab:psu:mode": None}
+    assert {row.name: row.severity for row in made.all(1)} == {"lab:psu:ok": 0, "lab:psu:mode": INVALID}
     assert made.catalogue("psu", None)
     assert not made.readings(readings({"ok": True})) and made.all(1) == []
+    assert made.catalogue("psu", Catalogue(device="psu", title="", driver="fake", group="", points=text))
+    assert [row.value for row in made.all(1)] == [True], "what came before the catalogue is not sent again"
 
 
 def test_values_of_a_silent_host_are_invalid_until_it_beats_again() -> None:

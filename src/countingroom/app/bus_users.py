@@ -19,6 +19,7 @@ from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError
 from countingroom.departments import ProcessRole, roles
 from countingroom.experiment import Experiment
+from countingroom.pvs.description import PvsSection
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import SystemSection
@@ -39,6 +40,8 @@ def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
             names, words = experiment.section(AlarmsSection).principals, ("devices", "runs")
         case "tracker":
             names, words = experiment.section(TrackerSection).principals, ("devices",)
+        case "pvs":
+            names, words = experiment.section(PvsSection).principals, ("devices",)
         case _:
             return []
     return [subjects.commands_of(name, word) for name in names for word in words]

@@ -13,6 +13,7 @@ from countingroom.cli.check_derived import derived_problems
 from countingroom.cli.check_devices import build_devices
 from countingroom.cli.check_interlocks import InterlockCheck, InterlockFacts
 from countingroom.cli.check_points import point_warnings
+from countingroom.cli.check_pvs import pvs_problems, pvs_warnings
 from countingroom.cli.check_snapshots import snapshot_warnings
 from countingroom.cli.check_synoptics import synoptic_problems
 from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
@@ -41,12 +42,17 @@ def checked_description(file: Path) -> CheckedDescription:
         hosted, found = build_devices(loaded)
         alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
         warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
-        found += [*derived_problems(loaded, hosted), *tracker_problems(loaded, hosted), *wrong_configurations(loaded)]
+        found += [
+            *derived_problems(loaded, hosted),
+            *tracker_problems(loaded, hosted),
+            *pvs_problems(loaded, hosted),
+            *wrong_configurations(loaded),
+        ]
         found += synoptic_problems(loaded, hosted)
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         return CheckedDescription(
             problems=problems,
-            warnings=(*warnings, *tracker_warnings(loaded), *snapshot_warnings(loaded, hosted)),
+            warnings=(*warnings, *tracker_warnings(loaded), *pvs_warnings(loaded), *snapshot_warnings(loaded, hosted)),
             loaded=loaded,
             hosted=hosted,
             interlocks=[] if problems else locks.facts(),

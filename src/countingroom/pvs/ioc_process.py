@@ -1,8 +1,8 @@
 """The process with the server of EPICS: records and values in, one JSON line each; it ends with its input.
 
-In, first: a list of records, answered by `ready`. Then lists of rows, each answered by `taken`, and an empty one as a
-sign of life: without any for 5 s all values are INVALID until the next. The server of EPICS cannot be stopped inside a
-process, reads its addresses from the environment, and takes no record after its start. So it has a process of its own.
+Its lines are those of `wire.py`; without any for 5 s all values are INVALID until the next. The server of EPICS cannot
+be stopped inside a process, reads its addresses from the environment, and takes no record after its start. So it has a
+process of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,12 +19,12 @@ import msgspec
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.lean_imports import without_init
+from countingroom.pvs.ioc_puts import Puts
 from countingroom.pvs.table import INVALID, MOST_TEXT, SILENT_S, PvRecord, PvRow
+from countingroom.pvs.wire import TAKEN, IocBatch, IocSetup
 
 _COMM, _UDF = 9, 17
 """Alarm status of a record without a link, and of one that never had a value."""
-_READ_ONLY = b"ASG(DEFAULT) { RULE(1, READ) }\n"
-"""The access to every field of every record. DISP alone, which softioc sets, a client can clear."""
 
 
 def _make(builder: Any, record: PvRecord) -> Any:
@@ -42,6 +43,8 @@ def _make(builder: Any, record: PvRecord) -> Any:
         fields["ZNAM"], fields["ONAM"] = record.words or ("false", "true")
     if record.kind == "text":
         fields["length"] = MOST_TEXT + 1
+    if record.access:  # it is processed by a put, and by `Puts` for each value; not by softioc
+        fields |= {"SCAN": "Passive", "DISP": 0, "ASG": record.access}
     return makers[record.kind](record.name, *words, **fields)
 
 
@@ -62,22 +65,22 @@ def lines_of(source: int, silent_s: float) -> Iterator[bytes | None]:
             return
 
 
-def rows_of(lines: Iterator[bytes | None], names: tuple[str, ...]) -> Iterator[list[PvRow]]:
-    """What is to be set for each line: its rows. After a silence every record is INVALID, and with the next line it is
-    what it was before."""
-    decoder = msgspec.json.Decoder(list[PvRow])
+def batches_of(lines: Iterator[bytes | None], names: tuple[str, ...]) -> Iterator[IocBatch]:
+    """What is to be done for each line. After a silence every record is INVALID, and with the next line it is what it
+    was before."""
+    decoder = msgspec.json.Decoder(IocBatch)
     latest: dict[str, PvRow] = {}
     is_silent = False
     for line in lines:
         if line is None:
             if not is_silent:
                 now_s = SystemClock().now_ns() / 1e9
-                yield [PvRow(name, None, INVALID, _COMM, now_s) for name in names]
+                yield IocBatch(rows=tuple(PvRow(name, None, INVALID, _COMM, now_s) for name in names))
             is_silent = True
             continue
-        rows = decoder.decode(line)
-        latest.update({row.name: row for row in rows})
-        yield list(latest.values()) if is_silent else rows
+        batch = decoder.decode(line)
+        latest.update({row.name: row for row in batch.rows})
+        yield IocBatch(rows=tuple(latest.values()), ends=batch.ends) if is_silent else batch
         is_silent = False
 
 
@@ -86,15 +89,15 @@ def answered(lines: Iterator[bytes | None], answer: Callable[[bytes], object]) -
     for line in lines:
         yield line
         if line is not None:
-            answer(b"taken\n")
+            answer(TAKEN)
 
 
-def _make_read_only(database: Any) -> None:
-    """Let the server refuse every put. EPICS reads its rules from a file, and this one is a pipe."""
+def _begin(puts: Puts, access: str) -> None:
+    """Give the rules of access to the server. EPICS reads them from a file, and this one is a pipe."""
     reader, writer = os.pipe()
-    os.write(writer, _READ_ONLY)
-    os.close(writer)
-    database.asSetFilename(f"/dev/fd/{reader}".encode())
+    rules = access.encode()
+    threading.Thread(target=lambda: (os.write(writer, rules), os.close(writer)), daemon=True).start()
+    puts.begin(reader)
 
 
 def main() -> None:
@@ -103,30 +106,40 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # its banner must not come between our lines
     lines = lines_of(sys.stdin.fileno(), SILENT_S)
-    first = next((line for line in lines if line is not None), b"[]")
-    described = msgspec.json.decode(first, type=list[PvRecord])
+    first = next((line for line in lines if line is not None), b"")
+    setup = msgspec.json.decode(first, type=IocSetup)
 
     with without_init("setuptools_dso", names_of="runtime"):  # its `__init__` loads setuptools: 6 MiB, 0.1 s
-        from epicscorelibs.ioc import dbCore  # pyright: ignore[reportMissingTypeStubs]
-        from softioc import builder, softioc  # its addresses are in the environment by now
+        from epicscorelibs.ioc import Com, dbCore  # pyright: ignore[reportMissingTypeStubs]
+        from softioc import builder, device_core, imports, softioc  # its addresses are in the environment by now
 
     server: Any = softioc
-    records: dict[str, Any] = {record.name: _make(builder, record) for record in described}
+    made_by: Any = device_core
+    puts = Puts(dbCore, Com, imports, output.write)
+    records: dict[str, Any] = {record.name: _make(builder, record) for record in setup.records}
+    for record in setup.records:
+        if record.access:
+            puts.watch(record, made_by.LookupRecord(record.name))
     builder.LoadDatabase()
-    _make_read_only(dbCore)
+    _begin(puts, setup.access)
     server.eltc(0)  # no banner
     server.iocInit(_no_puts, enable_pva=True)
     server.eltc(1)
+    puts.started()
     now_s = SystemClock().now_ns() / 1e9
-    for record in records.values():
-        record.set_alarm(INVALID, _UDF, now_s)
+    for name, made in records.items():
+        made.set_alarm(INVALID, _UDF, now_s)
+        puts.show(name)
     output.write(b"ready\n")
-    for rows in rows_of(answered(lines, output.write), tuple(records)):
-        for row in rows:
+    for batch in batches_of(answered(lines, output.write), tuple(records)):
+        for row in batch.rows:
             if row.value is None:
                 records[row.name].set_alarm(row.severity, row.status, row.time_s)
             else:
                 records[row.name].set(row.value, row.severity, row.status, row.time_s)
+            puts.show(row.name)
+        for end in batch.ends:
+            puts.end(end)
     os._exit(0)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
 from countingroom.core.clock import timeout
 from countingroom.core.errors import LinkError
-from countingroom.pvs.table import PvRecord, PvRow
+from countingroom.pvs.wire import TAKEN, IocBatch, IocSetup, PvPut
 
 START_S = 30.0
 """Deadline of the start."""
@@ -20,30 +20,59 @@ SEND_S = 10.0
 """Deadline for taking values: a server that is frozen is ended, and started again."""
 
 
+OnPut = Callable[[PvPut], None]
+
+
 class PvServer:
     """A server that runs."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, on_put: OnPut) -> None:
         self._process = process
+        self._on_put = on_put
+        self._taken = asyncio.Event()
+        self._has_ended = False
 
-    async def send(self, rows: Sequence[PvRow]) -> None:
+    async def send(self, batch: IocBatch) -> None:
         """Give it values; LinkError where it has ended, or does not take them in time."""
-        if self._process.stdin is None or self._process.stdout is None:
+        if self._process.stdin is None or self._has_ended:
             raise _ended()
+        self._taken.clear()
         try:
             async with timeout(SEND_S):
-                self._process.stdin.write(msgspec.json.encode(rows) + b"\n")
+                self._process.stdin.write(msgspec.json.encode(batch) + b"\n")
                 await self._process.stdin.drain()
-                if not await self._process.stdout.readline():
-                    raise _ended()
+                await self._taken.wait()
+            if self._has_ended:
+                raise _ended()
         except ConnectionError as error:
             raise _ended() from error
         except TimeoutError as error:
             raise LinkError(f"the server of EPICS has taken no values for {SEND_S:g} s", source="pvs") from error
 
-    async def ended(self) -> None:
-        """Return when the process has ended."""
-        await self._process.wait()
+    async def hear(self) -> None:
+        """Take what it says; return when it has ended."""
+        try:
+            while line := await self._line():
+                if line == TAKEN:
+                    self._taken.set()
+                else:
+                    self._on_put(_put(line))
+            await self._process.wait()
+        finally:
+            self._has_ended = True
+            self._taken.set()
+
+    async def _line(self) -> bytes:
+        return await self._process.stdout.readline() if self._process.stdout else b""
+
+
+def _put(line: bytes) -> PvPut:
+    try:
+        return msgspec.json.decode(line, type=PvPut)
+    except msgspec.DecodeError as error:
+        raise LinkError(
+            f"the process with the server of EPICS says what is not understood: {error}", source="pvs"
+        ) from error
 
 
 def _ended() -> LinkError:
@@ -51,8 +80,8 @@ def _ended() -> LinkError:
 
 
 @asynccontextmanager
-async def served(records: Sequence[PvRecord], environment: Mapping[str, str]) -> AsyncGenerator[PvServer]:
-    """A server of these records; LinkError where it does not come up."""
+async def served(setup: IocSetup, environment: Mapping[str, str], on_put: OnPut) -> AsyncGenerator[PvServer]:
+    """A server of these records; LinkError where it does not come up. `on_put`: takes what clients write."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -62,12 +91,12 @@ async def served(records: Sequence[PvRecord], environment: Mapping[str, str]) ->
         env={**os.environ, **environment},
     )
     try:
-        server = PvServer(process)
+        server = PvServer(process, on_put)
         answer = b""
         if process.stdin is not None and process.stdout is not None:
             with suppress(TimeoutError, ConnectionError):
                 async with timeout(START_S):
-                    process.stdin.write(msgspec.json.encode(records) + b"\n")
+                    process.stdin.write(msgspec.json.encode(setup) + b"\n")
                     answer = await process.stdout.readline()
         if not answer:
             raise LinkError(

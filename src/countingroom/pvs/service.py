@@ -15,13 +15,17 @@ from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.readings_follower import ReadingsFollower
 from countingroom.core import subjects
+from countingroom.core.accounts import AuditEntry
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import Catalogue, Presence, Readings, decode
 from countingroom.core.retry import Retry, edge_log
+from countingroom.pvs.access import Access
 from countingroom.pvs.description import PvsSection
 from countingroom.pvs.server import PvServer, served
 from countingroom.pvs.table import PvTable, environment
+from countingroom.pvs.wire import IocBatch, IocSetup, PvEnd
+from countingroom.pvs.writer import Audit, PvWriter
 
 _log = logging.getLogger(__name__)
 
@@ -30,23 +34,44 @@ RETRY_S = 2.0
 SETTLE_S = 2.0
 """Catalogues come one after the other; the server is started when none has come for this time."""
 AGE_S = 1.0
+REFUSAL_S = 5.0
+"""So long the alarm of a process variable tells that a put to it was refused."""
 BATCH_S = 0.02
 """Changes are collected for this time: a message for each of 5,000 changes a second would be a line for each."""
+
+
+async def _no_audit(entry: AuditEntry) -> None:
+    """Without rules there are no puts."""
 
 
 class PvService:
     """Runs until cancelled."""
 
-    def __init__(self, bus: Bus, clock: Clock, section: PvsSection, experiment: str) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, section: PvsSection, experiment: str, audit: Audit | None = None
+    ) -> None:
+        """`audit`: takes an entry for each put; without it nothing can be written."""
         self._bus = bus
         self._clock = clock
-        self._table = PvTable(experiment, section.names, section.points)
+        self._access = Access(section.rules if audit else {})
+        self._table = PvTable(experiment, section.names, section.points, self._access)
         ports = {"ca": section.port, "pva": section.pva_port, "pva_search": section.pva_search_port}
         self._environment = environment(section.interface, ports)
         self._news = asyncio.Event()
         self._records_changed = asyncio.Event()
         self._catalogues = BucketFollower(bus, clock, "catalogue.*", self._take_catalogue)
         self._readings = ReadingsFollower(bus, clock, self._take_readings)
+        self._writer = PvWriter(
+            bus,
+            clock,
+            find=self._table.writable,
+            principal=self._access.principal,
+            audit=audit or _no_audit,
+            ended=self._put_ended,
+        )
+        self._ends: list[PvEnd] = []
+        self._refused_s: dict[str, float] = {}
+        """Process variable -> when a put to it was refused."""
         self._report = edge_log(_log, "pvs: the points are not served", "pvs: the points are served", each_reason=True)
 
     async def run(self) -> None:
@@ -55,7 +80,7 @@ class PvService:
             group.create_task(
                 heartbeat(self._bus, self._clock, role=ROLE, instance="main", boot=uuid4().hex, troubles=self._troubles)
             )
-            for run in (self._catalogues.run, self._readings.run, self._follow_presence, self._age):
+            for run in (self._catalogues.run, self._readings.run, self._follow_presence, self._age, self._writer.run):
                 group.create_task(run())
             await self._catalogues.ready()
             retry = Retry(self._clock, self._report, pause_s=RETRY_S, on=CountingRoomError)
@@ -77,14 +102,24 @@ class PvService:
         if not records:
             await self._records_changed.wait()
             return
-        async with served(records, self._environment) as server:
+        self._ends.clear()  # of the server before this one
+        setup = IocSetup(tuple(records), self._access.text())
+        async with served(setup, self._environment, self._writer.take) as server:
             self._report.worked()
             _log.info("pvs: %d process variables are served", len(records))
             known = {record.name for record in records}
             if self._records_changed.is_set():
                 return  # the values may not fit these records any more
-            await server.send([row for row in self._table.all(self._clock.now_ns()) if row.name in known])
-            await self._send(server, known)
+            hearing = asyncio.create_task(server.hear())
+            hearing.add_done_callback(lambda _: self._news.set())
+            try:
+                rows = (row for row in self._table.all(self._clock.now_ns()) if row.name in known)
+                await server.send(IocBatch(rows=tuple(rows)))
+                await self._send(server, known, hearing)
+            finally:
+                hearing.cancel()
+                with suppress(asyncio.CancelledError, LinkError):
+                    await hearing
 
     async def _settled(self) -> None:
         """Return when no catalogue has changed for some time."""
@@ -93,24 +128,27 @@ class PvService:
             self._records_changed.clear()
             await self._clock.sleep(SETTLE_S)
 
-    async def _send(self, server: PvServer, known: set[str]) -> None:
-        ended = asyncio.create_task(server.ended())
-        ended.add_done_callback(lambda _: self._news.set())
-        try:
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                if ended.done():
-                    raise LinkError("the process with the server of EPICS has ended", source=ROLE)
-                if self._records_changed.is_set():
-                    return
-                # Also without rows, as a sign of life: without it the server takes its values for old.
-                await server.send([row for row in self._table.take_waiting() if row.name in known])
-                await self._clock.sleep(BATCH_S)
-        finally:
-            ended.cancel()
-            with suppress(asyncio.CancelledError):
-                await ended
+    async def _send(self, server: PvServer, known: set[str], hearing: asyncio.Task[None]) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if hearing.done():
+                hearing.result()
+                raise LinkError("the process with the server of EPICS has ended", source=ROLE)
+            if self._records_changed.is_set():
+                return
+            ends, self._ends = tuple(self._ends), []
+            # Also without rows, as a sign of life: without it the server takes its values for old.
+            rows = tuple(row for row in self._table.take_waiting() if row.name in known)
+            await server.send(IocBatch(rows=rows, ends=ends))
+            await self._clock.sleep(BATCH_S)
+
+    def _put_ended(self, name: str, end: PvEnd) -> None:
+        if not end.is_done:
+            self._refused_s[name] = self._clock.monotonic()
+            self._table.refused(name)
+        self._ends.append(end)
+        self._news.set()
 
     def _take_catalogue(self, entry: Entry) -> None:
         catalogue = decode(entry.data, Catalogue) if entry.data is not None else None
@@ -126,7 +164,11 @@ class PvService:
         while True:
             await self._clock.sleep(AGE_S)
             is_bus_there = all(self._readings.following.values())
-            self._table.age(self._clock.monotonic(), self._clock.now_ns(), is_bus_there=is_bus_there)
+            now_s, now_ns = self._clock.monotonic(), self._clock.now_ns()
+            self._table.age(now_s, now_ns, is_bus_there=is_bus_there)
+            for name in [name for name, at_s in self._refused_s.items() if now_s - at_s > REFUSAL_S]:
+                del self._refused_s[name]
+                self._table.shown_again(name, now_ns)
             self._news.set()
 
     async def _follow_presence(self) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countingroom.core.messages import Catalogue, Readings
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Scalar
+from countingroom.pvs.access import Access
 
 MOST_LETTERS = 60
 """Of the name of a record."""
@@ -25,8 +27,9 @@ _MOST_DESCRIPTION = 40
 """Bytes. EPICS starts with none of its records where one text is longer."""
 _MOST_WHOLE = 1 << 63
 
+NO_WRITES = Access({})
 NO_ALARM, MINOR, MAJOR, INVALID = 0, 1, 2, 3
-_READ, _STATE, _COMM = 1, 7, 9
+_READ, _WRITE, _STATE, _COMM = 1, 2, 7, 9
 """Alarm status of alarm.h of EPICS."""
 
 
@@ -38,6 +41,8 @@ class PvRecord(Struct, frozen=True, kw_only=True):
     """`float`, `int`, `bool`, `words` (an enum) or `text`."""
     words: tuple[str, ...] = ()
     fields: dict[str, float | int | str] = {}
+    access: str = ""
+    """The group of EPICS access security of those that may write it. Empty: it is read only."""
 
 
 class PvRow(Struct, frozen=True, array_like=True):
@@ -52,13 +57,34 @@ class PvRow(Struct, frozen=True, array_like=True):
     """Seconds since 1970."""
 
 
+_Came = tuple[Scalar, int, int, float]
+"""Value, severity, status, and seconds since 1970."""
+
+
+class WritablePoint(Struct, frozen=True, kw_only=True):
+    """The point behind a process variable that can be written."""
+
+    device: str
+    point: Point
+    rule: str
+    record: PvRecord
+
+    def taken(self, value: Scalar) -> float | int | str | bool | None:
+        """The value that was put, as one of the point; None where it is none."""
+        return _value(self.record, value)
+
+
 def pv_name(template: str, experiment: str, device: str, point: str) -> str:
     """The name of the process variable of a point."""
     return template.format(experiment=experiment, device=device, point=point.replace(".", ":"))
 
 
-def pv_record(name: str, point: Point) -> PvRecord:
+def pv_record(name: str, point: Point, access: str = "") -> PvRecord:
     """The record of a point, with its unit, limits and words."""
+    return replace(_read_only(name, point), access=access)
+
+
+def _read_only(name: str, point: Point) -> PvRecord:
     fields: dict[str, float | int | str] = {}
     if about := (point.label or point.description):
         fields["DESC"] = _cut(about, _MOST_DESCRIPTION)
@@ -105,12 +131,18 @@ def _cut(text: str, most_bytes: int) -> str:
 class PvTable:
     """The process variables of all devices, and what of them is to be sent to the server."""
 
-    def __init__(self, experiment: str, template: str, patterns: Collection[str]) -> None:
+    def __init__(self, experiment: str, template: str, patterns: Collection[str], access: Access = NO_WRITES) -> None:
         self._experiment = experiment
         self._template = template
         self._patterns = tuple(patterns)
+        self._access = access
+        self._points: dict[str, dict[str, Point]] = {}
+        """Device -> point -> itself, of those that can be written."""
         self._records: dict[str, dict[str, PvRecord]] = {}
         """Device -> point -> its record."""
+        self._came: dict[str, dict[str, _Came]] = {}
+        """Device -> point -> what came last, also before the catalogue: a value that does not change is not sent again
+        for a while."""
         self._rows: dict[str, dict[str, PvRow]] = {}
         """Device -> point -> its last value."""
         self._beaten_s: dict[str, float] = {}
@@ -127,19 +159,30 @@ class PvTable:
         before = self._records.get(device)
         rows = self._rows.get(device, {})
         found: dict[str, PvRecord] = {}
+        writable: dict[str, Point] = {}
         for point in catalogue.points if catalogue else ():
             address = f"{device}.{point.name}"
             if not point.command_only and any(fnmatchcase(address, pattern) for pattern in self._patterns):
                 name = pv_name(self._template, self._experiment, device, point.name)
-                found[point.name] = pv_record(name, point)
+                rule = self._access.rule_of(device, point)
+                found[point.name] = pv_record(name, point, self._access.group(rule))
+                if rule:
+                    writable[point.name] = point
         if catalogue:
             self._records[device] = found
+            self._points[device] = writable
         else:
             self._records.pop(device, None)
+            self._points.pop(device, None)
             self._beaten_s.pop(device, None)
             self._lost.discard(device)
         for point in [name for name in rows if _kind((before or {}).get(name)) != _kind(found.get(name))]:
             self._waiting.pop(rows.pop(point).name, None)  # it may not fit the new record
+        came = self._came.pop(device, {})
+        for point in came.keys() & found.keys():
+            self._take(device, found[point], point, came[point])
+        if catalogue:
+            self._came[device] = {point: came[point] for point in came.keys() & found.keys()}
         return before != (found if catalogue else None)
 
     def records(self) -> list[PvRecord]:
@@ -157,25 +200,59 @@ class PvTable:
         self.left_out = tuple(left_out)
         return list(known.values())
 
+    def writable(self, name: str) -> WritablePoint | None:
+        """The point behind a process variable; None where it cannot be written."""
+        device, point = self._owners.get(name, ("", ""))
+        if (found := self._points.get(device, {}).get(point)) is None:
+            return None
+        rule, record = self._access.rule_of(device, found), self._records[device][point]
+        return WritablePoint(device=device, point=found, rule=rule, record=record)
+
+    def refused(self, name: str) -> bool:
+        """Show at a process variable that a put was refused; whether anything is to be sent."""
+        if row := self._present(name):
+            status = _WRITE if row.severity <= MINOR else row.status
+            self._waiting[name] = PvRow(name, None, max(row.severity, MINOR), status, row.time_s)
+        return bool(self._waiting)
+
+    def shown_again(self, name: str, now_ns: int) -> bool:
+        """Show the value without the refusal; whether anything is to be sent."""
+        device, _ = self._owners.get(name, ("", ""))
+        if row := self._present(name):
+            is_lost = device in self._lost
+            self._waiting[name] = PvRow(name, None, INVALID, _COMM, now_ns / 1e9) if is_lost else row
+        return bool(self._waiting)
+
+    def _present(self, name: str) -> PvRow | None:
+        device, point = self._owners.get(name, ("", ""))
+        return self._rows.get(device, {}).get(point)
+
     def readings(self, message: Readings) -> bool:
         """Take readings; whether anything is to be sent."""
-        records = self._records.get(message.device, {})
-        if not records:
-            return bool(self._waiting)
-        rows = self._rows.setdefault(message.device, {})
+        device, records = message.device, self._records.get(message.device)
+        came = self._came.setdefault(device, {})
         for place, point in enumerate(message.points):
-            record = records.get(point)
-            if record is None or not self._owns(record.name, message.device, point):
+            record = records.get(point) if records is not None else None
+            if records is not None and record is None:
                 continue
-            value = _value(record, message.values[place])
             severity, status = _alarm(Quality(message.qualities[place]), message.alarms.get(point, 0))
-            if value is None and severity != INVALID:
-                severity, status = INVALID, _READ  # the last value stays, and is not the present one
-            row = PvRow(record.name, value, severity, status, message.device_ns[place] / 1e9)
-            rows[point] = row
-            if message.device not in self._lost:
-                self._waiting[record.name] = row
+            came[point] = one = (message.values[place], severity, status, message.device_ns[place] / 1e9)
+            if record is not None:
+                self._take(device, record, point, one)
         return bool(self._waiting)
+
+    def _take(self, device: str, record: PvRecord, point: str, came: _Came) -> None:
+        """A value for this record."""
+        if not self._owns(record.name, device, point):
+            return
+        given, severity, status, time_s = came
+        value = _value(record, given)
+        if value is None and severity != INVALID:
+            severity, status = INVALID, _READ  # the last value stays, and is not the present one
+        row = PvRow(record.name, value, severity, status, time_s)
+        self._rows.setdefault(device, {})[point] = row
+        if device not in self._lost:
+            self._waiting[record.name] = row
 
     def beat(self, devices: Iterable[str], now_s: float) -> bool:
         """The host of these devices lives; whether anything is to be sent."""
