@@ -12,7 +12,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,19 @@ PAGES = {
     "users": "/users",
     "account": "/account",
     "audit": "/audit",
+    "alarms": "/alarms",
+    "interlocks": "/interlocks",
+    "rules": "/rules",
+    "climate": "/devices/climate",
+    "cleanroom": "/devices/cleanroom",
+    "stand": "/synoptics/test_stand",
+    "power": "/synoptics/power",
+    "results": "/results",
+    "result": "/results/2",
+    "results-compare": "/results/compare?result=1&result=2",
+    "snapshots": "/snapshots",
+    "snapshot": "/snapshots/nominal",
+    "description": "/description",
     "missing": "/runs/99999",
 }
 CUT = """() => [...document.querySelectorAll('.top *, .nav a, #main *, .alarmbar *')]
@@ -52,7 +65,7 @@ CUT = """() => [...document.querySelectorAll('.top *, .nav a, #main *, .alarmbar
 
 
 @contextmanager
-def demo_with_alarms() -> Iterator[Running]:
+def demo_with_alarms() -> Generator[Running]:
     """The demo, with a tripped channel, a stopped plant and what follows from them."""
     with (
         tempfile.TemporaryDirectory(prefix="countingroom-sheets-") as folder,

@@ -37,7 +37,7 @@ def test_a_snapshot_is_taken_compared_restored_and_golden(browser: Browser) -> N
         page.locator("#mark").click()
         dialog.locator("input[name=reason]").fill("agreed")
         dialog.get_by_role("button", name="Make golden").click()
-        expect(page.locator("#mark")).to_have_text("Not golden…")
+        expect(page.locator("#mark")).to_have_text("Remove golden mark…")
 
         page.locator("#restore").click()
         plan = page.locator("#plan")

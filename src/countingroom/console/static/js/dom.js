@@ -16,6 +16,9 @@ export function el(tag, properties = {}, ...children) {
   return node;
 }
 
+// A path, address or formula that may go on in the next line after each of its parts.
+export const breakable = (text) => text.split(/(?<=[._/(,])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
+
 export function setText(node, text) {
   if (node && node.textContent !== text) node.textContent = text;
 }

@@ -6,9 +6,13 @@ import { progress, watch } from "./result-programs.js";
 
 const LOG_MOST = 200_000;
 
+// A list that is written in one line: numbers and short words.
+const isShort = (value) => Array.isArray(value) && value.length <= 8 && value.every((one) => one === null || typeof one !== "object") && JSON.stringify(value).length <= 60;
+
 // A value of a document: objects and lists can be opened.
 function node(name, value, depth) {
   if (value === null || typeof value !== "object") return el("div", { class: "leaf" }, el("span", { class: "jkey" }, name), el("span", {}, JSON.stringify(value)));
+  if (isShort(value)) return el("div", { class: "leaf" }, el("span", { class: "jkey" }, name), el("span", {}, JSON.stringify(value).replaceAll(",", ", ")));
   const entries = Array.isArray(value) ? value.map((one, index) => [`${index}`, one]) : Object.entries(value),
     what = Array.isArray(value) ? `${entries.length} items` : `${entries.length} keys`,
     inner = el("div", { class: "inner" });

@@ -68,7 +68,8 @@ export function page(live) {
     );
     const list = await ask("/api/v1/snapshots", told);
     isGolden = Boolean(list?.snapshots.find((one) => one.name === name)?.golden);
-    setText($("#mark"), isGolden ? "Not golden…" : "Golden…");
+    setText($("#mark"), isGolden ? "Remove golden mark…" : "Make golden…");
+    $("#is-golden").hidden = !isGolden;
   }
 
   async function drawProgress(state) {

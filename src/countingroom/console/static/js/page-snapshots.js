@@ -31,7 +31,7 @@ export function page(live) {
       el(
         "tr",
         { "data-snapshot": one.name },
-        el("td", {}, el("b", {}, link(one.name)), one.golden ? el("span", { class: "badge flag" }, "golden") : null),
+        el("td", {}, el("b", {}, link(one.name)), one.golden ? el("span", { class: "badge mark" }, "golden") : null),
         cell(one.scope.join(" ")),
         el("td", { class: "num" }, String(one.points), one.not_present ? el("span", { class: "badge", title: "had no present value" }, `${one.not_present} not known`) : null),
         el("td", { class: "nw" }, time(one.taken_ns)),

@@ -1,5 +1,5 @@
 // The panel of the selected value: limits, setpoint, and the commands of its channel.
-import { $, el, setText } from "./dom.js";
+import { $, breakable, el, setText } from "./dom.js";
 import { allowed, limits, withUnit, words } from "./format.js";
 import { Buttons } from "./buttons.js";
 import { LEVELS, glyph } from "./parts.js";
@@ -72,8 +72,8 @@ export class Panel {
     const key = JSON.stringify(told);
     if (this.facts.dataset.key !== key) {
       this.facts.dataset.key = key;
-      const named = ([term, , href]) => el("dt", {}, href ? el("a", { href }, term) : term);
-      this.facts.replaceChildren(...told.flatMap((one) => [named(one), el("dd", {}, one[1])]));
+      const named = ([term, , href]) => el("dt", {}, href ? el("a", { href }, ...breakable(term)) : term);
+      this.facts.replaceChildren(...told.flatMap((one) => [named(one), el("dd", {}, ...(one[0] === "Computed" ? breakable(one[1]) : [one[1]]))]));
     }
     const level = String(this.model.row(this.point.name)?.[3] ?? 0);
     const sign = $("#sel-alarm");

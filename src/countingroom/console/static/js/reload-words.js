@@ -1,5 +1,5 @@
 // How the plan of a reload is written.
-import { el } from "./dom.js";
+import { breakable, el } from "./dom.js";
 
 export const RELOAD = "/api/v1/description";
 
@@ -38,11 +38,8 @@ const grouped = (all) => {
   return [...groups].filter(([, some]) => some.length);
 };
 
-// A path that may go on in the next line after each of its parts.
-const path = (text) => text.split(/(?<=[._/])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
-
 const keys = (all) => [
-  ...all.slice(0, MOST_KEYS).map(({ key, before, after }) => el("div", {}, ...(key ? [...path(key), ": "] : []), el("i", {}, before || "–"), " → ", after || "–")),
+  ...all.slice(0, MOST_KEYS).map(({ key, before, after }) => el("div", {}, ...(key ? [...breakable(key), ": "] : []), el("i", {}, before || "–"), " → ", after || "–")),
   all.length > MOST_KEYS ? el("div", {}, `and ${all.length - MOST_KEYS} more`) : null,
 ];
 
@@ -55,7 +52,7 @@ function table(label, heads, rows) {
 export const causes = (all) => el("ul", { class: "against" }, ...all.map(({ message, suggestion }) => el("li", {}, message, suggestion ? el("small", {}, `→ ${suggestion}`) : null)));
 
 export function mistakesTable(mistakes) {
-  const rows = mistakes.map(({ source, message }) => el("tr", {}, el("td", { class: "place" }, ...path(source)), el("td", { class: "mistake" }, message)));
+  const rows = mistakes.map(({ source, message }) => el("tr", {}, el("td", { class: "place" }, ...breakable(source)), el("td", { class: "mistake" }, message)));
   return table("Mistakes", ["File and line", "Mistake"], rows);
 }
 
@@ -80,7 +77,7 @@ export function changed(plan) {
   return grouped(plan.changes).flatMap(([title, all]) => {
     const counts = ACTIONS.map((action) => [all.filter((one) => one.action === action).length, action]).filter(([count]) => count);
     const rows = all.map((one) =>
-      el("tr", { "data-path": one.path }, el("td", {}, one.action), el("td", { class: "what" }, ...path(one.path)), el("td", { class: "keys" }, ...keys(one.keys).filter(Boolean)), el("td", { class: one.entails === "needs a restart of up" ? "up" : null }, entails(one))),
+      el("tr", { "data-path": one.path }, el("td", {}, one.action), el("td", { class: "what" }, ...breakable(one.path)), el("td", { class: "keys" }, ...keys(one.keys).filter(Boolean)), el("td", { class: one.entails === "needs a restart of up" ? "up" : null }, entails(one))),
     );
     return [el("h3", {}, `${title}: ${counts.map((one) => one.join(" ")).join(", ")}`), table(title, ["Action", "What", "Change", "Entails"], rows)];
   });

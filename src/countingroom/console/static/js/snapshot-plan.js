@@ -1,6 +1,6 @@
 // The plan of a restore, shown before anything is written: each command with old and new value, and what is left as it
 // is with the reason.
-import { $, el } from "./dom.js";
+import { $, breakable, el } from "./dom.js";
 import { boxed } from "./buttons.js";
 import { meanwhile } from "./confirm.js";
 import { ask, api, value } from "./snapshot-words.js";
@@ -70,10 +70,19 @@ export function confirmPlan(live, name) {
   });
 }
 
+// Why -> those that are left for it.
+function reasons(left) {
+  const found = new Map();
+  for (const one of left) found.set(one.cause.message, [...(found.get(one.cause.message) ?? []), one]);
+  return found;
+}
+
 function shown(writes, left) {
   const equal = left.filter(({ cause }) => cause.code === "equal").length,
-    rest = left.filter(({ cause }) => cause.code !== "equal");
-  const point = (one) => el("th", { scope: "row" }, `${one.device}.${one.point}`);
+    others = left.filter(({ cause }) => cause.code !== "equal"),
+    rest = others.filter((one) => one.old !== one.new),
+    idle = others.filter((one) => one.old === one.new); // cannot be written, and need not be
+  const point = (one) => el("th", { scope: "row" }, ...breakable(`${one.device}.${one.point}`));
   const numbers = (one) => [el("td", { class: "num" }, value(one.old, one.unit)), el("td", { class: "num" }, value(one.new, one.unit))];
   const table = (label, heads, rows) =>
     el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label }, el("table", { class: "t" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
@@ -90,5 +99,6 @@ function shown(writes, left) {
     parts.push(el("h3", {}, "Is left as it is"), table("What is left", [head("Point"), head("Now", "num"), head("Snapshot", "num"), head("Why")], rows));
   }
   parts.push(el("p", { class: "mut" }, `${equal} points have their value already.`));
+  for (const [why, all] of reasons(idle)) parts.push(el("p", { class: "mut" }, `${all.length === 1 ? "1 more has" : `${all.length} more have`} it too, and cannot be written: ${why}.`));
   return parts;
 }
