@@ -150,6 +150,9 @@ class PlainDefinitions:
     def of_role(self, role: str) -> Iterator[AlarmDefinition]:
         yield AlarmDefinition(id=f"role.{role}", title=f"process {role}", role=role)
 
+    def of_backups(self) -> Iterator[AlarmDefinition]:
+        yield from ()
+
     def of_customs(self) -> Iterator[AlarmDefinition]:
         yield from ()
 
@@ -224,10 +227,20 @@ class AlarmStage:
             await bus.close()
 
     @asynccontextmanager
-    async def host(self, *targets: str, role: str = "devices") -> AsyncGenerator[None]:
+    async def host(
+        self, *targets: str, role: str = "devices", conditions: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[None]:
         """A process that sends heartbeats."""
         task = asyncio.create_task(
-            heartbeat(self.bus, self.clock, role=role, instance="main", boot=uuid4().hex, targets=targets)
+            heartbeat(
+                self.bus,
+                self.clock,
+                role=role,
+                instance="main",
+                boot=uuid4().hex,
+                targets=targets,
+                conditions=lambda: conditions or {},
+            )
         )
         try:
             yield

@@ -18,6 +18,7 @@ from countingroom.testing.clock import FakeClock
 
 START = datetime(2026, 11, 30, tzinfo=UTC)
 _S = 10**9
+FAILED, LATE = "backup.failed", "backup.late"
 NOW_NS = 1_900_000_000 * _S
 
 
@@ -128,3 +129,24 @@ async def test_a_backup_that_never_ends_is_ended_and_told(tmp_path: Path) -> Non
     assert "did not end" in events[0].message
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_after_a_start_it_is_not_told_that_the_last_backup_was_good_before_it_is_known(tmp_path: Path) -> None:
+    stand = Stand(BackupSection(every=86_400), tmp_path)
+    assert stand.schedule.conditions() == {}
+    stand.failure = "the disk is full"
+    running = asyncio.create_task(stand.schedule.run())
+    await stand.clock.advance(1)
+    assert stand.schedule.conditions() == {LATE: ""}
+    await stand.clock.advance(FIRST_S)
+    assert stand.schedule.conditions() == {FAILED: "the last backup failed: the disk is full", LATE: ""}
+    running.cancel()
+
+
+async def test_after_a_start_a_backup_after_which_none_was_due_counts_as_the_last_one(tmp_path: Path) -> None:
+    stand = Stand(BackupSection(every=86_400), tmp_path)
+    (tmp_path / folder.name("bench", stand.clock.now_ns() - 3600 * _S, encrypted=False)).touch()
+    running = asyncio.create_task(stand.schedule.run())
+    await stand.clock.advance(1)
+    assert stand.schedule.conditions() == {FAILED: "", LATE: ""}
+    running.cancel()

@@ -22,6 +22,7 @@ from countingroom.core.points import Limits, Point
 
 _PLAIN = {"latching": "latching", "on_delay": "on_delay_s", "off_delay": "off_delay_s", "hysteresis": "hysteresis"}
 """Key of the description -> field of the definition."""
+_BACKUPS = {identity.BACKUP_FAILED: "last backup", identity.BACKUP_LATE: "age of the last backup"}
 _NO_LIMITS = Limits()
 _Overrides = Patterns[OverrideSection]
 
@@ -30,8 +31,12 @@ class Definitions:
     """Defines alarms by one section. `own_areas`: `device.<name>`, `system.<name>` or `partition.<name>` -> the area
     that the thing itself names."""
 
-    def __init__(self, section: AlarmsSection, own_areas: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, section: AlarmsSection, own_areas: Mapping[str, str] | None = None, *, has_backups: bool = False
+    ) -> None:
+        """`has_backups`: whether backups are made at fixed times."""
         self.section = section
+        self._has_backups = has_backups
         self.longest_shelf_s = {int(priority): longest for priority, longest in section.longest_shelf.items()}
         areas = section.all_areas()
         self._own = dict(own_areas or {})
@@ -97,6 +102,11 @@ class Definitions:
         """The alarm of a process of the control system."""
         area = self._members["roles"].first(role) or ""
         yield from self._defined(identity.of_role(role), area, f"process {role}", effective.ROLE, {"role": role})
+
+    def of_backups(self) -> Iterator[AlarmDefinition]:
+        """The alarms of the scheduled backups."""
+        for of, title in _BACKUPS.items() if self._has_backups else ():
+            yield from self._defined(of, "", title, effective.BACKUP, {})
 
     def of_customs(self) -> Iterator[AlarmDefinition]:
         """The alarms with conditions of their own."""

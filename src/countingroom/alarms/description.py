@@ -26,7 +26,7 @@ LONGEST_SHELF_S = {"1": _HOUR, "2": 8 * _HOUR, "3": 24 * _HOUR, "4": 7 * 24 * _H
 
 MEMBERS = ("devices", "points", "channels", "partitions", "systems", "roles")
 """Keys of an area that name what is in it."""
-KINDS_OF_ALARM = ("point", "value", "device", "channel", "partition", "member", "role", "custom", "interlock")
+KINDS_OF_ALARM = ("point", "value", "device", "channel", "partition", "member", "role", "backup", "custom", "interlock")
 """First words of the identities of alarms."""
 
 

@@ -18,8 +18,9 @@ STATE: Kinds = ("error", "link", "error", "error")
 LINK: Kinds = ("link", "link", "link", "link")
 RUN_CONTROL: Kinds = ("run_control", "run_control", "run_control", "run_control")
 ROLE: Kinds = ("role", "role", "role", "role")
+BACKUP: Kinds = ("backup", "backup", "backup", "backup")
 CUSTOM: Kinds = ("custom", "custom", "custom", "custom")
-_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *CUSTOM))
+_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *BACKUP, *CUSTOM))
 
 
 class Effective(Struct, frozen=True, kw_only=True):

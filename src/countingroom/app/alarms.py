@@ -9,6 +9,7 @@ from msgspec import structs
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.reload.taking import AreasReload
 from countingroom.app.roles import Platform, Role, Setting
+from countingroom.backup.description import BackupSection
 from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
 
@@ -20,7 +21,8 @@ def alarm_definitions(experiment: Experiment) -> Definitions:
     """What the description says of alarms, with the areas that devices, systems and partitions name themselves."""
     from countingroom.alarms.definitions import Definitions
 
-    return Definitions(experiment.section(AlarmsSection), experiment.own_areas)
+    scheduled = experiment.section(BackupSection).is_scheduled
+    return Definitions(experiment.section(AlarmsSection), experiment.own_areas, has_backups=scheduled)
 
 
 def alarms(setting: Setting) -> Role:

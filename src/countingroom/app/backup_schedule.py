@@ -18,6 +18,7 @@ from uuid import uuid4
 from countingroom.backup import folder
 from countingroom.backup.description import BackupSection
 from countingroom.bus.server.process import end_with
+from countingroom.core.alarms import identity
 from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.messages import Event, EventKind
 from countingroom.core.times import duration
@@ -60,18 +61,26 @@ class BackupSchedule:
         self._tell = tell
         self._since_ns = clock.now_ns()
         self._last_ns = 0
-        self._failure = ""
+        self._looked = False
+        self._failure: str | None = None
+        """Why the last backup failed; empty: it did not; None: it is not known, after a start."""
         self._was_late = False
 
     def warnings(self) -> list[str]:
         """Why the experiment is not well backed up, one sentence each."""
-        if not self._section.is_scheduled:
-            return []
-        found = [f"the last backup failed: {self._failure}"] if self._failure else []
-        if self.is_late:
-            age = duration((self._clock.now_ns() - self._last_ns) / 1e9)
-            found.append(f"the last backup is {age} old" if self._last_ns else "there is no backup")
-        return found
+        return [text for text in self.conditions().values() if text]
+
+    def conditions(self) -> dict[str, str]:
+        """The same by alarm, with an empty text where nothing is wrong; without those that are not known yet."""
+        if not self._section.is_scheduled or not self._looked:
+            return {}
+        age = duration((self._clock.now_ns() - self._last_ns) / 1e9)
+        late = f"the last backup is {age} old" if self._last_ns else "there is no backup"
+        found = {identity.BACKUP_LATE: late if self.is_late else ""}
+        if self._failure is None:
+            return found
+        failed = f"the last backup failed: {self._failure}" if self._failure else ""
+        return {identity.BACKUP_FAILED: failed, **found}
 
     @property
     def is_late(self) -> bool:
@@ -85,6 +94,8 @@ class BackupSchedule:
         if not self._section.is_scheduled:
             return
         await self._look()
+        if self._last_ns and self._section.next_ns(self._last_ns) > self._clock.now_ns():
+            self._failure = ""  # no other one was due since
         await self._clock.sleep(FIRST_S)
         while True:
             if max(self._last_ns, self._since_ns) > (now_ns := self._clock.now_ns()):  # the clock was set back
@@ -116,6 +127,7 @@ class BackupSchedule:
             found = await asyncio.to_thread(folder.backups, self._to, self._experiment)
             now_ns = self._clock.now_ns()  # one of the future was made while the clock was wrong
             self._last_ns = max((one.made_ns for one in found if one.made_ns <= now_ns), default=0)
+        self._looked = True
 
     def _tell_outcome(self) -> None:
         now_ns = self._clock.now_ns()

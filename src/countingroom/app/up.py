@@ -241,6 +241,7 @@ class _Processes:
                     boot=uuid4().hex,
                     troubles=server.troubles if server else tuple,
                     warnings=lambda: [*(server.warnings() if server else ()), *self._backups.warnings()],
+                    conditions=self._backups.conditions,
                 )
             )
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from uuid import uuid4
 from zlib import crc32
@@ -48,9 +48,11 @@ async def heartbeat(
     targets: Iterable[str] = (),
     troubles: Callable[[], Iterable[str]] = tuple,
     warnings: Callable[[], Iterable[str]] = tuple,
+    conditions: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
     """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets`, `troubles`
-    (why the process is not ready) and `warnings` (what may become a trouble) are read each time."""
+    (why the process is not ready), `warnings` (what may become a trouble) and `conditions` (alarm -> what is abnormal;
+    empty: nothing is) are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
     # The roles beat at whole seconds, with their pings: they wake the bus and the receivers together. Those with a
@@ -71,6 +73,7 @@ async def heartbeat(
             dead_letters=bus.dead_letters.count,
             troubles=tuple(troubles()),
             warnings=tuple(warnings()),
+            conditions=dict(conditions()),
         )
         with suppress(LinkError):  # a retry is useless: the receivers count missed heartbeats
             await bus.publish(subject, encode(presence))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.roles import needed_roles
+from countingroom.backup.description import BackupSection
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.messages import Catalogue
 from countingroom.devices.description import kind_of
@@ -19,7 +20,8 @@ def described_alarms(
     experiment: Experiment, section: AlarmsSection, hosted: Mapping[str, Hosted]
 ) -> list[AlarmDefinition]:
     """The alarms of these devices, of the partitions at the first start, and of the processes without simulation."""
-    definitions = Definitions(section, experiment.own_areas)
+    scheduled = experiment.section(BackupSection).is_scheduled
+    definitions = Definitions(section, experiment.own_areas, has_backups=scheduled)
     runs = experiment.section(RunsSection)
     found = [alarm for device in hosted.values() for alarm in definitions.of_device(catalogue_of(device))]
     for name, partition in runs.partitions.items():
@@ -28,7 +30,7 @@ def described_alarms(
         found += definitions.of_partition(name, systems, partition.title)
     for role in needed_roles(experiment, simulate=False):
         found += definitions.of_role(role)
-    return [*found, *definitions.of_customs()]
+    return [*found, *definitions.of_backups(), *definitions.of_customs()]
 
 
 def catalogue_of(device: Hosted) -> Catalogue:

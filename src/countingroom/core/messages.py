@@ -334,3 +334,5 @@ class Presence(Struct, frozen=True, kw_only=True):
     """Why this process is not ready, one sentence each; empty: it is ready."""
     warnings: tuple[str, ...] = ()
     """What may become a trouble, one sentence each."""
+    conditions: dict[_Name, str] = {}
+    """Alarm about what only this process knows -> what is abnormal, one sentence; empty: nothing is."""

@@ -15,6 +15,7 @@ from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.alarms.engine.partition_alarms import PartitionAlarms
 from countingroom.alarms.engine.role_alarms import RoleAlarms
 from countingroom.alarms.engine.settled_findings import SettledFindings
+from countingroom.alarms.engine.told_alarms import ToldAlarms
 from countingroom.alarms.engine.value_alarms import ValueAlarms
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings
 from countingroom.core.partitions import PartitionState
@@ -63,6 +64,7 @@ class Evaluation:
         """Those that take in the readings of a few points."""
         self._devices: dict[str, DeviceAlarms] = {}
         self._partitions: dict[str, PartitionAlarms] = {}
+        self._told = ToldAlarms()
         self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
         self._lost: set[str] = set()
         """Devices that are not served."""
@@ -161,6 +163,7 @@ class Evaluation:
         served."""
         lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
         self._find(self._roles.look(present, now_ns, lost | gone), now_ns)
+        self._find(self._told.look(present, now_ns), now_ns)
         for role, word in self._roles.words(present):
             self.word(f"role.{role}", word, now_ns)
 

@@ -14,7 +14,7 @@ from countingroom.core.alarms.definition import AlarmDefinition, Guidance
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
-_FIXED = ("custom", "role", "interlock")
+_FIXED = ("custom", "role", "interlock", "backup")
 """Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
 
 
@@ -36,6 +36,7 @@ class Defines(Protocol):
     def of_point(self, catalogue: Catalogue, point: Point) -> AlarmDefinition | None: ...
     def of_partition(self, partition: str, systems: Iterable[str], title: str = "") -> Iterator[AlarmDefinition]: ...
     def of_role(self, role: str) -> Iterator[AlarmDefinition]: ...
+    def of_backups(self) -> Iterator[AlarmDefinition]: ...
     def of_customs(self) -> Iterator[AlarmDefinition]: ...
     def of_interlocks(self) -> Iterator[AlarmDefinition]: ...
 
@@ -61,6 +62,7 @@ class KnownAlarms:
         self._catalogues: dict[str, Catalogue] = {}
         self._systems: dict[str, frozenset[str]] = {}
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
+        self._fixed |= {one.id: one for one in definitions.of_backups()}
         self._fixed |= {one.id: one for one in definitions.of_customs()}
         self._fixed |= {one.id: one for one in definitions.of_interlocks()}
         self._rules: dict[tuple[bool, int], ChartRules] = {}

@@ -64,6 +64,8 @@ class PrioritiesSection(Section):
     """A partition or one of its members; 1 to 3 where it is not changed."""
     role: Rank | None = None
     """A process of the control system; 2 where it is not changed."""
+    backup: Rank | None = None
+    """A scheduled backup: 3 for one that failed, 2 where two are missing, where it is not changed."""
 
 
 class InheritedKeys(Section):

@@ -12,6 +12,8 @@ that an acknowledgement, a shelf and the history stay with the alarm.
     partition.<partition>.goal      it does not proceed
     member.<partition>.<system>     a member is in Error, not connected, or has another configuration
     role.<role>                     a process of the control system is gone or not ready
+    backup.failed                   the last scheduled backup failed
+    backup.late                     two times of the schedule have passed without a new backup
     custom.<name>                   an alarm of the section `alarms`
     overdue.<identity>              an alarm is still out of service after its due date
     interlock.<name>                an interlock has tripped
@@ -22,6 +24,8 @@ from __future__ import annotations
 
 from countingroom.core.subjects import EXPERIMENT, token
 
+BACKUP_FAILED = "backup.failed"
+BACKUP_LATE = "backup.late"
 _OVERDUE = "overdue."
 
 
