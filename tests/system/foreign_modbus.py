@@ -1,12 +1,14 @@
 """Modbus servers that we did not write, as a child process: foreign_modbus.py KIND ADDRESS; it prints `ready`.
 
 Holding registers 0 to 99 hold three times their address, coil 5 and discrete input 6 are on, input register 7 is 777.
+`marta` has registers of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import sys
 import threading
 import time
@@ -57,6 +59,19 @@ def py_modbus_tcp(address: str) -> None:
     bank.set_coils(5, [True])
     bank.set_discrete_inputs(6, [True])
     bank.set_input_registers(7, [777])
+    ModbusServer(host="127.0.0.1", port=int(address), data_bank=bank, no_block=True).start()
+
+
+def marta_plant(address: str) -> None:
+    """pyModbusTCP with the registers of a MARTA plant: each number is a quarter of its address."""
+    from pyModbusTCP.server import DataBank, ModbusServer
+
+    bank = DataBank(h_regs_size=400)
+    for place in range(100, 212, 2):
+        high, low = struct.unpack(">HH", struct.pack(">f", place / 4))
+        bank.set_holding_registers(place, [low, high])
+    bank.set_holding_registers(302, [1 << 4])
+    bank.set_holding_registers(305, [0b0100])
     ModbusServer(host="127.0.0.1", port=int(address), data_bank=bank, no_block=True).start()
 
 
@@ -114,6 +129,7 @@ if __name__ == "__main__":
         "tk-tcp": tk_tcp,
         "tk-rtu": tk_rtu,
         "pyModbusTCP": py_modbus_tcp,
+        "marta": marta_plant,
         "uModbus": u_modbus,
         "pymodbus-rtu-over-tcp": pymodbus_rtu_over_tcp,
     }[sys.argv[1]](sys.argv[2])

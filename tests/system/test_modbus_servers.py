@@ -1,4 +1,7 @@
-"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP, uModbus, pymodbus; TCP and RTU."""
+"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP, uModbus, pymodbus; TCP and RTU.
+
+The driver of MARTA plants is before one of them too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import socket
 import sys
 import tty
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ import pytest
 
 from countingroom.core.errors import DeviceError
 from countingroom.core.values import Quality
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.driver import MartaDriver
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
@@ -69,7 +74,7 @@ class Bus:
 
 
 @asynccontextmanager
-async def serving(kind: str) -> AsyncIterator[dict[str, Any]]:
+async def serving(kind: str) -> AsyncGenerator[dict[str, Any]]:
     """The keys of the section that lead to this server."""
     bus = Bus() if kind.endswith("-rtu") else None
     with socket.socket() as free:
@@ -129,3 +134,22 @@ async def test_every_table_and_function_works_with_a_server_of_others(kind: str)
 
 async def said(driver: ModbusDriver) -> dict[str, Sample]:
     return {sample.point: sample for sample in await driver.read()}
+
+
+async def test_a_plant_is_read_and_set_on_a_server_of_others() -> None:
+    async with serving("marta") as address:
+        where = {"host": address["host"], "port": address["port"]}
+        driver = MartaDriver(MartaSection.model_validate({**where, "timeout": 3.0}))
+        await driver.connect()
+        try:
+            values = {name: sample.value for name, sample in (await said(driver)).items()}
+            assert (values["PT01_R452A"], values["TT06_CO2"], values["temperature_setpoint"]) == (25.0, 34.0, 51.0)
+            assert (values["DP02_CO2_FS"], values["DP02_CO2_W"]) == (True, False)
+            assert (values["set_flow_active"], values["set_start_chiller"]) == (True, False)
+            await driver.write("set_temperature_setpoint", -12.5)
+            await driver.write("set_start_chiller", True)
+            values = {name: sample.value for name, sample in (await said(driver)).items()}
+            assert values["set_temperature_setpoint"] == -12.5
+            assert (values["set_flow_active"], values["set_start_chiller"]) == (True, True), "the other bits stay"
+        finally:
+            await driver.close()

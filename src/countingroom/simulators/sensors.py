@@ -65,6 +65,8 @@ class SensorSimulator:
         """Board -> what it publishes in place of its values; None: nothing."""
         self._set: dict[tuple[str, str], str] = {}
         """Board and value -> its setpoint."""
+        self.taken = 0
+        """Setpoints that the boards have taken."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
         self._again: Mapping[str, Any] = parameters.get("again") or {}
         self._own: OwnBroker | None = None
@@ -166,6 +168,7 @@ class SensorSimulator:
         value = outlet.setpoint(payload.decode(errors="replace"))
         if value is None:
             return []
+        self.taken += 1
         self._set |= {(outlet.board, name): value for name in outlet.sets}
         return [one for one in self._outlets if one.board == outlet.board and one.value in outlet.sets]
 
