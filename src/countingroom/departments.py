@@ -37,6 +37,26 @@ def _api(*modules: str) -> tuple[str, ...]:
     return tuple(f"{_API}.{module}" for module in modules)
 
 
+def _at_a_broker(name: str, *modules: str) -> ProcessRole:
+    """The role of a department at an MQTT broker (the package `mqtt`)."""
+    return ProcessRole(
+        name=name,
+        start=f"countingroom.app.{name}:{name}",
+        after=("history", "simulators", "devices"),
+        needs=(),
+        database=True,
+        without_database=True,
+        bus=BusGrants(
+            # The commands that it may send are in app/bus_users.py.
+            hears=("live.readings.*", "presence.devices.*", "events.devices.*"),
+            stores=(f"events.{name}.*",),
+            leases=(name,),
+            reads=(subjects.READINGS_STREAM,),
+        ),
+        modules=("countingroom.mqtt.service", "countingroom.app.database", *modules),
+    )
+
+
 DEPARTMENTS: tuple[Department, ...] = (
     Department(
         name="runs",
@@ -236,31 +256,17 @@ DEPARTMENTS: tuple[Department, ...] = (
             "TrackerSection",
             "MQTT topics and payloads of the tracker DCS, for its dashboards and collectors.",
         ),
-        roles=(
-            ProcessRole(
-                name="tracker",
-                start="countingroom.app.tracker:tracker",
-                after=("history", "simulators", "devices"),
-                needs=(),
-                database=True,
-                without_database=True,
-                bus=BusGrants(
-                    # The commands that it may send are in app/bus_users.py.
-                    hears=("live.readings.*", "presence.devices.*", "events.devices.*"),
-                    stores=("events.tracker.*",),
-                    leases=("tracker",),
-                    reads=(subjects.READINGS_STREAM,),
-                ),
-                modules=(
-                    *(
-                        "countingroom.mqtt.service",
-                        "countingroom.tracker.adapter",
-                        "countingroom.devices.drivers.marta.points",
-                    ),
-                    "countingroom.app.database",
-                ),
-            ),
+        roles=(_at_a_broker("tracker", "countingroom.tracker.adapter", "countingroom.devices.drivers.marta.points"),),
+    ),
+    Department(
+        name="home_assistant",
+        title="the entities of Home Assistant",
+        section=_section(
+            "home_assistant",
+            "HomeAssistantSection",
+            "Which points Home Assistant shows as entities, and what it may change.",
         ),
+        roles=(_at_a_broker("home_assistant", "countingroom.home_assistant.adapter"),),
     ),
     # Drawings have no process of their own: the console shows them.
     Department(

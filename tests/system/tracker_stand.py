@@ -214,8 +214,10 @@ def hosted(experiment: Experiment) -> list[Hosted]:
 
 
 @asynccontextmanager
-async def broker_at(kind: str, place: Path) -> AsyncGenerator[dict[str, Any]]:
-    """A running broker: the keys of the description that lead to it."""
+async def broker_at(
+    kind: str, place: Path, *, section: str = "tracker", topics: Sequence[str] = TOPICS
+) -> AsyncGenerator[dict[str, Any]]:
+    """A running broker: the keys of the description that lead to it, some of them in this section."""
     secret = place / "password"
     secret.write_text(f"{PASSWORD}\n")
     if kind == "mosquitto":
@@ -223,11 +225,11 @@ async def broker_at(kind: str, place: Path) -> AsyncGenerator[dict[str, Any]]:
         await broker.start()
         try:
             address = f"mqtt://127.0.0.1:{broker.port}"
-            yield {"tracker": {"broker": {"address": address, "user": USER, "password": {"file": str(secret)}}}}
+            yield {section: {"broker": {"address": address, "user": USER, "password": {"file": str(secret)}}}}
         finally:
             await broker.end()
         return
-    user = {"name": USER, "password_file": str(secret), "publish": TOPICS, "subscribe": TOPICS}
+    user = {"name": USER, "password_file": str(secret), "publish": list(topics), "subscribe": list(topics)}
     bus = {"mqtt": {"port": 0, "users": [user]}}
     server = EmbeddedServer(place / "bus", description=BusSection.model_validate(bus), clock=SystemClock())
     await server.start()

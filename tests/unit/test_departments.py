@@ -89,7 +89,7 @@ def test_run_control_starts_after_its_agents_and_so_ends_before_them() -> None:
     assert [set(stage) for stage in stages(list(roles()))] == [
         {"history", "simulators"},
         {"devices", "agents"},
-        {"runs", "console", "tracker", "pvs"},
+        {"runs", "console", "tracker", "pvs", "home_assistant"},
         {"alarms"},
     ]
 

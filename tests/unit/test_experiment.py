@@ -306,6 +306,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "console",
         "runs",
         "tracker",
+        "home_assistant",
         "include",
         "backup",
         "pvs",

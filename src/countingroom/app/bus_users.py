@@ -19,6 +19,7 @@ from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError
 from countingroom.departments import ProcessRole, roles
 from countingroom.experiment import Experiment
+from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.pvs.description import PvsSection
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
@@ -42,6 +43,8 @@ def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
             names, words = experiment.section(TrackerSection).principals, ("devices",)
         case "pvs":
             names, words = experiment.section(PvsSection).principals, ("devices",)
+        case "home_assistant":
+            names, words = experiment.section(HomeAssistantSection).principals, ("devices",)
         case _:
             return []
     return [subjects.commands_of(name, word) for name in names for word in words]

@@ -11,6 +11,7 @@ from countingroom.cli.check_alarms import AlarmCheck
 from countingroom.cli.check_configurations import wrong_configurations
 from countingroom.cli.check_derived import derived_problems
 from countingroom.cli.check_devices import build_devices
+from countingroom.cli.check_home_assistant import home_assistant_problems, home_assistant_warnings
 from countingroom.cli.check_interlocks import InterlockCheck, InterlockFacts
 from countingroom.cli.check_points import point_warnings
 from countingroom.cli.check_pvs import pvs_problems, pvs_warnings
@@ -48,7 +49,8 @@ def checked_description(file: Path) -> CheckedDescription:
             *pvs_problems(loaded, hosted),
             *wrong_configurations(loaded),
         ]
-        found += synoptic_problems(loaded, hosted)
+        found += [*synoptic_problems(loaded, hosted), *home_assistant_problems(loaded, hosted)]
+        warnings = (*warnings, *home_assistant_warnings(loaded, hosted))
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         return CheckedDescription(
             problems=problems,

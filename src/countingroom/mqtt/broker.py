@@ -20,7 +20,7 @@ from countingroom.core.clock import cancellation_kept
 from countingroom.core.errors import LinkError
 from countingroom.mqtt.messages import MOST_PAYLOAD, Incoming, Publication
 
-WAITING = 256
+WAITING = 1024
 """Messages that wait until `receive` begins; further ones are dropped."""
 KEEPALIVE_S = 5
 TIMEOUT_S = 3.0

@@ -6,6 +6,14 @@ from msgspec import Struct
 
 from countingroom.core.values import Scalar
 
+OFF_ACTIONS = frozenset(
+    [
+        *("all_lv_off", "all_hv_off", "lv_off", "hv_off", "disable", "disable_all"),
+        *("stop", "stop_co2", "stop_chiller"),
+    ]
+)
+"""Commands of devices that switch off or stop."""
+
 
 class DeviceOrder(Struct, frozen=True, kw_only=True):
     """A command to a device."""
@@ -16,8 +24,11 @@ class DeviceOrder(Struct, frozen=True, kw_only=True):
     action: str
     channel: str = ""
     arguments: dict[str, Scalar] = {}
-    is_off: bool = False
-    """Whether it switches off or stops: it goes before what waits, and ends that."""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it switches off or stops: it goes before what waits, and ends that."""
+        return self.action in OFF_ACTIONS
 
 
 class Refresh(Struct, frozen=True, kw_only=True):

@@ -21,12 +21,6 @@ from countingroom.tracker.facts import CaenFacts, TrackerFacts
 UNTOUCHED = "untouched_field"
 """The code of the refusal of what a dashboard sends for an untouched field."""
 
-_OFF = frozenset(
-    [
-        *("all_lv_off", "all_hv_off", "lv_off", "hv_off", "disable", "disable_all"),
-        *("stop", "stop_co2", "stop_chiller"),
-    ]
-)
 _SWITCHBOX_CHANNEL = re.compile(r"CH([1-9][0-9]{0,2})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -82,15 +76,15 @@ def _supply(facts: CaenFacts, levels: list[str], payload: bytes, topic: str) -> 
         case ["refresh"]:
             return Refresh(kind="caen")
         case ["clear"]:
-            return _order(kind="caen", device=facts.device, action="clear_alarms")
+            return DeviceOrder(kind="caen", device=facts.device, action="clear_alarms")
         case ["reconnect"]:
-            return _order(kind="caen", device=facts.device, action="reconnect")
+            return DeviceOrder(kind="caen", device=facts.device, action="reconnect")
         case ["switch", ("lv" | "hv") as side]:
-            return _order(kind="caen", device=facts.device, action=f"all_{side}_{_on_off(payload)}")
+            return DeviceOrder(kind="caen", device=facts.device, action=f"all_{side}_{_on_off(payload)}")
         case ["switch", ("lv" | "hv") as side, number]:
             # The original switched all channels here.
             channel = _channel(facts, number)
-            return _order(kind="caen", device=facts.device, action=f"{side}_{_on_off(payload)}", channel=channel)
+            return DeviceOrder(kind="caen", device=facts.device, action=f"{side}_{_on_off(payload)}", channel=channel)
         case ["setv", ("lv" | "hv") as side, number]:
             channel, volts = _channel(facts, number), _number(payload)
             if facts.untouched is not None and volts == facts.untouched:
@@ -100,17 +94,9 @@ def _supply(facts: CaenFacts, levels: list[str], payload: bytes, topic: str) -> 
                     suggestion="enter the voltage first; set this one from the console, or see tracker.caen.untouched",
                 )
             arguments: dict[str, Scalar] = {"point": f"{channel}.{side}_setV", "value": volts}
-            return _order(kind="caen", device=facts.device, action="set", channel=channel, arguments=arguments)
+            return DeviceOrder(kind="caen", device=facts.device, action="set", channel=channel, arguments=arguments)
         case _:
             raise _unknown(topic)
-
-
-def _order(
-    *, kind: str, device: str, action: str, channel: str = "", arguments: dict[str, Scalar] | None = None
-) -> DeviceOrder:
-    return DeviceOrder(
-        kind=kind, device=device, action=action, channel=channel, arguments=arguments or {}, is_off=action in _OFF
-    )
 
 
 Arguments = Callable[[bytes], dict[str, Scalar]]
@@ -124,7 +110,7 @@ def _simple(
     if len(levels) != 1 or levels[0] not in table:
         raise _unknown(topic)
     action, arguments = table[levels[0]]
-    return _order(kind=kind, device=device, action=action, arguments=arguments(payload))
+    return DeviceOrder(kind=kind, device=device, action=action, arguments=arguments(payload))
 
 
 def _switchbox(device: str, text: str) -> Asked:
@@ -135,9 +121,9 @@ def _switchbox(device: str, text: str) -> Asked:
         raise _not_understood(text, "LV|ON, HV|OFF, CH7|ON, CH*|OFF or STATUS?")
     is_on = word == "ON"
     if what in ("LV", "HV"):
-        return _order(kind="switchbox", device=device, action=f"{what}_{word}".lower())
+        return DeviceOrder(kind="switchbox", device=device, action=f"{what}_{word}".lower())
     if what == "CH*" and not is_on:
-        return _order(kind="switchbox", device=device, action="disable_all")
+        return DeviceOrder(kind="switchbox", device=device, action="disable_all")
     if what == "CH":
         raise OutOfRange("no channel was chosen", code=UNTOUCHED, suggestion="choose a channel first")
     match = _SWITCHBOX_CHANNEL.fullmatch(what)
@@ -150,7 +136,7 @@ def _switchbox(device: str, text: str) -> Asked:
             suggestion=f"choose one of 1 to {SWITCHBOX_CHANNELS}",
         )
     action = "enable" if is_on else "disable"
-    return _order(kind="switchbox", device=device, action=action, channel=match[1])
+    return DeviceOrder(kind="switchbox", device=device, action=action, channel=match[1])
 
 
 def _nothing(payload: bytes) -> dict[str, Scalar]:

@@ -18,6 +18,7 @@ from countingroom.core.reload.content import ReloadContent
 from countingroom.departments import DEPARTMENTS
 from countingroom.experiment import Experiment
 from countingroom.history.description import HistorySection
+from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.tracker.description import TrackerSection
@@ -80,6 +81,7 @@ def _readers(experiment: Experiment, known: list[str]) -> dict[str, tuple[str, .
     }
     devices = [
         *(["tracker"] if experiment.section(TrackerSection).in_use else []),
+        *(["home_assistant"] if experiment.section(HomeAssistantSection).in_use else []),
         *(["history"] if any(one.has_tracker_layout for one in _stores(experiment)) else []),
     ]
     return found | {
