@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from countingroom.app import backup, backup_schedule
 from countingroom.app.backup_schedule import make_in_child
 from countingroom.backup import contents, folder, take
 from countingroom.backup.container import BackupReader, BackupWriter
+from countingroom.backup.identity import identity_of
 from countingroom.cli.main import run
 from countingroom.testing.clock import FakeClock
 from tests.patience import PATIENCE_S
@@ -79,17 +81,40 @@ def test_a_small_file_that_is_taken_while_it_is_read_is_left_out(
     assert contents.size_of(tmp_path / "audit") == 1
 
 
-def test_the_backup_that_was_just_made_is_kept_also_beside_those_of_a_wrong_clock(tmp_path: Path) -> None:
+def test_the_backup_that_was_just_made_is_kept_beside_those_of_a_wrong_clock_and_of_others(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    data.mkdir()
+    copy.mkdir()
     description = tmp_path / "experiment.yaml"
     description.write_text(
         f"experiment: {{name: bench}}\nbackup: {{folder: {tmp_path}, keep: {{last: 1, daily: 0, weekly: 0}}}}\n"
     )
-    names = [folder.name("bench", NOW_NS + hours * 3600 * _S, encrypted=False) for hours in (-1, 0, 9000)]
+    made = backup.Backups(description, data)
+    names = [
+        folder.name("bench", made.identity, NOW_NS + hours * 3600 * _S, encrypted=False) for hours in (-1, 0, 9000)
+    ]
     for name in names:
         (tmp_path / name).touch()
-    made = backup.Backups(description, tmp_path / "data")
+    other = tmp_path / folder.name("bench", identity_of(copy), NOW_NS - 10**6 * _S, encrypted=False)
+    other.touch()
     assert made._removed(tmp_path / names[1], lambda line: None)  # pyright: ignore[reportPrivateUsage]
-    assert [one.path.name for one in made.found()] == [names[2], names[1]]
+    assert [one.path.name for one in made.found()] == [names[2], names[1], other.name]
+
+
+def test_a_copy_of_a_data_folder_is_another_one_and_a_moved_one_is_the_same(tmp_path: Path) -> None:
+    data, copy, moved = (tmp_path / name for name in ("data", "copy", "moved"))
+    data.mkdir()
+    own = identity_of(data)
+    assert identity_of(data) == own
+    shutil.copytree(data, copy)
+    assert identity_of(copy) != own
+    assert identity_of(copy) == identity_of(copy)
+    data.rename(moved)
+    assert identity_of(moved) == own
+    (moved / "backup-id").write_text("nonsense")
+    assert identity_of(moved) != own
+    assert [path.name for path in moved.iterdir()] == ["backup-id"]
+    assert (moved / "backup-id").stat().st_mode & 0o077 == 0
 
 
 async def test_up_can_stop_while_a_backup_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

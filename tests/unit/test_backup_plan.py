@@ -22,6 +22,7 @@ from countingroom.core.errors import Conflict
 from countingroom.experiment import load_located
 from countingroom.storage.highest_run import HighestRun
 
+OWN = "0a1b2c3d"
 START = datetime(2026, 11, 30, tzinfo=UTC)
 MANIFEST = BackupManifest(
     experiment="bench",
@@ -46,8 +47,10 @@ MANIFEST = BackupManifest(
 
 def found(hours: float) -> FoundBackup:
     made = START - timedelta(hours=hours)
-    name = folder.name("bench", int(made.timestamp()) * 10**9, encrypted=False)
-    return FoundBackup(path=Path(name), experiment="bench", made=made.replace(microsecond=0), bytes=1, encrypted=False)
+    name = folder.name("bench", OWN, int(made.timestamp()) * 10**9, encrypted=False)
+    return FoundBackup(
+        path=Path(name), experiment="bench", of=OWN, made=made.replace(microsecond=0), bytes=1, encrypted=False
+    )
 
 
 @given(
@@ -68,11 +71,15 @@ def test_the_newest_and_one_of_each_day_and_week_are_kept(hours: list[int], keep
 def test_backups_are_found_by_their_names(tmp_path: Path) -> None:
     at = int(START.timestamp()) * 10**9
     for name in ("bench", "other"):
-        (tmp_path / folder.name(name, at, encrypted=name == "other")).touch()
+        (tmp_path / folder.name(name, OWN, at, encrypted=name == "other")).touch()
     (tmp_path / "bench-20261130.backup").touch()
     assert [(one.experiment, one.made, one.encrypted) for one in folder.backups(tmp_path, "bench")] == [
         ("bench", START, False)
     ]
+    (tmp_path / folder.name("bench", "ffffffff", at, encrypted=False)).touch()
+    assert [one.of for one in folder.backups(tmp_path, "bench", OWN)] == [OWN]
+    assert len(folder.backups(tmp_path, "bench")) == 2
+    (tmp_path / folder.name("bench", "ffffffff", at, encrypted=False)).unlink()
     assert len(folder.backups(tmp_path)) == 2
     assert folder.backups(tmp_path / "missing") == []
 
@@ -148,11 +155,12 @@ def test_one_backup_is_made_at_a_time_and_what_a_killed_one_left_is_removed(tmp_
     alone, clean = backup._alone, backup._clean  # pyright: ignore[reportPrivateUsage]
     with alone(tmp_path), pytest.raises(Conflict, match="another backup"), alone(tmp_path):
         pass
-    (tmp_path / ".bench.x.part").mkdir()
-    for name in (".bench.bench-1.backup.part", ".bench-2.bench-2-1.backup.part", "bench-1.backup"):
+    (tmp_path / f".bench.{OWN}.x.part").mkdir()
+    others = {".bench-2.0a1b2c3d.1.backup.part", ".bench.ffffffff.1.backup.part", "bench-1.backup"}
+    for name in (f".bench.{OWN}.bench-1.backup.part", *others):
         (tmp_path / name).touch()
-    clean(tmp_path, "bench")
-    assert {path.name for path in tmp_path.iterdir()} == {".bench-2.bench-2-1.backup.part", "bench-1.backup"}
+    clean(tmp_path, "bench", OWN)
+    assert {path.name for path in tmp_path.iterdir()} == others
 
 
 def test_secrets_are_only_among_the_files_where_they_are_wanted(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from countingroom.testing.clock import FakeClock
 
 START = datetime(2026, 11, 30, tzinfo=UTC)
 _S = 10**9
+OWN = "0a1b2c3d"
 FAILED, LATE = "backup.failed", "backup.late"
 NOW_NS = 1_900_000_000 * _S
 
@@ -41,12 +42,14 @@ class Stand:
         self.made: list[float] = []
         self.events: list[Event] = []
         self._folder = tmp_path
-        self.schedule = BackupSchedule(section, "bench", tmp_path, self.clock, self._make, self.events.append)
+        self.schedule = BackupSchedule(
+            section, "bench", tmp_path, self.clock, self._make, self.events.append, lambda: OWN
+        )
 
     async def _make(self) -> str:
         self.made.append(self.clock.monotonic())
         if not self.failure:
-            (self._folder / folder.name("bench", self.clock.now_ns(), encrypted=False)).touch()
+            (self._folder / folder.name("bench", OWN, self.clock.now_ns(), encrypted=False)).touch()
         return self.failure
 
     async def hours(self, hours: int) -> None:
@@ -93,15 +96,17 @@ def test_without_a_schedule_nothing_is_late(tmp_path: Path) -> None:
 
 async def test_a_backup_with_a_time_of_the_future_does_not_end_the_schedule(tmp_path: Path) -> None:
     clock = FakeClock(NOW_NS)
-    (tmp_path / folder.name("bench", NOW_NS + 10**7 * _S, encrypted=False)).touch()
+    (tmp_path / folder.name("bench", OWN, NOW_NS + 10**7 * _S, encrypted=False)).touch()
     made: list[int] = []
 
     async def make() -> str:
         made.append(clock.now_ns())
-        (tmp_path / folder.name("bench", clock.now_ns(), encrypted=False)).touch()
+        (tmp_path / folder.name("bench", OWN, clock.now_ns(), encrypted=False)).touch()
         return ""
 
-    schedule = BackupSchedule(BackupSection(every=3600), "bench", tmp_path, clock, make, lambda event: None)
+    schedule = BackupSchedule(
+        BackupSection(every=3600), "bench", tmp_path, clock, make, lambda event: None, lambda: OWN
+    )
     running = asyncio.create_task(schedule.run())
     await clock.advance(FIRST_S)
     assert len(made) == 1
@@ -120,7 +125,7 @@ async def test_a_backup_that_never_ends_is_ended_and_told(tmp_path: Path) -> Non
         await asyncio.Event().wait()
         return ""
 
-    schedule = BackupSchedule(BackupSection(every=3600), "bench", tmp_path, clock, make, events.append)
+    schedule = BackupSchedule(BackupSection(every=3600), "bench", tmp_path, clock, make, events.append, lambda: OWN)
     running = asyncio.create_task(schedule.run())
     await clock.advance(FIRST_S)
     await clock.advance(6 * 3600 + 1)
@@ -145,8 +150,11 @@ async def test_after_a_start_it_is_not_told_that_the_last_backup_was_good_before
 
 async def test_after_a_start_a_backup_after_which_none_was_due_counts_as_the_last_one(tmp_path: Path) -> None:
     stand = Stand(BackupSection(every=86_400), tmp_path)
-    (tmp_path / folder.name("bench", stand.clock.now_ns() - 3600 * _S, encrypted=False)).touch()
+    (tmp_path / folder.name("bench", "ffffffff", stand.clock.now_ns() - 60 * _S, encrypted=False)).touch()
+    (tmp_path / folder.name("bench", OWN, stand.clock.now_ns() - 3600 * _S, encrypted=False)).touch()
     running = asyncio.create_task(stand.schedule.run())
     await stand.clock.advance(1)
     assert stand.schedule.conditions() == {FAILED: "", LATE: ""}
+    stand.clock.step(2.5 * 86_400)
+    assert stand.schedule.conditions()[LATE] == "the last backup is 2 d 13 h old"  # not that of another data folder
     running.cancel()

@@ -22,6 +22,7 @@ from countingroom.backup import disk_space, folder
 from countingroom.backup.contents import BackupManifest
 from countingroom.backup.description import BackupSection
 from countingroom.backup.encryption import BackupKey
+from countingroom.backup.identity import identity_of
 from countingroom.backup.restore import Restored, refuse_used, restore
 from countingroom.backup.take import CopiedExperiment, TakenBackup, needed_bytes, take
 from countingroom.bus import nats
@@ -65,8 +66,16 @@ class Backups:
         return self.section.folder or self._data / BACKUPS
 
     def found(self) -> list[folder.FoundBackup]:
-        """Those in the folder, the newest first."""
+        """Those in the folder of experiments with this name, the newest first."""
         return folder.backups(self.folder, self.experiment)
+
+    @property
+    def identity(self) -> str:
+        """That of the data folder. RequestError where it cannot be written."""
+        try:
+            return identity_of(self._data)
+        except OSError as error:
+            raise disk_space.no_space(error, self._data) from error
 
     def key(self) -> BackupKey | None:
         """The key of the description."""
@@ -95,13 +104,14 @@ class Backups:
                 suggestion="start the experiment first; one that is stopped is copied whole with its data folder",
             )
         source = self._source(secrets=secrets or self.section.secrets)
-        target = self._target(to, encrypted=key is not None)
+        own = self.identity
+        target = self._target(to, own, encrypted=key is not None)
         needed = needed_bytes(source)
         with _alone(self._data):
-            _clean(target.parent, self.experiment)  # first, because it makes room
+            _clean(target.parent, self.experiment, own)  # first, because it makes room
             what = "the backup with its check" if check else "it"
             disk_space.check(target.parent, needed * 3 if check else needed, what)
-            part = target.with_name(f".{self.experiment}.{target.name}{_PART}")
+            part = target.with_name(f".{self.experiment}.{own}.{target.name}{_PART}")
             try:
                 taken = asyncio.run(self._take(source, part, key, say, check=check))
                 part.replace(target)
@@ -137,7 +147,7 @@ class Backups:
         """Restore into an empty folder that is removed again. RequestError where it is not what was copied."""
         if manifest.dialect != "sqlite":
             say("check       the tables of PostgreSQL are not restored; every byte of the file is verified")
-        with tempfile.TemporaryDirectory(prefix=f".{self.experiment}.", suffix=_PART, dir=part.parent) as place:
+        with tempfile.TemporaryDirectory(prefix=f"{part.name}.", suffix=_PART, dir=part.parent) as place:
             into = Path(place) / "restored"
             await restore(part, key, into, self._clock, lambda line: None, with_database=False, check=check_history)
         say("checked     it was restored into an empty folder, and has what was copied")
@@ -157,9 +167,9 @@ class Backups:
             secrets=secrets,
         )
 
-    def _target(self, to: Path | None, *, encrypted: bool) -> Path:
+    def _target(self, to: Path | None, of: str, *, encrypted: bool) -> Path:
         given = to or self.folder
-        name = folder.name(self.experiment, self._clock.now_ns(), encrypted=encrypted)
+        name = folder.name(self.experiment, of, self._clock.now_ns(), encrypted=encrypted)
         is_folder = to is None or given.is_dir()
         target = (given / name if is_folder else given).absolute()
         try:
@@ -174,7 +184,7 @@ class Backups:
 
     def _removed(self, made: Path, say: Say) -> list[Path]:
         """The one that was made stays, also where others have a later time: the clock was wrong then."""
-        found = self.found()
+        found = [one for one in self.found() if one.of == self.identity]
         keep = folder.kept(found, self.section.keep) | {made}
         removed: list[Path] = []
         for one in found:
@@ -229,9 +239,10 @@ def _alone(data: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _clean(target: Path, experiment: str) -> None:
-    """Remove what a backup that was killed has left. No name of an experiment has a dot, so others' are not found."""
-    for path in target.glob(f".{experiment}.*{_PART}"):
+def _clean(target: Path, experiment: str, of: str) -> None:
+    """Remove what a backup of this data folder that was killed has left. No name of an experiment has a dot, so others'
+    are not found."""
+    for path in target.glob(f".{experiment}.{of}.*{_PART}"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

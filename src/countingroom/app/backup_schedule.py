@@ -50,15 +50,23 @@ class BackupSchedule:
     """The backups of one experiment."""
 
     def __init__(
-        self, section: BackupSection, experiment: str, to: Path, clock: Clock, make: Make, tell: Callable[[Event], None]
+        self,
+        section: BackupSection,
+        experiment: str,
+        to: Path,
+        clock: Clock,
+        make: Make,
+        tell: Callable[[Event], None],
+        identity: Callable[[], str],
     ) -> None:
-        """`to`: the folder of the backups."""
+        """`to`: the folder of the backups. `identity`: that of the data folder; OSError."""
         self._section = section
         self._experiment = experiment
         self._to = to
         self._clock = clock
         self._make = make
         self._tell = tell
+        self._identity = identity
         self._since_ns = clock.now_ns()
         self._last_ns = 0
         self._looked = False
@@ -124,10 +132,13 @@ class BackupSchedule:
 
     async def _look(self) -> None:
         with contextlib.suppress(OSError):
-            found = await asyncio.to_thread(folder.backups, self._to, self._experiment)
+            found = await asyncio.to_thread(self._found)
             now_ns = self._clock.now_ns()  # one of the future was made while the clock was wrong
             self._last_ns = max((one.made_ns for one in found if one.made_ns <= now_ns), default=0)
         self._looked = True
+
+    def _found(self) -> list[folder.FoundBackup]:
+        return folder.backups(self._to, self._experiment, self._identity())
 
     def _tell_outcome(self) -> None:
         now_ns = self._clock.now_ns()

@@ -37,7 +37,7 @@ KEPT_FOLDERS = (
     *("agents", AUDIT, BACKUPS, "bus", CONSOLE, DESCRIPTION, "history", INTERLOCKS, "logs", "results", RESULT_FILES),
     RUN_BOOK,
 )
-_FILES = (LOCK, "countingroom.sqlite*")
+_FILES = (LOCK, "backup-id", "countingroom.sqlite*")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -41,6 +41,7 @@ from countingroom.app.shared_renewer import shared_renewer, socket_beside
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.backup.description import BackupSection
+from countingroom.backup.identity import identity_of
 from countingroom.bus import nats, streams
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import BUS_ROLE, heartbeat
@@ -116,6 +117,7 @@ class _Processes:
             self._clock,
             lambda: make_in_child(plan.description, plan.data),
             self._events.add,
+            lambda: identity_of(plan.data),
         )
         self._started = False
         self._server: EmbeddedServer | None = None

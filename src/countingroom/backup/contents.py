@@ -77,6 +77,11 @@ PARTS = (
     BackupPart(name="description", how="the files of the description are copied from where they are", copied=False),
     BackupPart(name="logs", how="what happened is in the events", copied=False),
     BackupPart(name="owner.json", how="it tells which process runs", copied=False),
+    BackupPart(
+        name="backup-id",
+        how="it tells the backups of this folder from those of others; a new folder has its own",
+        copied=False,
+    ),
     BackupPart(name="backups", how="the backups themselves", copied=False),
 )
 

@@ -13,7 +13,9 @@ from countingroom.backup.description import KeepSection
 
 ENDING = ".backup"
 AGE = ".age"
-_NAME = re.compile(r"(?P<experiment>[A-Za-z0-9_\-]+)-(?P<time>\d{8}T\d{6}Z)(?:-\d+)?\.backup(?P<age>\.age)?")
+_NAME = re.compile(
+    r"(?P<experiment>[A-Za-z0-9_\-]+)-(?P<time>\d{8}T\d{6}Z)(?:-(?P<of>[0-9a-f]{8}))?\.backup(?P<age>\.age)?"
+)
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
@@ -22,6 +24,8 @@ class FoundBackup(Struct, frozen=True, kw_only=True):
 
     path: Path
     experiment: str
+    of: str
+    """The identity of the data folder; empty: it is not known."""
     made: datetime
     """UTC, of its name."""
     bytes: int
@@ -33,22 +37,23 @@ class FoundBackup(Struct, frozen=True, kw_only=True):
         return int(self.made.timestamp()) * 1_000_000_000
 
 
-def name(experiment: str, at_ns: int, *, encrypted: bool) -> str:
-    """The name of a new backup."""
+def name(experiment: str, of: str, at_ns: int, *, encrypted: bool) -> str:
+    """The name of a new backup. `of`: the identity of the data folder."""
     at = datetime.fromtimestamp(at_ns / 1e9, UTC)
-    return f"{experiment}-{at:{_TIME}}{ENDING}{AGE if encrypted else ''}"
+    return f"{experiment}-{at:{_TIME}}-{of}{ENDING}{AGE if encrypted else ''}"
 
 
-def backups(folder: Path, experiment: str = "") -> list[FoundBackup]:
-    """The backups in a folder, the newest first; of one experiment, or of all. OSError."""
+def backups(folder: Path, experiment: str = "", of: str = "") -> list[FoundBackup]:
+    """The backups in a folder, the newest first; of one experiment and data folder, or of all. OSError."""
     found: list[FoundBackup] = []
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
-        if match and experiment in ("", match["experiment"]) and path.is_file():
+        if match and experiment in ("", match["experiment"]) and of in ("", match["of"]) and path.is_file():
             found.append(
                 FoundBackup(
                     path=path,
                     experiment=match["experiment"],
+                    of=match["of"] or "",
                     made=datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC),
                     bytes=path.stat().st_size,
                     encrypted=bool(match["age"]),

@@ -102,9 +102,7 @@ async def take(
     began = clock.monotonic()
     with ExitStack() as stack:
         work = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(prefix=f".{source.experiment}.", suffix=".part", dir=part.parent)
-            )
+            stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{part.name}.", suffix=".part", dir=part.parent))
         )
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         file = stack.enter_context(os.fdopen(descriptor, "wb"))

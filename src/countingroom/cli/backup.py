@@ -115,16 +115,36 @@ def list_backups(
     from countingroom.backup import folder as backup_folder
     from countingroom.backup.disk_space import megabytes
 
-    found = backup_folder.backups(folder) if folder else _backups(experiment, data).found()
+    if folder:
+        own, found = "", backup_folder.backups(folder)
+    else:
+        made = _backups(experiment, data)
+        own, found = made.identity, made.found()
     if json:
         facts = [
-            {"file": str(one.path), "made_ns": one.made_ns, "bytes": one.bytes, "encrypted": one.encrypted}
+            {
+                "file": str(one.path),
+                "made_ns": one.made_ns,
+                "bytes": one.bytes,
+                "encrypted": one.encrypted,
+                "of": one.of,
+                "own": bool(own) and one.of == own,
+            }
             for one in found
         ]
         print_json({"backups": facts})
         return
-    rows = ((one.path, _time(one.made_ns), megabytes(one.bytes), "yes" if one.encrypted else "no") for one in found)
-    print_table(("file", "made", "size", "encrypted"), rows, numbers=("size",))
+    rows = (
+        (
+            one.path,
+            _time(one.made_ns),
+            megabytes(one.bytes),
+            "yes" if one.encrypted else "no",
+            "this one" if own and one.of == own else one.of or "unknown",
+        )
+        for one in found
+    )
+    print_table(("file", "made", "size", "encrypted", "data folder"), rows, numbers=("size",))
 
 
 @app.command("key")
