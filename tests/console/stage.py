@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import FastAPI
+from msgspec import structs
 
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.bus.streams import prepare
 from countingroom.console.app import create
 from countingroom.core import subjects
+from countingroom.core.admission import JUDGE
 from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause
@@ -69,13 +71,7 @@ def channel_points(channel: str) -> tuple[Point, ...]:
         Point(name="hv_iMon", label="HV I mon", unit="uA", limits=Limits(warning_high=9.0, alarm_high=10.0)),
         Point(name="hv_rampUpSpeed", label="Ramp up", unit="V/s", precision=0, main=False),
     ]
-    return tuple(
-        Point(
-            **{field: getattr(one, field) for field in one.__struct_fields__}
-            | {"name": f"{channel}.{one.name}", "channel": channel, "column": one.name}
-        )
-        for one in named
-    )
+    return tuple(structs.replace(one, name=f"{channel}.{one.name}", channel=channel, column=one.name) for one in named)
 
 
 def caen(channels: int = 3, boot: str = "boot1") -> Catalogue:
@@ -123,6 +119,8 @@ class Stage:
         self.clock = clock
         self.bus = bus
         self.asked: list[tuple[str, Command]] = []
+        self.would_refuse: Cause | None = None
+        """What a question about values is answered."""
         self.refuse: Cause | None = None
         self.outcome: EventKind | None = EventKind.DONE
         self._sequence = 0
@@ -196,6 +194,8 @@ class Stage:
     async def answer(self, message: Message) -> bytes:
         """What the device host answers to a command: refused as told, else accepted with its outcome at once."""
         command = decode(message.data, Command)
+        if command.action == JUDGE:
+            return encode(Reply(id=command.id, accepted=self.would_refuse is None, cause=self.would_refuse))
         self.asked.append((message.subject, command))
         if self.refuse:
             return encode(Reply(id=command.id, accepted=False, cause=self.refuse))

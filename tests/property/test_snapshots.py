@@ -24,7 +24,7 @@ from countingroom.core.snapshots.progress import (
     interrupted,
     upcoming,
 )
-from countingroom.core.snapshots.restore_plan import SET, DeviceNow, RestorePlan, plan_restore
+from countingroom.core.snapshots.restore_plan import SET, DeviceNow, Refusals, RestorePlan, plan_restore
 from countingroom.core.snapshots.rules import EXACT, PointRule, SnapshotRules, Tolerance
 from countingroom.core.snapshots.values import SavedPoint, Snapshot
 from countingroom.core.values import Quality, Reading, Scalar
@@ -193,6 +193,22 @@ def test_a_command_that_is_refused_now_is_left_unless_an_earlier_one_may_change_
     assert [one.cause for one in alone.left] == [wrong]
     interlocked = plan_restore(both, {"caen": supply(off, refusals={"hv_on": held})}, SnapshotRules(), allow)
     assert [one.cause for one in interlocked.left] == [held]
+
+
+def test_a_value_that_is_refused_now_is_left_unless_an_earlier_command_may_change_that() -> None:
+    now = supply({"0.lv_on": True, "0.lv_set": 1.0, "1.lv_set": 1.0})
+    wrong = Cause(code="lv_on", message="LV is on", suggestion="switch it off")
+    held = Cause(code="interlock", message="held", suggestion="reset it")
+
+    def made(saved: dict[str, Scalar], **causes: Cause) -> tuple[list[str], dict[str, Cause]]:
+        refusals = Refusals(causes={f"caen.{name.replace('_', '.', 1)}": cause for name, cause in causes.items()})
+        plan = plan_restore(taken(saved), {"caen": now}, SnapshotRules(), allow, refusals=refusals)
+        return [one.point for one in plan.writes], {one.point: one.cause for one in plan.left}
+
+    assert made({"0.lv_set": 5.0, "1.lv_set": 5.0}, **{"0_lv_set": wrong}) == (["1.lv_set"], {"0.lv_set": wrong})
+    goes_off: dict[str, Scalar] = {"0.lv_on": False, "0.lv_set": 5.0}
+    assert made(goes_off, **{"0_lv_set": wrong}) == (["0.lv_on", "0.lv_set"], {})
+    assert made(goes_off, **{"0_lv_set": held}) == (["0.lv_on"], {"0.lv_set": held})
 
 
 def test_a_command_of_a_device_may_be_allowed_by_an_earlier_one_of_a_channel() -> None:

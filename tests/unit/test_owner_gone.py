@@ -8,7 +8,7 @@ import pytest
 
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
-from countingroom.console.command_client import send
+from countingroom.console.command_client import send, send_and_wait
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Command, Reply, decode, encode
@@ -68,6 +68,33 @@ async def test_another_owner_ends_the_wait() -> None:
         with pytest.raises(LinkError):
             async with asyncio.timeout(PATIENCE_S):
                 await sent
+
+
+@pytest.mark.parametrize("department", ["devices", "runs"])
+async def test_the_end_of_a_device_host_ends_the_wait_for_what_it_has_accepted(department: str) -> None:
+    clock, owner = FakeClock(), Owner()
+    bus = MemoryBus(clock)
+    owner.may_answer.set()
+    leases = {"devices": "device.mCBM", "runs": LEASE}
+    lease = await bus.acquire(leases[department], ttl_s=5.0, holder="main 1")
+    command = Command(id="1", action="ramp", issued_ns=clock.now_ns(), deadline_ns=clock.now_ns() + 10**10)
+    async with bus.respond(subjects.commands_to(department), owner.answer):
+        sent = asyncio.create_task(send_and_wait(bus, clock, department, "mCBM", command, 900.0, user="ann"))
+        await owner.got.wait()
+        await clock.advance(3.0)
+        assert not sent.done()
+        await lease.release()
+        await clock.advance(2.0)
+        if department == "runs":  # the next owner goes on, and tells the outcome
+            await clock.advance(5.0)
+            assert not sent.done()
+            sent.cancel()
+            await asyncio.gather(sent, return_exceptions=True)
+            return
+        with pytest.raises(LinkError, match=r"its outcome is not known: the owner .* has ended") as raised:
+            async with asyncio.timeout(PATIENCE_S):
+                await sent
+        assert raised.value.cause.code == "timeout"
 
 
 @pytest.mark.parametrize(("department", "held"), [("runs", True), ("runs", False), ("simulators", False)])

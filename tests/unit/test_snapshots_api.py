@@ -9,9 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from countingroom.bus.port import Message
 from countingroom.console.auth.requester import Requester
+from countingroom.console.snapshots.restorer import STOPS
+from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
+from countingroom.core.errors import Cause, LinkError
+from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.core.policy import Principal
+from countingroom.core.snapshots.progress import KEY, PointEnd, Restore, RestoreEnd, RestoreProgress
 from tests.console.people import House, house
 from tests.console.stage import Stage, served, stage
 from tests.patience import PATIENCE_S
@@ -119,6 +125,58 @@ async def test_a_stop_gets_through_and_is_refused_to_a_viewer(home: tuple[Stage,
     end = await restored(sam, begun)
     assert (end["end"], [one["end"] for one in end["results"]]) == ("stopped", ["unknown", "not_tried"])
     assert len(here.asked) == 1
+
+
+async def test_a_plan_tells_what_a_device_would_refuse_and_which_told_nothing(home: tuple[Stage, House]) -> None:
+    here, house = home
+    sam = await house.program("sam")
+    await take(sam)
+    await change(here, house, **{"0_hv_setV": 20.0, "1_hv_setV": 30.0})
+    why = Cause(code="manual", message="it is in manual control", suggestion="s", evidence={"point": "0.hv_setV"})
+    here.would_refuse = Cause(code="would_refuse", message="1 of 2", suggestion="s", causes=(why,))
+    plan = (await sam.get(f"{GOOD}/plan")).json()
+    assert [one["point"] for one in plan["writes"]] == ["1.hv_setV"]
+    assert [one["cause"]["message"] for one in plan["left"] if one["point"] == "0.hv_setV"] == [why.message]
+    assert plan["silent"] == []
+    here.would_refuse = Cause(code="not_found", message="caen has no command judge_set", suggestion="s")
+    plan = (await sam.get(f"{GOOD}/plan")).json()
+    assert [one["point"] for one in plan["writes"]] == ["0.hv_setV", "1.hv_setV"]
+    assert plan["silent"] == ["caen"]
+    assert here.asked == [], "a question is no command"
+
+
+async def test_a_stop_needs_no_database_also_in_another_console(home: tuple[Stage, House]) -> None:
+    here, house = home
+    sam, vera, eve = [await house.program(name) for name in ("sam", "vera", "eve")]
+    heard: list[str] = []
+
+    async def restorer(message: Message) -> bytes:
+        heard.append(message.subject)
+        return encode(Reply(id=decode(message.data, Command).id, accepted=True))
+
+    async def away(id: str) -> Restore:
+        raise LinkError("the database is away", source="storage")
+
+    house.context.snapshots.store.restore = away  # type: ignore[method-assign]
+    present = RestoreProgress(
+        id="r1",
+        snapshot="good",
+        by="carla",
+        devices=("caen",),
+        end=RestoreEnd.RUNNING,
+        started_ns=1,
+        total=1,
+        ends=(PointEnd.UNDER_WAY,),
+        message="0 of 1 points restored",
+    )
+    await here.bus.put("state", KEY, encode(present))
+    async with here.bus.client().respond(subjects.commands_to(STOPS, "r1"), restorer), asyncio.timeout(PATIENCE_S):
+        while KEY not in house.context.latest.words:
+            await asyncio.sleep(0.001)
+        assert (await vera.post("/api/v1/restores/r1/stop")).status_code == 403
+        assert (await eve.post("/api/v1/restores/r1/stop")).status_code == 200
+        assert (await sam.post("/api/v1/restores/r2/stop")).status_code == 503
+    assert heard == ["command.eve.restores.r1"]
 
 
 async def test_rights_that_end_meanwhile_end_the_restore(home: tuple[Stage, House]) -> None:

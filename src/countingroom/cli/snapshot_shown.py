@@ -115,6 +115,8 @@ def print_plan(found: Any) -> None:
         )
         print_table(("left as it is", "now", "snapshot", "why"), rows, numbers=("now", "snapshot"))
     typer.echo(f"{len(writes)} to write, {len(equal)} equal, {len(rest)} left as they are")
+    for device in found["silent"]:
+        typer.echo(f"{device} did not tell which of its values it would refuse now")
 
 
 def print_restore(one: Any) -> None:

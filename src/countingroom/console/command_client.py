@@ -1,7 +1,8 @@
 """Sends a command to its owner on the bus, once, and waits for its outcome where that is wanted.
 
 The owner answers at once whether it accepts; the outcome is an event. No answer means that the outcome is unknown, not
-that the command failed. An owner that ends before it answers ends the wait: its lease is then deleted.
+that the command failed. An owner that ends before it answers ends the wait: its lease is then deleted. So does a
+device host that ends before the outcome of what it has accepted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _IN_FLIGHT_S = 0.1
 """Time for an answer that an owner sent just before its end."""
 _LEASES = {"runs": subjects.partition_key, "devices": subjects.device_key}
 """Department word of a command subject -> the lease of a target; the others have none."""
+_ENDING_WITH_OWNER = "devices"
+"""The department whose commands end with the process that carries them out. The next owner of a partition goes on."""
+_LOOK_LATER_S = 1.0
+"""Between two looks at the lease while an outcome is awaited. A lease that has run out is no message."""
 _ENDS = (EventKind.DONE, EventKind.FAILED)
 _OWNERS = {
     word: f"see whether {role.owner} runs: countingroom serve … {role.name}"
@@ -53,7 +58,7 @@ async def send(bus: Bus, clock: Clock, department: str, target: str, command: Co
 async def _ask_owner(bus: Bus, clock: Clock, subject: str, command: Command, *, lease: str) -> Reply:
     """The answer of the owner; LinkError (`owner_gone`) where it has ended since the command was sent."""
     asking = asyncio.create_task(ask(bus, subject, command, Reply, timeout_s=ANSWER_S))
-    watching = asyncio.create_task(_until_gone(bus, clock, lease))
+    watching = asyncio.create_task(_until_gone(bus, clock, lease, _LOOK_S))
     both = asking, watching
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +77,7 @@ async def _ask_owner(bus: Bus, clock: Clock, subject: str, command: Command, *, 
         await asyncio.gather(*both, return_exceptions=True)
 
 
-async def _until_gone(bus: Bus, clock: Clock, lease: str) -> str:
+async def _until_gone(bus: Bus, clock: Clock, lease: str, look_s: float) -> str:
     """Wait until the holder of the lease loses it; its name. Never returns where the lease has no holder now."""
     held = ""
     while lease:
@@ -83,23 +88,36 @@ async def _until_gone(bus: Bus, clock: Clock, lease: str) -> str:
             if not now:
                 break  # a target without a lease
             held = now
-        await clock.sleep(_LOOK_S)
+        await clock.sleep(look_s)
     return await asyncio.Future[str]()
 
 
 async def send_and_wait(
     bus: Bus, clock: Clock, department: str, target: str, command: Command, wait_s: float, *, user: str
 ) -> tuple[Reply, Event | None]:
-    """The same, then its outcome: DONE or FAILED; None where none came within `wait_s`."""
+    """The same, then its outcome: DONE or FAILED; None where none came within `wait_s`. LinkError (`timeout`) where the
+    device host that has accepted it ends before."""
     async with bus.subscribe(subjects.event(department, target), limit=1024) as events:
         reply = await send(bus, clock, department, target, command, user=user)
         if not reply.accepted:
             return reply, None
+        lease = _LEASES[department](target) if department == _ENDING_WITH_OWNER else ""
+        ending = asyncio.create_task(_outcome(bus, events, command.id))
+        watching = asyncio.create_task(_until_gone(bus, clock, lease, _LOOK_LATER_S))
+        both = ending, watching
         try:
-            async with asyncio.timeout(wait_s):
-                return reply, await _outcome(bus, events, command.id)
-        except TimeoutError:
+            await asyncio.wait(both, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and not ending.done():
+                await asyncio.wait({ending}, timeout=_IN_FLIGHT_S)
+            if ending.done():
+                return reply, ending.result()
+            if watching.done():
+                raise _lost(command, department, target, watching.result())
             return reply, None
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _outcome(bus: Bus, events: Subscription, command_id: str) -> Event | None:
@@ -108,6 +126,17 @@ async def _outcome(bus: Bus, events: Subscription, command_id: str) -> Event | N
         if event and event.command_id == command_id and event.kind in _ENDS:
             return event
     return None
+
+
+def _lost(command: Command, department: str, target: str, owner: str) -> LinkError:
+    """The owner that had accepted it has ended."""
+    return LinkError(
+        f"{command.action} was accepted, and its outcome is not known: the owner that carried it out has ended",
+        code="timeout",
+        source=f"{department}.{target}",
+        evidence={"id": command.id, "owner": owner},
+        suggestion="look at the present state and values before sending it again",
+    )
 
 
 def not_in_time(command: Command, department: str, target: str, wait_s: float) -> Cause:

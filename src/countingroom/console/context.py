@@ -21,7 +21,7 @@ from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.requester import Requester
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
-from countingroom.console.command_client import send_and_wait
+from countingroom.console.command_client import send, send_and_wait
 from countingroom.console.database_watch import DatabaseWatch
 from countingroom.console.direct_orders import DirectOrders
 from countingroom.console.live.feed import LiveFeed
@@ -38,7 +38,7 @@ from countingroom.console.synoptic_files import SynopticFile, SynopticFiles
 from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
-from countingroom.core.messages import Event, EventKind
+from countingroom.core.messages import Command, Event, EventKind, Reply
 from countingroom.core.policy import Permission, decide
 from countingroom.core.results import ResultDesk
 from countingroom.core.snapshots.restore_plan import PlannedWrite
@@ -125,7 +125,7 @@ class ConsoleContext:
             process=holder_name("console", uuid4().hex),
         )
         self.snapshots = SnapshotService(
-            self.latest, self.device_rows, clock, store, snapshot_rules, restorer, self.long_work
+            self.latest, self.device_rows, clock, store, snapshot_rules, restorer, self.long_work, self._ask_host
         )
 
     @property
@@ -220,6 +220,10 @@ class ConsoleContext:
             finally:
                 for task in running:
                     task.cancel()
+
+    async def _ask_host(self, device: str, question: Command, user: str) -> Reply:
+        """The answer of the host of a device to a question, which has no outcome."""
+        return await send(self.bus, self.clock, "devices", device, question, user=user)
 
     async def _may_write(self, requester: Requester, write: PlannedWrite) -> Cause | None:
         """Why this user may not give a command of a restore with the rights that hold now."""

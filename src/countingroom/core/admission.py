@@ -20,6 +20,10 @@ SEEN_FOR_NS = 2_000_000_000
 REMEMBERED = 8192
 """Ids of commands that a receiver remembers; the oldest are forgotten first."""
 
+JUDGE = "judge_set"
+"""The question to a device host which values it would refuse now; its arguments are points and their values."""
+WOULD_REFUSE = "would_refuse"
+"""Code of its answer where there are such points. Each is one of the causes, with the point as evidence."""
 NOTHING_TO_DO = "nothing_to_do"
 """Code of the cause why a command has no effect: what it asks for is so already. The command is then accepted."""
 

@@ -15,7 +15,7 @@ from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.console.route_permissions import RoutePermission
 from countingroom.core.errors import Refused
 from countingroom.core.policy import Permission, Principal, decide
-from countingroom.core.snapshots.progress import Restore
+from countingroom.core.snapshots.progress import KEY, Restore, RestoreProgress, progress
 
 router = APIRouter(tags=["snapshots"])
 _VIEW = RoutePermission(action=Permission.VIEW)
@@ -59,7 +59,9 @@ class BeginRestore(Body):
 @router.get(
     "/snapshots/{snapshot}/plan",
     summary="What a restore by the requester would do now",
-    responses={200: example({"snapshot": "before the beam", "writes": [_WRITE], "left": [], "digest": "9f0c"})},
+    responses={
+        200: example({"snapshot": "before the beam", "writes": [_WRITE], "left": [], "digest": "9f0c", "silent": []})
+    },
 )
 async def plan_of_restore(snapshot: str, console: Console, request: Request, only: Only = []) -> Response:  # noqa: B006 - FastAPI copies it
     """The commands in their order, old and new values; and each point that is left as it is, with the reason: equal
@@ -109,11 +111,12 @@ async def get_restore(restore: str, console: Console) -> Response:
 @router.post("/restores/{restore}/stop", summary="Stop a restore", responses={403: REFUSED, 404: REFUSED, 409: REFUSED})
 async def stop_restore(restore: str, console: Console, request: Request) -> Response:
     """No further command is sent, and the end of the one under way is not awaited. Allowed to the user who began it and
-    to each user who may make one of its devices safe. If another console carries it out, the stop needs the database.
-    """
-    present = console.snapshots.restorer.present
-    found = present if present and present.id == restore else await _find(console, restore)
-    _check_stop(console, requester(request).principal, found)
+    to each user who may make one of its devices safe. The console that carries it out is told over the bus, also while
+    the database is away."""
+    present = console.latest.words.get(KEY)
+    if not isinstance(present, RestoreProgress) or present.id != restore:
+        present = progress(await _find(console, restore))
+    _check_stop(console, requester(request).principal, present)
     await console.snapshots.restorer.stop(restore, requester(request).name)
     return as_json({"id": restore})
 
@@ -123,10 +126,10 @@ async def _find(console: ConsoleContext, id: str) -> Restore:
     return present if present and present.id == id else await console.snapshots.store.restore(id)
 
 
-def _check_stop(console: ConsoleContext, principal: Principal, restore: Restore) -> None:
+def _check_stop(console: ConsoleContext, principal: Principal, restore: RestoreProgress) -> None:
     """Refused where the user neither began it nor may make any of its devices safe."""
-    devices = sorted({one.device for one in restore.writes})
     now_ns = console.clock.now_ns()
-    refusals = [decide(principal, Permission.MAKE_SAFE, f"device.{device}", now_ns=now_ns) for device in devices]
+    devices = (f"device.{device}" for device in restore.devices)
+    refusals = [decide(principal, Permission.MAKE_SAFE, device, now_ns=now_ns) for device in devices]
     if restore.by != principal.name and all(refusals):
         raise Refused(next(cause for cause in refusals if cause))

@@ -10,6 +10,7 @@ from countingroom.console.auth.requester import Requester
 from countingroom.console.long_work import LongWork
 from countingroom.console.present.device_rows import DeviceRows, aged
 from countingroom.console.present.latest import Latest
+from countingroom.console.snapshots.judging import Asking, told_refusals
 from countingroom.console.snapshots.restorer import Restorer
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
@@ -18,7 +19,7 @@ from countingroom.core.points import Point
 from countingroom.core.policy import Permission, Principal, decide
 from countingroom.core.snapshots.compare import Comparison, PointVerdict, compared_rows, comparison
 from countingroom.core.snapshots.progress import Restore
-from countingroom.core.snapshots.restore_plan import DeviceNow, RestorePlan, as_plan, judged_points
+from countingroom.core.snapshots.restore_plan import DeviceNow, RestorePlan, as_plan, judged_points, sets_of
 from countingroom.core.snapshots.rules import EXACT, SnapshotRules, Tolerance, tolerance
 from countingroom.core.snapshots.selection import chosen_points
 from countingroom.core.snapshots.values import (
@@ -57,6 +58,7 @@ class SnapshotService:
         rules: SnapshotRules,
         restorer: Restorer,
         long_work: LongWork,
+        ask: Asking,
     ) -> None:
         self._latest = latest
         self._device_rows = device_rows
@@ -65,6 +67,7 @@ class SnapshotService:
         self.rules = rules
         self.restorer = restorer
         self._long_work = long_work
+        self._ask = ask
 
     @property
     def store(self) -> Snapshots:
@@ -121,7 +124,8 @@ class SnapshotService:
         now = {device: self._now(device) for device in {one.device for one in snapshot.points}}
         known = {device: found for device, found in now.items() if found}
         judged = await self._long_work.all(judged_points(snapshot, known, self.rules, permit, only))
-        return as_plan(snapshot, judged, known)
+        refusals = await told_refusals(self._ask, self._clock, sets_of(judged), principal.name)
+        return as_plan(snapshot, judged, known, refusals)
 
     async def restore(
         self,

@@ -91,6 +91,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     id: str
     snapshot: str
     by: str
+    devices: tuple[str, ...] = ()
+    """Those to which it writes: who may make one of them safe may stop it."""
     end: RestoreEnd
     started_ns: Int64
     ended_ns: Int64 | None = None
@@ -198,6 +200,7 @@ def progress(restore: Restore) -> RestoreProgress:
         id=restore.id,
         snapshot=restore.snapshot,
         by=restore.by,
+        devices=tuple(sorted({one.device for one in restore.writes})),
         end=restore.end,
         started_ns=restore.started_ns,
         ended_ns=restore.ended_ns,

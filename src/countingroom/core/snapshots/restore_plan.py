@@ -96,6 +96,8 @@ class RestorePlan(Struct, frozen=True, kw_only=True):
     left: tuple[LeftPoint, ...]
     digest: str
     """Of what is written, in this order: a restore is begun with the digest of the plan that the user has seen."""
+    silent: tuple[str, ...] = ()
+    """Devices that did not tell which values they would refuse now."""
 
     @property
     def equal(self) -> int:
@@ -114,11 +116,37 @@ class OrderedWrite(Struct, frozen=True, kw_only=True):
     write: PlannedWrite
 
 
+class Refusals(Struct, frozen=True, kw_only=True):
+    """What devices have told that they would refuse now."""
+
+    causes: Mapping[str, Cause] = {}
+    """`<device>.<point>` -> why `set` is refused for the value of the snapshot."""
+    silent: tuple[str, ...] = ()
+    """Devices that have not told it."""
+
+
+NO_REFUSALS = Refusals()
+
+
 def plan_restore(
-    snapshot: Snapshot, now: Mapping[str, DeviceNow], rules: SnapshotRules, permit: Permit, only: Sequence[str] = ()
+    snapshot: Snapshot,
+    now: Mapping[str, DeviceNow],
+    rules: SnapshotRules,
+    permit: Permit,
+    only: Sequence[str] = (),
+    refusals: Refusals = NO_REFUSALS,
 ) -> RestorePlan:
     """What is to be written now. `only`: patterns of `<device>.<point>` or devices; empty: all of the snapshot."""
-    return as_plan(snapshot, judged_points(snapshot, now, rules, permit, only), now)
+    return as_plan(snapshot, judged_points(snapshot, now, rules, permit, only), now, refusals)
+
+
+def sets_of(judged: Iterable[OrderedWrite | LeftPoint]) -> dict[str, dict[str, Scalar]]:
+    """Device -> the values that would be set by `set`, which it may refuse in its present state."""
+    found: dict[str, dict[str, Scalar]] = {}
+    for one in judged:
+        if isinstance(one, OrderedWrite) and one.write.action == SET:
+            found.setdefault(one.write.device, {})[one.write.point] = one.write.new
+    return found
 
 
 def judged_points(
@@ -132,7 +160,10 @@ def judged_points(
 
 
 def as_plan(
-    snapshot: Snapshot, judged: Iterable[OrderedWrite | LeftPoint], now: Mapping[str, DeviceNow]
+    snapshot: Snapshot,
+    judged: Iterable[OrderedWrite | LeftPoint],
+    now: Mapping[str, DeviceNow],
+    refusals: Refusals = NO_REFUSALS,
 ) -> RestorePlan:
     """The plan of these points: in order, without what a device refuses in its present state."""
     writes: list[OrderedWrite] = []
@@ -143,10 +174,16 @@ def as_plan(
         else:
             writes.append(one)
     writes.sort(key=lambda one: (one.place, one.write.address))
-    ordered, refused = _allowed([one.write for one in writes], now)
+    ordered, refused = _allowed([one.write for one in writes], now, refusals.causes)
     left += refused
     left.sort(key=lambda one: (one.cause.code == EQUAL, one.device, one.point))
-    return RestorePlan(snapshot=snapshot.name, writes=tuple(ordered), left=tuple(left), digest=_digest(ordered))
+    return RestorePlan(
+        snapshot=snapshot.name,
+        writes=tuple(ordered),
+        left=tuple(left),
+        digest=_digest(ordered),
+        silent=refusals.silent,
+    )
 
 
 def _digest(writes: Iterable[PlannedWrite]) -> str:
@@ -217,7 +254,7 @@ def _wait_s(point: Point, spec: CommandSpec | None) -> float:
 
 
 def _allowed(
-    writes: Sequence[PlannedWrite], now: Mapping[str, DeviceNow]
+    writes: Sequence[PlannedWrite], now: Mapping[str, DeviceNow], sets: Mapping[str, Cause]
 ) -> tuple[list[PlannedWrite], list[LeftPoint]]:
     """Writes without the commands that are refused now, unless an earlier write of the plan may change that."""
     kept: list[PlannedWrite] = []
@@ -225,8 +262,9 @@ def _allowed(
     moved: set[tuple[str, str]] = set()
     """(device, channel) for which the plan has a command already; the empty channel is the whole device."""
     for one in writes:
-        cause = _refusal(one, now[one.device])
-        may_change = cause is not None and cause.code != HELD and _touches(moved, one)
+        cause = _refusal(one, now[one.device], sets)
+        channel = now[one.device].points[one.point].channel if one.action == SET else one.channel
+        may_change = cause is not None and cause.code != HELD and _touches(moved, one.device, channel)
         if cause is not None and cause.code != NOTHING_TO_DO and not may_change:
             refused.append(
                 LeftPoint(
@@ -246,18 +284,19 @@ def _allowed(
     return kept, refused
 
 
-def _touches(moved: Set[tuple[str, str]], write: PlannedWrite) -> bool:
+def _touches(moved: Set[tuple[str, str]], device: str, channel: str) -> bool:
     """Whether an earlier command acts on the same channel, or on the device as a whole; or, for a command of the
     device, on any of its channels."""
-    channels = {channel for device, channel in moved if device == write.device}
-    return bool(channels) if not write.channel else bool(channels & {write.channel, ""})
+    channels = {one for other, one in moved if other == device}
+    return bool(channels) if not channel else bool(channels & {channel, ""})
 
 
-def _refusal(write: PlannedWrite, now: DeviceNow) -> Cause | None:
-    """Why the device would refuse this command in its present state. What `set` is refused for is known to the device
-    alone, and is told when it is tried."""
+def _refusal(write: PlannedWrite, now: DeviceNow, sets: Mapping[str, Cause]) -> Cause | None:
+    """Why the device would refuse this command in its present state."""
+    if write.action == SET:
+        return sets.get(write.address)
     state = now.channels.get(write.channel) if write.channel else now.state
-    return None if state is None or write.action == SET else state.refusals.get(write.action)
+    return None if state is None else state.refusals.get(write.action)
 
 
 def _away(now: DeviceNow, point: Point) -> Cause | None:

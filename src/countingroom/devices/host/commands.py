@@ -24,9 +24,9 @@ from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import Command, CommandSpec
 from countingroom.core.policy import Permission
 from countingroom.core.times import duration
-from countingroom.core.values import Quality, Reading
+from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
-from countingroom.devices.host.admission import Admitted, Situation, admit, find
+from countingroom.devices.host.admission import SET, Admitted, Situation, admit, find
 from countingroom.devices.host.confirmation import holds, readback_of
 from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.held import check_held
@@ -104,6 +104,8 @@ class DeviceCommands:
         self._under_way: list[_UnderWay] = []
 
     def handler(self, command: Command) -> CommandHandler:
+        if command.action == admission.JUDGE:
+            return CommandHandler(self._judge, takes=None, recorded=False)
         spec = find(command, self._owner.situation())
         return CommandHandler(partial(self._begin, spec), takes=None)
 
@@ -133,6 +135,29 @@ class DeviceCommands:
                     one.superseded_by = f"the interlock {refused.cause.evidence['interlock']}"
                     if one.task:
                         one.task.cancel()
+
+    async def _judge(self, request: CommandRequest) -> Completion:
+        """Refused with the values that `set` would refuse in the present situation, each with its own cause."""
+        situation = self._as_if_done(self._owner.situation())
+        found: list[Cause] = []
+        for point, value in request.command.arguments.items():
+            arguments: dict[str, Scalar] = {"point": point, "value": value}
+            one = msgspec.structs.replace(request.command, action=SET.name, channel="", arguments=arguments)
+            try:
+                admit(one, SET, situation)
+            except RequestError as error:
+                if error.cause.code != admission.NOTHING_TO_DO:
+                    found.append(error.cause)
+                    found[-1] = msgspec.structs.replace(found[-1], evidence={**found[-1].evidence, "point": point})
+        if found:
+            raise Refused(
+                Cause(
+                    code=admission.WOULD_REFUSE,
+                    message=f"{len(found)} of {len(request.command.arguments)} values would be refused now",
+                    suggestion="see the causes",
+                    causes=tuple(found),
+                )
+            )
 
     async def _begin(self, spec: CommandSpec, request: CommandRequest) -> Completion:
         try:

@@ -59,11 +59,11 @@ export function confirmPlan(live, name) {
     ask(api(name, "/plan"), (message, suggestion) => way.replaceChildren(el("p", { class: "wrong" }, suggestion ? `${message}; ${suggestion}` : message))).then((told) => {
       if (!told) return;
       plan = told;
-      const { writes, left } = plan,
+      const { writes, left, silent } = plan,
         danger = writes.some(({ is_dangerous }) => is_dangerous);
       go.className = danger ? "btn danger" : "btn primary";
       go.textContent = writes.length === 1 ? "Restore 1 point" : `Restore ${writes.length} points`;
-      way.replaceChildren(...shown(writes, left));
+      way.replaceChildren(...shown(writes, left, silent));
       judge();
     });
     judge();
@@ -77,7 +77,7 @@ function reasons(left) {
   return found;
 }
 
-function shown(writes, left) {
+function shown(writes, left, silent) {
   const equal = left.filter(({ cause }) => cause.code === "equal").length,
     others = left.filter(({ cause }) => cause.code !== "equal"),
     rest = others.filter((one) => one.old !== one.new),
@@ -100,5 +100,6 @@ function shown(writes, left) {
   }
   parts.push(el("p", { class: "mut" }, `${equal} points have their value already.`));
   for (const [why, all] of reasons(idle)) parts.push(el("p", { class: "mut" }, `${all.length === 1 ? "1 more has" : `${all.length} more have`} it too, and cannot be written: ${why}.`));
+  if (silent.length) parts.push(el("p", {}, `Not told which values would be refused now, by: ${silent.join(", ")}.`));
   return parts;
 }
