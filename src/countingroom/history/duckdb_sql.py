@@ -2,8 +2,8 @@
 """The tables of the DuckDB history, and its rollups and queries, in SQL. Pure.
 
 Each resolution has two tables of the same columns: `…_recent` in order of arrival, `…_settled` in chunks of some
-million rows, each ordered by point and time. Row groups of a chunk then hold few points and are skipped by their
-minima and maxima, so that one point of a thousand is found without reading the others. A view unites both.
+million rows, each ordered by point and, up or down, by time. Row groups of a chunk then hold few points and are skipped
+by their minima and maxima, so that one point of a thousand is found without reading the others. A view unites both.
 """
 
 from __future__ import annotations
@@ -230,9 +230,11 @@ def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
 
 
 def settle(table: str) -> list[str]:
-    """The recent rows become one more sorted chunk."""
+    """The recent rows become one more sorted chunk. The times of every other point go down: so each begins about where
+    the one before ended, and their differences take a byte less."""
+    time = "CASE WHEN point % 2 = 0 THEN time_ns ELSE ~time_ns END"
     return [
-        f"INSERT INTO {table}_settled SELECT * FROM {table}_recent ORDER BY point, time_ns",
+        f"INSERT INTO {table}_settled SELECT * FROM {table}_recent ORDER BY point, {time}",
         f"DELETE FROM {table}_recent",
     ]
 

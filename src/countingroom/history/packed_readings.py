@@ -25,6 +25,8 @@ _WIDE = 9
 _NUMBER = np.dtype([("tag", np.uint8), ("value", ">f8")])
 _STAMP = np.dtype([("tag", np.uint8), ("value", ">i8")])
 _QUALITIES = b"\x00\x01\x02\x03"
+_MOST = 1_000_000
+"""Rows of a message, as `Readings` has it."""
 _KEPT = 200_000
 """Names of points that are kept for messages with the same points."""
 
@@ -80,8 +82,10 @@ class PackedDecoder:
         self._raw = MessageDecoder(_Raw)
         self._texts = MessageDecoder(list[str])
         self._scalars = MessageDecoder(list[Scalar])
-        self._names: dict[tuple[str, str], str] = {}
-        """Device, point -> its address: one text for all messages, whose hash is known."""
+        self._names: dict[str, dict[str, str]] = {}
+        """Device -> point -> its address: one text for all messages, whose hash is known."""
+        self._known = 0
+        """Addresses that are known, or more."""
         self._rows: dict[tuple[str, bytes], tuple[list[str], list[str]]] = {}
         """Device, its points as they are encoded -> points, addresses."""
         self._kept = 0
@@ -96,17 +100,29 @@ class PackedDecoder:
     def _packed(self, raw: _Raw) -> Packed:
         points, names = self._named(raw.device, bytes(raw.points))
         count = len(points)
-        if count > 1_000_000:
+        head = _HEADS[count] if count < len(_HEADS) else _head(count)
+        begin, size = len(head), len(head) + _WIDE * count
+        numbers, qualities = bytes(raw.values), bytes(raw.qualities)
+        device, received = bytes(raw.device_ns), bytes(raw.received_ns)
+        if not (
+            len(qualities) == begin + count
+            and len(device) == size == len(received)
+            and qualities.startswith(head)
+            and device.startswith(head)
+            and received.startswith(head)
+            and numbers.startswith(head)
+        ):
             raise _OtherForm
-        qualities = _rows(raw.qualities, count)
-        if len(qualities) != count or qualities.translate(None, _QUALITIES):
+        qualities = qualities[begin:]
+        if qualities.translate(None, _QUALITIES):
             raise _OtherForm
-        device = _stamps(raw.device_ns, count)
-        received = device if raw.received_ns == raw.device_ns else _stamps(raw.received_ns, count)
-        numbers = _rows(raw.values, count)
+        device = _stamps(device[begin:], count)
+        received = _stamps(received[begin:], count)
         values = None
-        if len(numbers) != _WIDE * count or numbers[::_WIDE].count(_FLOAT) != count:
-            numbers, values = b"", self._scalars.decode(bytes(raw.values))
+        if len(numbers) == size and numbers[begin::_WIDE].count(_FLOAT) == count:
+            numbers = numbers[begin:]
+        else:
+            numbers, values = b"", self._scalars.decode(numbers)
         return Packed(
             device=raw.device,
             boot=raw.boot,
@@ -153,12 +169,18 @@ class PackedDecoder:
         return found
 
     def _addresses(self, device: str, points: list[str]) -> list[str]:
-        known = self._names
-        if len(known) > _KEPT:
-            known.clear()
-        return [
-            known.get((device, point)) or known.setdefault((device, point), f"{device}.{point}") for point in points
-        ]
+        known = self._names.get(device)
+        if known is None:
+            known = self._names[device] = {}
+        try:
+            return [known[point] for point in points]
+        except KeyError:
+            self._known += len(points)
+            if self._known > _KEPT:
+                self._names.clear()
+                self._known = len(points)
+                known = self._names[device] = {}
+            return [known.setdefault(point, f"{device}.{point}") for point in points]
 
 
 def unpack(messages: Sequence[Packed]) -> Columns:
@@ -200,28 +222,23 @@ def _wide_numbers(parts: Iterable[bytes], form: np.dtype[Any]) -> NDArray[Any]:
     return np.frombuffer(b"".join(parts), form)["value"]
 
 
-def _rows(column: Raw, count: int) -> bytes:
-    """What follows the head of an array of so many rows; _OtherForm where it is none."""
-    data = bytes(column)
-    head = data[:5]
+def _head(count: int) -> bytes:
+    """What stands before so many rows."""
     if count < 16:
-        if head[:1] == bytes((0x90 | count,)):
-            return data[1:]
-    elif count < 65536 and head[:3] == b"\xdc" + count.to_bytes(2):
-        return data[3:]
-    elif count >= 65536 and head == b"\xdd" + count.to_bytes(4):
-        return data[5:]
+        return bytes((0x90 | count,))
+    if count < 65536:
+        return b"\xdc" + count.to_bytes(2)
+    if count <= _MOST:
+        return b"\xdd" + count.to_bytes(4)
     raise _OtherForm
 
 
-def _stamps(column: Raw, count: int) -> bytes:
-    """Times after 1970 take nine bytes each, but for the first four seconds."""
-    rows = _rows(column, count)
-    if (
-        len(rows) == _WIDE * count
-        and rows[::_WIDE].count(_UNSIGNED) == count
-        and rows[1::_WIDE].isascii()  # below 2**63
-    ):
+_HEADS = [_head(count) for count in range(1024)]
+
+
+def _stamps(rows: bytes, count: int) -> bytes:
+    """Times after 1970 take nine bytes each, but for the first four seconds. _OtherForm for others."""
+    if rows[::_WIDE].count(_UNSIGNED) == count and rows[1::_WIDE].isascii():  # below 2**63
         return rows
     raise _OtherForm
 

@@ -55,10 +55,9 @@ def track(
     """Rows in any order, put in order; only where they are not."""
     step = np.diff(time_ns)
     if len(step) and step.min() <= 0:
-        if step.min() == 0 or len(np.unique(time_ns)) < len(time_ns):
+        order = np.argsort(time_ns, kind="stable")  # quick for parts that go up or down
+        if not np.diff(time_ns[order]).all():
             order = np.lexsort((quality, received_ns, time_ns))
-        else:
-            order = np.argsort(time_ns, kind="stable")
         time_ns, number, kind, quality = time_ns[order], number[order], kind[order], quality[order]
         if texts:
             texts = {place: texts[row] for place, row in enumerate(order.tolist()) if row in texts}
