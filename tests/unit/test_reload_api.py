@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from countingroom.app.reload.candidate import CandidateQuestion, candidate
 from countingroom.core.clock import SystemClock
+from countingroom.core.errors import ConfigurationError
 from tests.console.edited_description import EditedUp
 from tests.console.people import house
 from tests.console.stage import stage
@@ -54,3 +58,14 @@ async def test_only_the_plan_that_was_shown_is_carried_out(tmp_path: Path) -> No
         assert (done["kind"], done["data"]["version"]) == ("done", 2)
         assert up.file
         serving.cancel()
+
+
+async def test_a_check_that_ends_without_an_answer_is_told_in_words() -> None:
+    async def launch(command: Sequence[str], output: int | None) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            "/bin/true", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+
+    with pytest.raises(ConfigurationError, match="ended without an answer") as told:
+        await candidate(launch, CandidateQuestion(description="experiment.yaml", simulate=True))
+    assert "start `countingroom up` again" in told.value.cause.suggestion

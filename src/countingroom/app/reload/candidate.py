@@ -54,6 +54,13 @@ async def candidate(launch: Launch, question: CandidateQuestion) -> ReloadCandid
         process.stdin.write(msgspec.json.encode(question) + b"\n")
         async with timeout(LONGEST_S):
             line = await process.stdout.readline()
+        if not line:
+            raise ConfigurationError(
+                "the edited description could not be checked: the process that checks it ended without an answer",
+                source=question.description,
+                suggestion="if countingroom was changed or updated since its start, start `countingroom up` again; "
+                f"else see what countingroom check {question.description} says",
+            )
         return decode_json(line, ReloadCandidate)
     except (TimeoutError, Malformed, ValueError) as error:
         raise ConfigurationError(
