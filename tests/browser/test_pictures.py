@@ -21,6 +21,7 @@ PAGES = {
     "overview": "/",
     "alarms": "/alarms",
     "partition": "/partitions/mCBM",
+    "synoptic": "/synoptics/test_stand",
     "trend": "/trends?point=caen.0.hv_vMon&point=caen.0.hv_iMon&point2=chiller.internal_temp&span=120",
 }
 
