@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from countingroom.core.errors import Cause, RequestError
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings
+from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 from countingroom.home_assistant.adapter import HomeAssistantAdapter
 from countingroom.mqtt.device_view import SILENT_S
-from countingroom.mqtt.messages import Incoming, Publication
+from countingroom.mqtt.messages import BURST, Incoming, Publication
 from tests.unit.test_home_assistant_entities import CATALOGUE, COMMANDED, FACTS
 
 STATE = "countingroom/lab/chiller/temp/state"
@@ -202,6 +203,22 @@ def test_a_refusal_is_told_and_the_entity_gets_its_value_again() -> None:
     assert json.loads(told.payload)["device"] == "chiller"
     assert broker.take(adapter, 5.0) == ["countingroom/lab/chiller/setpoint/state"]
     assert adapter.kind_of(topic) == "number"
+
+
+def test_many_values_are_published_in_parts_each_with_the_newest_and_the_status_comes_last() -> None:
+    broker, count = Broker(), 3 * BURST
+    points = tuple(Point(name=f"p{number}") for number in range(count))
+    adapter = begun(broker, catalogue=replace(CATALOGUE, points=points, commands=()))
+    adapter.readings(readings(**{point.name: 1.0 for point in points}))
+    assert len(broker.take(adapter, 0.0)) == BURST
+    adapter.readings(readings(Quality.STALE, **{points[-1].name: 1.0}))
+    while STATUS not in (topics := broker.take(adapter, 0.1)):
+        assert len(topics) == BURST
+        assert adapter.next_s() <= 0.1
+    assert topics[-1] == STATUS
+    assert broker.value(f"countingroom/lab/chiller/p{count - 2}/state")["value"] == 1.0
+    assert broker.value(f"countingroom/lab/chiller/p{count - 1}/state")["value"] is None
+    assert adapter.next_s() > 0.1
 
 
 def test_with_expire_after_each_value_comes_again_in_time() -> None:

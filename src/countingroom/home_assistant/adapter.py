@@ -17,7 +17,7 @@ from countingroom.home_assistant.entities import OFFLINE, ONLINE, Entity, entiti
 from countingroom.home_assistant.facts import HomeAssistantFacts
 from countingroom.home_assistant.orders import order_of
 from countingroom.mqtt.device_view import DeviceViews
-from countingroom.mqtt.messages import Incoming, Publication, printable
+from countingroom.mqtt.messages import BURST, Incoming, Publication, printable
 from countingroom.mqtt.messages import shown as shown_payload
 from countingroom.mqtt.orders import Asked
 from countingroom.mqtt.schedule import Item, Schedule
@@ -131,15 +131,15 @@ class HomeAssistantAdapter:
         """What is to be published now. It counts as published."""
         self._believe(now_s)
         removals, self._removals = self._removals, []
-        found = [*removals, *self._schedule.due(now_s)]
-        if self._tells_status:  # last, so that no value of an earlier time is shown before
+        found = [*removals, *self._schedule.due(now_s, BURST)]
+        if self._tells_status and not self._schedule.is_refreshing:  # no value of an earlier time is shown before
             self._tells_status = False
             found.append(Publication(topic=self._topics.status, payload=ONLINE.encode(), retain=True))
         return found
 
     def next_s(self) -> float:
         """When `due` has something next, or a host must be heard again; infinity: not before something changes."""
-        if self._removals or self._tells_status:
+        if self._removals or (self._tells_status and not self._schedule.is_refreshing):
             return float("-inf")
         return min(self._schedule.next_s(), self._views.next_s())
 

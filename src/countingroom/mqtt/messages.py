@@ -6,6 +6,8 @@ from msgspec import Struct
 
 MOST_PAYLOAD = 1024
 """Bytes of a command; dashboards send at most some tens."""
+BURST = 100
+"""Messages that are published at once; then there is a pause."""
 
 
 class Publication(Struct, frozen=True, kw_only=True):

@@ -62,6 +62,11 @@ class Schedule:
         """In the order of their change."""
 
     @property
+    def is_refreshing(self) -> bool:
+        """Whether anything of a refresh waits."""
+        return any(item.is_forced for item in self._changed)
+
+    @property
     def changes(self) -> int:
         """How many items wait."""
         return len(self._changed)
@@ -89,12 +94,13 @@ class Schedule:
                 item.last_full_s = float("-inf")
                 self.change([item])
 
-    def due(self, now_s: float) -> list[Publication]:
-        """What is to be published now. It counts as published."""
+    def due(self, now_s: float, most: int | None = None) -> list[Publication]:
+        """What is to be published now. It counts as published. `most`: of messages; the others are due still, and will
+        have the values of then."""
         ready = [item for item in self._changed if item.due_s(changed=True) <= now_s]
         ready += [item for item in self._periodic if item not in self._changed and item.due_s(changed=False) <= now_s]
         found: list[Publication] = []
-        for item in ready:
+        for item in ready[:most]:
             full = bool(item.full_s) and now_s - item.last_full_s >= item.full_s
             payload = item.make(full)
             self._changed.pop(item, None)
