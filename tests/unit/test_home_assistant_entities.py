@@ -230,6 +230,7 @@ def test_the_experiment_itself_has_entities() -> None:
         ("mA", ("mA", "current")),
         ("percent", ("%", "")),
         ("mbar", ("mbar", "pressure")),
+        ("K", ("K", "")),  # with a class it would be shown in °C
         ("g/s", ("g/s", "")),
         ("l/min", ("L/min", "volume_flow_rate")),
         ("", ("", "")),

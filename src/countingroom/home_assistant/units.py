@@ -1,7 +1,8 @@
 """Units as Home Assistant writes them, and the device class of a point, where its unit is one that the class accepts.
 
 A class with another unit is refused by Home Assistant (a warning until 2025.7), so a unit that none accepts has none.
-Where several classes have a unit (percent: humidity, battery …; ppm: gases), none is guessed. Pure.
+Where several classes have a unit (percent: humidity, battery …; ppm: gases), none is guessed. Kelvin has none: Home
+Assistant would show a cryostat at 4.2 K as -268.95 °C, and a difference of 1 K as -272.15 °C. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from countingroom.core import units
 
 _CLASSES: Mapping[str, Mapping[str, str]] = {
-    "temperature": {"degC": "°C", "celsius": "°C", "degF": "°F", "K": "K", "kelvin": "K"},
+    "temperature": {"degC": "°C", "celsius": "°C", "degF": "°F"},
     "voltage": {"V": "V", "volt": "V", "mV": "mV", "uV": "µV", "kV": "kV"},
     "current": {"A": "A", "ampere": "A", "mA": "mA"},
     "power": {"W": "W", "watt": "W", "mW": "mW", "kW": "kW", "MW": "MW"},
