@@ -209,7 +209,7 @@ def test_many_values_are_published_in_parts_each_with_the_newest_and_the_status_
     broker, count = Broker(), 3 * BURST
     points = tuple(Point(name=f"p{number}") for number in range(count))
     adapter = begun(broker, catalogue=replace(CATALOGUE, points=points, commands=()))
-    adapter.readings(readings(**{point.name: 1.0 for point in points}))
+    adapter.readings(readings(Quality.GOOD, **{point.name: 1.0 for point in points}))
     assert len(broker.take(adapter, 0.0)) == BURST
     adapter.readings(readings(Quality.STALE, **{points[-1].name: 1.0}))
     while STATUS not in (topics := broker.take(adapter, 0.1)):
