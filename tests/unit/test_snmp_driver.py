@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.snmp import ber
-from countingroom.core.snmp.pdu import GENERAL_ERROR, RESPONSE, Pdu, Varbind
+from countingroom.core.snmp.pdu import GENERAL_ERROR, NO_SUCH_NAME, RESPONSE, TOO_BIG, Pdu, Varbind
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.snmp.build import build
 from countingroom.devices.drivers.snmp.description import SnmpSection
@@ -215,3 +217,36 @@ def test_an_answer_with_another_oid_is_none() -> None:
     questions.begin()
     questions.give_up("no time")
     assert questions.following() == () and questions.reasons[OIDS[0]] == "no time"
+
+
+@given(
+    st.sets(st.sampled_from(OIDS), max_size=3),
+    st.sets(st.sampled_from(OIDS), max_size=3),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_every_value_that_can_be_answered_is_answered_in_every_poll(
+    silent: set[ber.Oid], refused: set[ber.Oid], most: int, at_once: int, says_too_big: bool
+) -> None:
+    """An agent that is silent for some OIDs, refuses others and answers a few at a time."""
+    questions = Questions(OIDS, at_once)
+    good = set(OIDS) - silent - refused
+    for poll in range(25):
+        questions.begin()
+        asked = 0
+        while chunk := questions.following():
+            asked += 1
+            assert asked <= 4 * len(OIDS), "it does not end"
+            wrong = next((place for place, one in enumerate(chunk, 1) if one in refused), 0)
+            if len(chunk) > most and says_too_big:
+                questions.answered(chunk, _answer(chunk, TOO_BIG))
+            elif len(chunk) > most or silent & set(chunk):
+                questions.unanswered(chunk)
+            elif wrong:
+                questions.answered(chunk, _answer(chunk, NO_SUCH_NAME, wrong))
+            else:
+                questions.answered(chunk, _answer(chunk))
+        questions.end()
+        assert set(questions.answers) == good, poll
+        assert set(questions.reasons) >= silent | refused

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from countingroom.core.errors import DeviceError
 from countingroom.core.snmp import ber
@@ -18,6 +20,7 @@ from countingroom.devices.drivers.snmp.codec import OidRow, text_of
 from countingroom.devices.drivers.snmp.description import SnmpSection, SnmpValue
 from countingroom.devices.drivers.snmp.points import points
 from countingroom.devices.section import Problem
+from countingroom.experiment import load_with_problems
 
 OID = "1.3.6.1.4.1.9.1.0"
 
@@ -194,3 +197,19 @@ def test_a_setpoint_of_whole_numbers_is_confirmed_by_the_nearest() -> None:
 
 def test_a_text_without_letters_is_shown_in_bytes() -> None:
     assert text_of(_answer(ber.OCTET_STRING, b"\x07\xe8")) == "07:e8"
+
+
+def test_a_version_may_be_written_as_a_number() -> None:
+    assert _section(version=1).version == "1"
+    for wrong in (2, 3.0, True):
+        with pytest.raises(ValidationError):
+            _section(version=wrong)
+
+
+def test_a_secret_that_stands_in_the_section_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    table = f"values: {{ one: {{ oid: {OID} }} }}"
+    device = f"{{ driver: snmp, host: ups.lab, community: very-secret, {table} }}"
+    file.write_text(f"experiment: {{ name: lab }}\ndevices:\n  ups: {device}\n")
+    (told,) = [problem.message for problem in load_with_problems(file).problems]
+    assert "{ env: NAME } or { file: PATH }" in told and "very-secret" not in told

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
@@ -24,6 +25,13 @@ class SecretReference(Section):
     """A file whose first line is the secret."""
     env: str = ""
     """The environment variable with the secret."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_the_secret(cls, given: Any) -> Any:
+        if isinstance(given, str):  # it is not repeated; pydantic takes no TypeError
+            raise ValueError("a secret does not stand here: write { env: NAME } or { file: PATH }")  # noqa: TRY004
+        return given
 
     @model_validator(mode="after")
     def _one_place(self) -> SecretReference:

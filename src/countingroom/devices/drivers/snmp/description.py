@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from countingroom.core.snmp import ber
 from countingroom.core.text_patterns import VALUE, is_expression, reply_pattern
@@ -27,6 +27,15 @@ def _oid(text: str) -> str:
 Oid = Annotated[str, AfterValidator(_oid)]
 """In numbers, with its instance: `1.3.6.1.2.1.33.1.2.1.0`."""
 
+
+def _text_of_number(value: Any) -> Any:
+    """A number of the file, as a text: `version: 3` is meant as it is read."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Version = Annotated[
+    Literal["1", "2c", "3"], BeforeValidator(_text_of_number, json_schema_input_type=Literal["1", "2c", "3", 1, 3])
+]
 Syntax = Literal["", "integer", "unsigned", "counter", "ticks", "string", "address", "float", "double"]
 TAGS = {
     "integer": ber.INTEGER,
@@ -118,7 +127,7 @@ class SnmpSection(DeviceSection):
     driver: Literal["snmp"]
     host: Address
     port: Annotated[int, Field(ge=1, le=65535)] = DEFAULT_PORT
-    version: Literal["1", "2c", "3"] = "2c"
+    version: Version = "2c"
     community: SecretReference | None = None
     """Versions 1 and 2c: the community for reading. Without it: `public`."""
     write_community: SecretReference | None = None
