@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from countingroom.cli.snapshot_shown import value_text
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Catalogue, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point, Type
 from countingroom.core.policy import Permission
-from countingroom.core.snapshots.compare import PointVerdict, compare
+from countingroom.core.snapshots.compare import PointVerdict, compare, compared_rows
 from countingroom.core.snapshots.exchange import from_file, to_file
 from countingroom.core.snapshots.progress import (
     BAD,
@@ -209,6 +210,22 @@ def test_a_value_that_is_refused_now_is_left_unless_an_earlier_command_may_chang
     goes_off: dict[str, Scalar] = {"0.lv_on": False, "0.lv_set": 5.0}
     assert made(goes_off, **{"0_lv_set": wrong}) == (["0.lv_on", "0.lv_set"], {})
     assert made(goes_off, **{"0_lv_set": held}) == (["0.lv_on"], {"0.lv_set": held})
+
+
+def test_values_with_names_are_told_by_them() -> None:
+    names = {"0": "off", "1": "slow", "2": "fast"}
+    fan = Point(name="fan", type=Type.INT, writable=True, codes=names, choices=(0, 1, 2))
+    now = supply({"fan": 1})
+    now = replace(now, points={"fan": fan})
+    (write,) = plan_restore(taken({"fan": 2}), {"caen": now}, SnapshotRules(), allow).writes
+    assert write.words == {"1": "slow", "2": "fast"}
+    (left,) = plan_restore(taken({"fan": 1}), {"caen": now}, SnapshotRules(), allow).left
+    assert left.words == {"1": "slow"}
+    before, after = taken({"fan": 2}).points, taken({"fan": 0}).points
+    (row,) = compared_rows(before, after, lambda saved: EXACT, {"caen.fan": fan})
+    assert row.words == {"2": "fast", "0": "off"}
+    assert value_text(2, "", write.words) == "fast"
+    assert value_text(7, "rpm", write.words) == "7 rpm"
 
 
 def test_a_command_of_a_device_may_be_allowed_by_an_earlier_one_of_a_channel() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from countingroom.cli.output import print_table, written
+from countingroom.core.points import value_key
 from countingroom.core.times import format_time
 
 _WORDS = {
@@ -23,10 +24,12 @@ def time_text(time_ns: int) -> str:
     return format_time(time_ns - time_ns % 1_000_000_000)
 
 
-def value_text(value: Any, unit: str = "") -> str:
-    """A value with its unit."""
+def value_text(value: Any, unit: str = "", words: Any = None) -> str:
+    """A value with its unit, or its name where it has one in `words`."""
     if value is None:
         return "–"
+    if words and (word := words.get(value_key(value))):
+        return str(word)
     text = f"{value:g}" if isinstance(value, float) else written(value)
     return f"{text} {unit}".rstrip() if not isinstance(value, bool | str) else text
 
@@ -71,8 +74,8 @@ def print_comparison(found: Any, before: str, after: str) -> None:
         (
             f"{row['device']}.{row['point']}",
             row["verdict"],
-            value_text(row["saved"], row["unit"]),
-            value_text(row["other"], row["unit"]),
+            value_text(row["saved"], row["unit"], row["words"]),
+            value_text(row["other"], row["unit"], row["words"]),
             value_text(row["difference"], row["unit"]) if row["difference"] else "",
             value_text(row["tolerance"], row["unit"]) if row["tolerance"] else "",
         )
@@ -93,8 +96,8 @@ def print_plan(found: Any) -> None:
             (
                 str(number),
                 f"{one['device']}.{one['point']}",
-                value_text(one["old"], one["unit"]),
-                value_text(one["new"], one["unit"]),
+                value_text(one["old"], one["unit"], one["words"]),
+                value_text(one["new"], one["unit"], one["words"]),
                 one["action"] + (" (expert)" if one["is_dangerous"] else ""),
                 one["reason"],
             )
@@ -107,8 +110,8 @@ def print_plan(found: Any) -> None:
         rows = (
             (
                 f"{one['device']}.{one['point']}",
-                value_text(one["old"], one["unit"]),
-                value_text(one["new"], one["unit"]),
+                value_text(one["old"], one["unit"], one["words"]),
+                value_text(one["new"], one["unit"], one["words"]),
                 one["cause"]["message"],
             )
             for one in rest
@@ -127,8 +130,8 @@ def print_restore(one: Any) -> None:
     rows = (
         (
             f"{write['device']}.{write['point']}",
-            value_text(write["old"], write["unit"]),
-            value_text(write["new"], write["unit"]),
+            value_text(write["old"], write["unit"], write["words"]),
+            value_text(write["new"], write["unit"], write["words"]),
             _WORDS.get(result["end"], result["end"]),
             result["cause"]["message"] if result["cause"] else "",
         )

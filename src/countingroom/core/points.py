@@ -114,6 +114,11 @@ class Point(Struct, frozen=True, kw_only=True):
             self._check_limits(taken)
         return taken
 
+    def words(self, *values: Scalar) -> dict[str, str]:
+        """The meanings of these values, by their keys in `codes`."""
+        keys = map(value_key, values)
+        return {key: self.codes[key] for key in keys if key in self.codes} if self.codes else {}
+
     def narrowed(self, low: float | None, high: float | None, source: str) -> Point:
         """This point with write limits that are at most as wide as those of `source`; None: it has none."""
         found: dict[str, float | str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -29,11 +29,12 @@ ROUTES = {
 }
 Only = Annotated[list[str], Query(description="Devices, points or patterns: only these of the snapshot")]
 
-_WRITE = {
+_WRITE: dict[str, Any] = {
     "device": "caen",
     "point": "0.hv_setV",
     "label": "HV V set",
     "unit": "V",
+    "words": {},
     "old": 280.0,
     "new": 300.0,
     "action": "set",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -54,11 +54,12 @@ _SUMMARY = {
     "not_present": 0,
     "golden": None,
 }
-_ROW = {
+_ROW: dict[str, Any] = {
     "device": "caen",
     "point": "0.hv_setV",
     "label": "HV V set",
     "unit": "V",
+    "words": {},
     "saved": 300.0,
     "other": 280.0,
     "difference": -20.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -113,7 +113,13 @@ class SnapshotService:
         return found
 
     async def _compare(self, saved: Iterable[SavedPoint], other: Iterable[SavedPoint]) -> Comparison:
-        return comparison(await self._long_work.all(compared_rows(saved, other, self._tolerances())))
+        points = self._points()
+
+        def within(one: SavedPoint) -> Tolerance:
+            point = points.get(one.address)
+            return tolerance(self.rules, one.device, point) if point else EXACT
+
+        return comparison(await self._long_work.all(compared_rows(saved, other, within, points)))
 
     async def plan(self, snapshot: Snapshot, principal: Principal, only: Sequence[str] = ()) -> RestorePlan:
         """What a restore by this user would do now."""
@@ -160,15 +166,14 @@ class SnapshotService:
             if cause is not None:
                 raise Refused(cause)
 
-    def _tolerances(self) -> Callable[[SavedPoint], Tolerance]:
-        """The tolerance of each point; texts and points that are gone have none."""
-        found = {
-            f"{device}.{point.name}": tolerance(self.rules, device, point)
+    def _points(self) -> dict[str, Point]:
+        """The present writable points, by address."""
+        return {
+            f"{device}.{point.name}": point
             for device, catalogue in self._latest.catalogues.items()
             for point in catalogue.points
             if point.writable
         }
-        return lambda saved: found.get(saved.address, EXACT)
 
     def _present(self, points: Iterable[SavedPoint]) -> list[SavedPoint]:
         """The same points as they are now; a point that the experiment has no longer is left out."""

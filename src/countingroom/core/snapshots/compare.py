@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from countingroom.core.points import Point
 from countingroom.core.snapshots.rules import Tolerance
 from countingroom.core.snapshots.values import SavedPoint
 from countingroom.core.values import Scalar
@@ -26,6 +27,7 @@ class PointVerdict(StrEnum):
     EQUAL = "equal"
 
 
+_NO_POINTS: Mapping[str, Point] = {}
 _FIRST = list(PointVerdict)
 """Differing rows come first."""
 
@@ -37,6 +39,8 @@ class ComparedPoint(Struct, frozen=True, kw_only=True):
     point: str
     label: str = ""
     unit: str = ""
+    words: dict[str, str] = {}
+    """The meanings of both values, where the values of the point have names."""
     saved: Scalar = None
     """In the snapshot."""
     other: Scalar = None
@@ -60,13 +64,17 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 def compared_rows(
-    saved: Iterable[SavedPoint], other: Iterable[SavedPoint], tolerance: Callable[[SavedPoint], Tolerance]
+    saved: Iterable[SavedPoint],
+    other: Iterable[SavedPoint],
+    tolerance: Callable[[SavedPoint], Tolerance],
+    points: Mapping[str, Point] = _NO_POINTS,
 ) -> Iterator[ComparedPoint]:
-    """A row for each point of both sides, in the order of addresses; one in a step, for many of them."""
+    """A row for each point of both sides, in the order of addresses; one in a step, for many of them. `points`: the
+    present ones by address, which give values their names."""
     before = {one.address: one for one in saved}
     after = {one.address: one for one in other}
     for address in sorted(before.keys() | after.keys()):
-        yield _row(before, after, address, tolerance)
+        yield _row(before, after, address, tolerance, points.get(address))
 
 
 def comparison(found: Iterable[ComparedPoint]) -> Comparison:
@@ -88,6 +96,7 @@ def _row(
     after: Mapping[str, SavedPoint],
     address: str,
     tolerance: Callable[[SavedPoint], Tolerance],
+    point: Point | None,
 ) -> ComparedPoint:
     old, new = before.get(address), after.get(address)
     about = old or new
@@ -100,6 +109,7 @@ def _row(
         point=about.point,
         label=about.label,
         unit=about.unit,
+        words=point.words(saved, present) if point else {},
         saved=saved,
         other=present,
         difference=_difference(saved, present),

@@ -52,6 +52,8 @@ class PlannedWrite(Struct, frozen=True, kw_only=True):
     point: str
     label: str = ""
     unit: str = ""
+    words: dict[str, str] = {}
+    """The meanings of `old` and `new`, where the values of the point have names."""
     old: Scalar = None
     """None: it is not known."""
     new: Scalar
@@ -79,6 +81,8 @@ class LeftPoint(Struct, frozen=True, kw_only=True):
     point: str
     label: str = ""
     unit: str = ""
+    words: dict[str, str] = {}
+    """The meanings of `old` and `new`, where the values of the point have names."""
     old: Scalar = None
     new: Scalar
     cause: Cause
@@ -203,22 +207,22 @@ def _planned(
         return _left(saved, present, _cause("not_writable", message, "remove it from the description, or set it there"))
     if not saved.is_present:
         message = "it had no present value when the snapshot was taken"
-        return _left(saved, present, _cause("no_value", message, "set it by hand, or take another snapshot"))
+        return _left(saved, present, _cause("no_value", message, "set it by hand, or take another snapshot"), point)
     if away := _away(now, point):
-        return _left(saved, present, away)
+        return _left(saved, present, away, point)
     if present is not None and tolerance(rules, saved.device, point).equal(saved.value, present):
-        return _left(saved, present, _cause(EQUAL, "it has this value already", "nothing has to be done"))
+        return _left(saved, present, _cause(EQUAL, "it has this value already", "nothing has to be done"), point)
     try:
         new = point.check_write(saved.value)
     except OutOfRange as error:
-        return _left(saved, present, error.cause)
+        return _left(saved, present, error.cause, point)
     action, spec = _command(now.catalogue, point, new)
     if action is None:
         message = f"no command of {saved.device} gives {saved.point} this value"
-        return _left(saved, present, _cause("command_only", message, "use the commands of the device"))
+        return _left(saved, present, _cause("command_only", message, "use the commands of the device"), point)
     needed = command_permissions.of_device(spec) if spec else command_permissions.of_point(point)
     if denied := permit(saved.device, needed):
-        return _left(saved, present, denied)
+        return _left(saved, present, denied, point)
     goes_off = is_switch(point) and not new
     stage, step = rules.stage(saved.address), step_of(point)
     write = PlannedWrite(
@@ -226,6 +230,7 @@ def _planned(
         point=saved.point,
         label=point.label,
         unit=point.unit,
+        words=point.words(present, new),
         old=present,
         new=new,
         action=action,
@@ -272,6 +277,7 @@ def _allowed(
                     point=one.point,
                     label=one.label,
                     unit=one.unit,
+                    words=one.words,
                     old=one.old,
                     new=one.new,
                     cause=cause,
@@ -328,12 +334,13 @@ def _present(now: DeviceNow, point: str) -> Scalar:
     return reading.value if reading is not None and reading.quality <= Quality.UNCERTAIN else None
 
 
-def _left(saved: SavedPoint, present: Scalar, cause: Cause) -> LeftPoint:
+def _left(saved: SavedPoint, present: Scalar, cause: Cause, point: Point | None = None) -> LeftPoint:
     return LeftPoint(
         device=saved.device,
         point=saved.point,
         label=saved.label,
         unit=saved.unit,
+        words=point.words(present, saved.value) if point else {},
         old=present,
         new=saved.value,
         cause=cause,

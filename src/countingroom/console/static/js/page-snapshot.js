@@ -37,8 +37,8 @@ export function page(live) {
           "tr",
           { class: row.verdict === "equal" ? null : "differs", "data-point": `${row.device}.${row.point}` },
           el("th", { scope: "row" }, el("a", { href: `/devices/${encodeURIComponent(row.device)}#${encodeURIComponent(row.point)}` }, `${row.device}.${row.point}`), row.label ? el("small", {}, row.label) : null),
-          cell(value(row.saved, row.unit), "num"),
-          cell(value(row.other, row.unit), "num"),
+          cell(value(row.saved, row.unit, row.words), "num"),
+          cell(value(row.other, row.unit, row.words), "num"),
           cell(row.difference ? value(row.difference, row.unit) : "", "num"),
           cell(row.tolerance ? value(row.tolerance, row.unit) : "", "num mut"),
           cell(VERDICTS[row.verdict]),
@@ -79,7 +79,7 @@ export function page(live) {
       restore = await ask(`/api/v1/restores/${encodeURIComponent(state.id)}`, told);
       if (!restore) return;
       $("#progress-rows").replaceChildren(
-        ...restore.writes.map((one) => el("tr", {}, el("th", { scope: "row" }, `${one.device}.${one.point}`), cell(value(one.old, one.unit), "num"), cell(value(one.new, one.unit), "num"), cell("", "end"))),
+        ...restore.writes.map((one) => el("tr", {}, el("th", { scope: "row" }, `${one.device}.${one.point}`), cell(value(one.old, one.unit, one.words), "num"), cell(value(one.new, one.unit, one.words), "num"), cell("", "end"))),
       );
     }
     const running = state.end === "running",

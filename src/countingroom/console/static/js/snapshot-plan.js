@@ -83,7 +83,7 @@ function shown(writes, left, silent) {
     rest = others.filter((one) => one.old !== one.new),
     idle = others.filter((one) => one.old === one.new); // cannot be written, and need not be
   const point = (one) => el("th", { scope: "row" }, ...breakable(`${one.device}.${one.point}`));
-  const numbers = (one) => [el("td", { class: "num" }, value(one.old, one.unit)), el("td", { class: "num" }, value(one.new, one.unit))];
+  const numbers = (one) => [el("td", { class: "num" }, value(one.old, one.unit, one.words)), el("td", { class: "num" }, value(one.new, one.unit, one.words))];
   const table = (label, heads, rows) =>
     el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label }, el("table", { class: "t" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
   const head = (text, name = "") => el("th", { class: name || null }, text);

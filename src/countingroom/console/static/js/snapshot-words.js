@@ -14,9 +14,11 @@ export const ENDS = {
 export const api = (name, rest = "") => `/api/v1/snapshots/${encodeURIComponent(name)}${rest}`;
 export const pageOf = (name) => `/snapshots/${encodeURIComponent(name)}`;
 
-// Ten significant digits: a setpoint is not rounded to another one.
-export function value(given, unitText = "") {
+// The name of the value where it has one. Ten significant digits: a setpoint is not rounded to another one.
+export function value(given, unitText = "", words = {}) {
   if (given === null || given === undefined) return "–";
+  const word = words[String(given)];
+  if (word) return word;
   if (typeof given === "boolean") return given ? "on" : "off";
   if (typeof given === "string") return given;
   return `${Number(given.toPrecision(10))} ${unit(unitText)}`.trim();
