@@ -3,7 +3,7 @@ import { $, data, el, setText } from "./dom.js";
 import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { mark } from "./acts.js";
-import { moment } from "./format.js";
+import { duration, moment } from "./format.js";
 import { note } from "./shell.js";
 import { tellProgram } from "./commands.js";
 
@@ -30,7 +30,7 @@ async function start(live, program) {
     title: `Start ${program.title}?`,
     rows: [
       ["Needs", [...program.devices, ...program.partitions.map((one) => `no run of ${one}`)].join(", ") || "nothing"],
-      ["At most", `${program.time_limit_s} s`],
+      ["At most", duration(program.time_limit_s)],
     ],
     button: `Start ${program.title}`,
     fields: el("div", { class: "fields" }, ...fields.map(([name, , input]) => boxed(name, input)), boxed("Comment", comment)),
