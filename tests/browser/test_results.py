@@ -37,6 +37,7 @@ def test_a_program_is_started_and_what_it_found_is_drawn_and_compared(
     page = here.open("/results")
     for steps in ("3", "7"):
         page.get_by_role("button", name="Start…").click()
+        expect(page.locator("#confirm dl")).to_contain_text("1 min 30 s")
         field = page.locator("#confirm input[name=steps]")
         field.fill("many")
         expect(page.locator("#confirm .wrong")).to_have_text("steps is a number.")

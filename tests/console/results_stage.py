@@ -42,7 +42,12 @@ print("all done", flush=True)
 
 def programs(**more: Mapping[str, Any]) -> ResultsSection:
     """`scan` and other programs."""
-    scan = {"title": "Quick scan", "command": ["{python}", "-ISc", SCAN], "parameters": {"steps": 3, "module": "top"}}
+    scan = {
+        "title": "Quick scan",
+        "command": ["{python}", "-ISc", SCAN],
+        "parameters": {"steps": 3, "module": "top"},
+        "time_limit": "90 s",
+    }
     return ResultsSection.model_validate({"programs": {"scan": scan, **more}})
 
 
