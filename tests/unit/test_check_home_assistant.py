@@ -99,6 +99,11 @@ def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, changes: di
     assert any(one.path.startswith("home_assistant.") for one in loaded(tmp_path, **changes).problems)
 
 
+def test_a_user_that_would_be_kept_out_is_told(tmp_path: Path) -> None:
+    (message,) = warned(loaded(tmp_path, users=[USER | {"max_messages_per_s": 10}]))
+    assert "the user home-assistant is kept out beyond 10" in message
+
+
 def test_what_the_principal_may_not_do_is_a_warning(tmp_path: Path) -> None:
     commands: dict[str, Any] = {"roles": {}, "points": ["julabo.setpoint_1"], "buttons": ["julabo.stop"]}
     assert warned(loaded(tmp_path, commands=commands)) == [

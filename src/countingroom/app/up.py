@@ -106,6 +106,7 @@ class _Processes:
         self._say = say
         self._clock: Clock = SystemClock()
         self._processes = processes(plan.experiment, _roles(plan))
+        self._width = max(11, *map(len, self._processes))
         self._facts: dict[str, dict[str, Any]] = {}
         """Process -> what it reported when it was ready."""
         self._events = ProcessEvents(self._clock)
@@ -314,7 +315,7 @@ class _Processes:
             self._say(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC  {message}")
 
     def _say_ready(self, name: str, text: str) -> None:
-        self._say(f"  {name:<11} {text}")
+        self._say(f"  {name:<{self._width}} {text}")
 
 
 def serve_arguments(plan: StartPlan, process: Process, url: str, port: int) -> list[str]:

@@ -20,11 +20,14 @@ from countingroom.experiment import Loaded
 from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.home_assistant.entities import entities_of, is_button, may_set
 from countingroom.home_assistant.facts import CommandFacts, command_addresses
+from countingroom.mqtt.messages import BURST, PAUSE_S
 
 Found = tuple[Path, str]
 """Where in the section, and what is wrong there."""
 MOST_RETAINED = 3 << 20
 """Bytes. The listener of the bus keeps 4 MiB of retained messages of all users."""
+RATE = round(BURST / PAUSE_S)
+"""Messages a second, at most."""
 _STATE_BYTES = 200
 """A value at the broker, with its topic."""
 
@@ -46,6 +49,14 @@ def home_assistant_warnings(loaded: Loaded, hosted: Mapping[str, Hosted]) -> Ite
     for path, message in _without_rights(facts.commands, catalogues) if facts.commands else ():
         yield loaded.problem(("home_assistant", "commands", *path), message)
     found = [entity for one in catalogues for entity in entities_of(facts, one).values()]
+    users = loaded.experiment.bus.mqtt.users if loaded.experiment.bus.mqtt else []
+    for user in users if section.broker == "builtin" else ():
+        if user.name == section.user and user.max_messages_per_s < min(RATE, 2 * len(found)):
+            message = (
+                f"{2 * len(found)} messages are published at each connection, {RATE} a second, and the user {user.name}"
+                f" is kept out beyond {user.max_messages_per_s}: give it more of max_messages_per_s"
+            )
+            yield loaded.problem(("home_assistant", "user"), message)
     size = sum(len(msgspec.json.encode(one.config)) + len(one.topic) + _STATE_BYTES for one in found)
     if section.broker == "builtin" and size > MOST_RETAINED:
         message = (

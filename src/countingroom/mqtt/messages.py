@@ -8,6 +8,8 @@ MOST_PAYLOAD = 1024
 """Bytes of a command; dashboards send at most some tens."""
 BURST = 100
 """Messages that are published at once; then there is a pause."""
+PAUSE_S = 0.05
+"""The listener of the bus keeps out who sends more than 5,000 a second, if its user has no other limit."""
 
 
 class Publication(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from countingroom.core.retry import Retry, edge_log
 from countingroom.mqtt.adapter import Adapter
 from countingroom.mqtt.broker import BrokerPlace, BrokerSession, connected
 from countingroom.mqtt.commander import Audit, Commander
-from countingroom.mqtt.messages import BURST, Incoming, Publication
+from countingroom.mqtt.messages import BURST, PAUSE_S, Incoming, Publication
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ ERRORS = 100
 """Messages on error topics that wait; the oldest are dropped."""
 FAREWELL_S = 1.0
 """The last messages, that no value is the present one, may take so long."""
-PAUSE_S = 0.05
-"""After so many messages as are published at once: the listener of the bus keeps out who sends 5,000 a second."""
 
 
 class BrokerService:
