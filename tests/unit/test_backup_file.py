@@ -6,12 +6,13 @@ import io
 import random
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.backup import container, opening
+from countingroom.backup import container, disk_space, opening
 from countingroom.backup.container import BackupReader, BackupWriter, DamagedBackup, NewerBackup
 from countingroom.backup.encryption import BackupKey, WrongKey, encrypting, private_key
 from countingroom.core.errors import ConfigurationError, RequestError
@@ -27,14 +28,14 @@ CONTENT = {
 PIECE = 4096
 
 
-def written(content: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
+def written(content: dict[str, bytes], piece: int = PIECE) -> tuple[bytes, dict[str, int]]:
     """A backup, and where each member begins."""
     file = io.BytesIO()
     writer = BackupWriter(file, b'{"experiment":"bench","program":"1","began_ns":1}')
     begins: dict[str, int] = {}
     for name, data in content.items():
         begins[name] = file.tell()
-        writer.member(name, (data[at : at + PIECE] for at in range(0, len(data), PIECE)))
+        writer.member(name, (data[at : at + piece] for at in range(0, len(data), piece)))
     writer.finish()
     return file.getvalue(), begins
 
@@ -128,6 +129,26 @@ def test_an_encrypted_backup_is_read_with_its_private_key_alone(key: BackupKey, 
     for other in (None, BackupKey(key.public, "test")):
         with pytest.raises(ConfigurationError, match=r"encrypted|public key"):
             opened(encrypted, other)
+
+
+def test_a_disk_that_becomes_full_under_an_encrypted_backup_is_told_as_such(key: BackupKey) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            raise disk_space.DiskFull("the disk is full")
+
+    with pytest.raises(disk_space.DiskFull), encrypting(Full(), [key]) as clear:
+        for _ in range(100):
+            clear.write(bytes(PIECE * 8))
+
+
+def test_a_frame_that_unpacks_to_more_than_a_piece_is_refused_without_unpacking_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(container, "CHUNK", 64 << 20)  # what another program may write
+    bomb, _ = written({"data/a": bytes(8 << 20)}, 8 << 20)
+    monkeypatch.undo()
+    with pytest.raises(DamagedBackup, match="too long"):
+        read(bomb)
 
 
 def test_a_damaged_encrypted_backup_is_refused(key: BackupKey, encrypted: Path, tmp_path: Path) -> None:

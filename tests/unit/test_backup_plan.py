@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from countingroom.backup.run_numbers import decide, last_known
 from countingroom.core.errors import Conflict
 from countingroom.experiment import load_located
 from countingroom.storage.highest_run import HighestRun
+from tests.patience import PATIENCE_S
 
 OWN = "0a1b2c3d"
 START = datetime(2026, 11, 30, tzinfo=UTC)
@@ -155,6 +157,19 @@ def test_one_backup_is_made_at_a_time_and_what_a_killed_one_left_is_removed(tmp_
     alone, clean = backup._alone, backup._clean  # pyright: ignore[reportPrivateUsage]
     with alone(tmp_path), pytest.raises(Conflict, match="another backup"), alone(tmp_path):
         pass
+    order: list[str] = []
+
+    def later() -> None:
+        with alone(tmp_path, wait=True):
+            order.append("second")
+
+    with alone(tmp_path):
+        waiting = threading.Thread(target=later)
+        waiting.start()
+        waiting.join(0.05)
+        order.append("first")
+    waiting.join(PATIENCE_S)
+    assert order == ["first", "second"]
     (tmp_path / f".bench.{OWN}.x.part").mkdir()
     others = {".bench-2.0a1b2c3d.1.backup.part", ".bench.ffffffff.1.backup.part", "bench-1.backup"}
     for name in (f".bench.{OWN}.bench-1.backup.part", *others):

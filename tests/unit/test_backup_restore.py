@@ -155,3 +155,23 @@ async def test_a_history_with_other_rows_is_refused_before_the_restore_counts_as
     with pytest.raises(CountingRoomError, match="the history differs"):
         await restore.restore(file, None, tmp_path / "new", SystemClock(), lambda line: None, check=check)
     assert not (tmp_path / "new").exists()
+
+
+async def test_a_database_for_a_backup_that_has_none_is_refused_and_not_ignored(file: Path, tmp_path: Path) -> None:
+    url = "postgresql://postgres@127.0.0.1:1/bench"
+    with pytest.raises(RequestError, match="SQLite"):
+        await restore.restore(file, None, tmp_path / "new", FakeClock(), lambda line: None, database=url)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "data/../../x", "other/x", "data"])
+async def test_a_member_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bench.backup"
+    with path.open("wb") as out:
+        writer = BackupWriter(out, msgspec.json.encode(BackupHeader(experiment="bench", program="1", began_ns=1)))
+        writer.member(name, [b"x"])
+        writer.member(contents.MANIFEST, [msgspec.json.encode(MANIFEST)])
+        writer.finish()
+    with pytest.raises(RequestError):
+        await begin(path, tmp_path / "new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["bench.backup"]

@@ -81,9 +81,11 @@ class Backups:
         """The key of the description."""
         return BackupKey(self.section.key.read("backup.key"), "backup.key") if self.section.key else None
 
-    def make(self, to: Path | None, say: Say, *, check: bool | None = None, secrets: bool = False) -> BackupMade:
+    def make(
+        self, to: Path | None, say: Say, *, check: bool | None = None, secrets: bool = False, wait: bool = False
+    ) -> BackupMade:
         """Make a backup of the running experiment, into a file or folder. What is not complete is removed.
-        `check`: as the description says where it is not given."""
+        `check`: as the description says where it is not given. `wait`: for the end of another backup, else Conflict."""
         check = self.section.check if check is None else check
         keep_files_private()
         _stand_back()
@@ -107,7 +109,7 @@ class Backups:
         own = self.identity
         target = self._target(to, own, encrypted=key is not None)
         needed = needed_bytes(source)
-        with _alone(self._data):
+        with _alone(self._data, wait=wait):
             _clean(target.parent, self.experiment, own)  # first, because it makes room
             what = "the backup with its check" if check else "it"
             disk_space.check(target.parent, needed * 3 if check else needed, what)
@@ -221,18 +223,18 @@ def restore_into(path: Path, into: Path, say: Say, *, key: BackupKey | None = No
 
 
 @contextmanager
-def _alone(data: Path) -> Generator[None]:
+def _alone(data: Path, *, wait: bool = False) -> Generator[None]:
     """One backup of a data folder at a time. The lock ends with the process."""
     descriptor = os.open(data, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(
                 f"another backup of {data} is being made",
                 source="backup",
                 code="busy",
-                suggestion="wait until it has ended: countingroom backup list",
+                suggestion="wait until it has ended: countingroom backup --wait",
             ) from None
         yield
     finally:

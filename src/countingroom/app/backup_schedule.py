@@ -158,7 +158,7 @@ class BackupSchedule:
 
 async def make_in_child(description: Path, data: Path) -> str:
     """Run the command `backup` for an experiment that is up. Why it failed; empty: it did not."""
-    words = ["-m", "countingroom", "backup", "--experiment", str(description), "--data", str(data)]
+    words = ["-m", "countingroom", "backup", "--wait", "--experiment", str(description), "--data", str(data)]
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,

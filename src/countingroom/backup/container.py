@@ -202,10 +202,7 @@ class BackupReader:
             at = self.offset
             kind, payload = self._frame()
             if kind == b"D":
-                try:
-                    piece = zlib.decompress(payload)
-                except zlib.error:
-                    raise self._damaged("it cannot be decompressed", at) from None
+                piece = self._decompressed(payload, at)
                 whole.update(piece)
                 size += len(piece)
                 yield piece
@@ -218,6 +215,19 @@ class BackupReader:
                 return
             else:
                 raise self._damaged("the member does not end", at)
+
+    def _decompressed(self, payload: bytes, at: int) -> bytes:
+        """A piece. One that is longer than pieces are was not written by this program, and could fill the memory."""
+        unpacking = zlib.decompressobj()
+        try:
+            piece = unpacking.decompress(payload, CHUNK + 1)
+        except zlib.error:
+            piece = b""
+        if len(piece) > CHUNK:
+            raise self._damaged("a piece of it is too long", at)
+        if not unpacking.eof:
+            raise self._damaged("it cannot be decompressed", at)
+        return piece
 
     def _frame(self) -> tuple[bytes, bytes]:
         at = self.offset

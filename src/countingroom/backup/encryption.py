@@ -68,12 +68,16 @@ class BackupKey:
 
 @contextmanager
 def encrypting(out: IO[bytes], keys: list[BackupKey]) -> Generator[IO[bytes]]:
-    """What is written into the given file goes into `out`, encrypted for each of the keys."""
+    """What is written into the given file goes into `out`, encrypted for each key. Raises the errors of `out`."""
     reading, writing = os.pipe()
+    sink = _Sink(out)
 
     def work() -> None:
         with os.fdopen(reading, "rb") as clear:
-            _age().encrypt_io(clear, out, [key.recipient for key in keys])
+            try:
+                _age().encrypt_io(clear, sink, [key.recipient for key in keys])
+            except Exception as error:
+                raise sink.error or error from error
 
     with _thread(work) as ended:
         try:
@@ -83,6 +87,26 @@ def encrypting(out: IO[bytes], keys: list[BackupKey]) -> Generator[IO[bytes]]:
             ended()
             raise
         ended()
+
+
+class _Sink:
+    """Keeps the error of a write, of which the library makes one of its own."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self.error: Exception | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        try:
+            return self._out.write(data)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """For the library."""
+        self._out.flush()
 
 
 @contextmanager

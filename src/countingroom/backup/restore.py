@@ -76,6 +76,12 @@ async def restore(
     manifest, members = await work.run(lambda: verified(path, key, work.parts))
     say(f"verified    {len(members)} members, {disk_space.megabytes(sum(one.size for one in members))}")
     _refuse_newer(manifest, path)
+    if database and manifest.dialect == "sqlite":
+        raise RequestError(
+            "the backup is of an experiment with a SQLite database, which is restored as a file",
+            source="--database",
+            suggestion="leave out --database",
+        )
     spooled = sum(one.size for one in members if one.name in (contents.READINGS, contents.EVENTS))
     disk_space.check(_there(folder), spooled + sum(one.size for one in members), "the restore", is_restore=True)
     database = (database or manifest.database) if with_database else ""
@@ -290,7 +296,8 @@ def _there(folder: Path) -> Path:
 def _inside(name: str) -> Path:
     """The place of a member in the folder; RequestError for one that is outside."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or path.parts[0] not in (contents.DATA, contents.DESCRIPTION):
+    tops = (contents.DATA, contents.DESCRIPTION)
+    if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or path.parts[0] not in tops:
         raise RequestError(f"the backup has a member with a wrong name: {name}", source="restore", code="damaged")
     return Path(*path.parts)
 

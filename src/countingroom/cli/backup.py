@@ -54,6 +54,7 @@ def backup(
     secrets: Annotated[
         bool, typer.Option("--secrets", help="Also the files with passwords and private keys; only encrypted.")
     ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Where another backup is being made, wait for its end.")] = False,
     json: Json = False,
 ) -> None:
     """Back up the running experiment: history, events, database, description. All of it is of one moment in time.
@@ -64,7 +65,7 @@ def backup(
         return
     from countingroom.backup.disk_space import megabytes
 
-    made = _backups(experiment, data).make(to, _quiet if json else _say, check=check, secrets=secrets)
+    made = _backups(experiment, data).make(to, _quiet if json else _say, check=check, secrets=secrets, wait=wait)
     taken = made.taken
     if json:
         facts: dict[str, Any] = {
