@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def message(number: int, now: int, text: str = "ON") -> Readings:
 
 
 @pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[MemoryBus]:
+async def bus(tmp_path: Path) -> AsyncGenerator[MemoryBus]:
     clock = SystemClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
@@ -133,6 +133,29 @@ async def test_what_cannot_be_answered_is_refused_with_a_cause(bus: MemoryBus) -
     refusal = msgspec.msgpack.decode(nonsense.data, type=Answer)
     assert isinstance(refusal, QueryRefusal)
     assert refusal.cause.code == "wrong_question"
+
+
+def test_what_held_before_is_read_only_where_it_is_shown() -> None:
+    from countingroom.history.columns import Columns, flatten
+    from countingroom.history.port import Position
+    from countingroom.history.query_answers import answer_range
+
+    class Counting(MemoryStore):
+        looked = 0
+
+        def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
+            self.looked += 1
+            return super().last_before(names, at_ns, since_ns=since_ns)
+
+    store = Counting()
+    store.append(flatten([message(k, k * S) for k in range(1, 1001)]), Position(sequence=1))
+    for start, end, looked, first in ((100, 900, 0, 105.0), (100, 900.5, 0, 105.0), (100.5, 103, 1, 100.0)):
+        query = RangeQuery(point="caen.v", start_ns=round(start * S), end_ns=round(end * S), max_points=90)
+        store.looked = 0
+        series = answer_range(store, query)
+        assert store.looked == looked, start
+        assert series.mean[0] == pytest.approx(first, abs=5), start
+        assert series.time_ns[0] == query.start_ns
 
 
 def test_an_answer_never_outgrows_a_message() -> None:

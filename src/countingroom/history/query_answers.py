@@ -135,15 +135,15 @@ def _held(store: HistoryStore, names: tuple[str, ...], start_ns: int) -> Columns
 def _numbers(store: HistoryStore, query: RangesQuery, wanted: list[RangeQuery]) -> dict[str, Series]:
     """Series of points that have numbers, read together."""
     names = tuple(one.point for one in wanted)
-    horizon, held = store.horizon(), _by_name(_held(store, names, query.start_ns), names)
+    horizon = store.horizon()
     chosen = plan(query.start_ns, query.end_ns, query.max_points, horizon)
     rows = store.buckets_each(names, query.start_ns, query.end_ns, chosen)
     found: dict[str, Series] = {}
     if query.start_ns >= horizon.raw_ns:
         few = [one for one in wanted if _is_few(store, one, chosen, rows[one.point])]
-        found = _unreduced(store, few, held)
+        found = _unreduced(store, few)
     while left := [one for one in wanted if one.point not in found]:
-        drawn = [_draw(one, chosen, rows[one.point], held[one.point]) for one in left]
+        drawn = _drawn(store, left, chosen, {one.point: rows[one.point] for one in left})
         found |= {series.point: series for series in drawn if len(series.time_ns) <= query.max_points}
         chosen = coarser(chosen)
         if names := tuple(one.point for one in left if one.point not in found):
@@ -161,20 +161,30 @@ def _is_few(store: HistoryStore, query: RangeQuery, chosen: QueryPlan, rows: Buc
     return store.fits(query.point, query.start_ns, query.end_ns, query.max_points)
 
 
-def _unreduced(store: HistoryStore, wanted: list[RangeQuery], held: dict[str, Columns]) -> dict[str, Series]:
+def _unreduced(store: HistoryStore, wanted: list[RangeQuery]) -> dict[str, Series]:
     """Series of every sample, of points with few samples in the range; without those that gaps make too long."""
     if not wanted:
         return {}
     names = tuple(one.point for one in wanted)
     every = _by_name(store.samples(names, wanted[0].start_ns, wanted[0].end_ns, limit=2**62), names)
-    found: dict[str, Series] = {}
-    for one in wanted:
-        own = every[one.point]
-        rows = buckets.samples(own.time_ns, own.number, own.quality.astype(np.int64))
-        series = _draw(one, None, rows, held[one.point])
-        if len(series.time_ns) <= one.max_points:
-            found[one.point] = series
-    return found
+    rows = {name: buckets.samples(own.time_ns, own.number, own.quality.astype(np.int64)) for name, own in every.items()}
+    drawn = _drawn(store, wanted, None, rows)
+    return {
+        one.point: series for one, series in zip(wanted, drawn, strict=True) if len(series.time_ns) <= one.max_points
+    }
+
+
+def _drawn(
+    store: HistoryStore, wanted: list[RangeQuery], chosen: QueryPlan | None, rows: dict[str, Buckets]
+) -> list[Series]:
+    """The series of each. What held before is read only where nothing of the range begins with it: of dense points
+    never, and it is half of what the answer costs."""
+    start_ns = wanted[0].start_ns
+    late = tuple(
+        one.point for one in wanted if not (len(rows[one.point].begin_ns) and rows[one.point].begin_ns[0] <= start_ns)
+    )
+    held = _by_name(_held(store, late, start_ns), late) if late else {}
+    return [_draw(one, chosen, rows[one.point], held.get(one.point)) for one in wanted]
 
 
 def _by_name(columns: Columns, names: tuple[str, ...]) -> dict[str, Columns]:
@@ -186,10 +196,11 @@ def _by_name(columns: Columns, names: tuple[str, ...]) -> dict[str, Columns]:
     return {name: columns.chosen(np.flatnonzero(place == places[name])) for name in names}
 
 
-def _draw(query: RangeQuery, chosen: QueryPlan | None, rows: Buckets, held: Columns) -> Series:
-    """Buckets, or samples where there is no plan, with the value that held before and the gaps."""
+def _draw(query: RangeQuery, chosen: QueryPlan | None, rows: Buckets, held: Columns | None) -> Series:
+    """Buckets, or samples where there is no plan, with the value that held before (None: they begin with the range)
+    and the gaps."""
     time = np.maximum(rows.begin_ns, query.start_ns)
-    if len(held) and not (len(time) and time[0] == query.start_ns):
+    if held:
         before = buckets.samples(held.time_ns, held.number, held.quality.astype(np.int64))
         rows = buckets.concatenate((before, rows))
         time = np.append(query.start_ns, time)
