@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from countingroom.core.errors import Cause, RequestError
@@ -228,3 +230,58 @@ def test_with_expire_after_each_value_comes_again_in_time() -> None:
     adapter.beat(["chiller"], 9.0)
     assert STATE not in broker.take(adapter, 9.0)
     assert STATE in broker.take(adapter, 10.0)
+
+
+LESS = replace(CATALOGUE, points=tuple(one for one in CATALOGUE.points if one.name != "temp"))
+STEP = st.one_of(
+    st.tuples(st.just("reading"), st.sampled_from(Quality), st.sampled_from([1.0, 2.0])),
+    st.tuples(st.sampled_from(["beat", "leave", "lost", "found", "more", "less", "none", "again", "birth"])),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 2.0, 5.0])),
+)
+
+
+@given(st.lists(STEP, max_size=25))
+def test_whatever_happens_the_broker_has_what_holds_and_nothing_else(steps: list[tuple[Any, ...]]) -> None:
+    broker = Broker()
+    adapter, now_s, beaten_s = begun(broker), 0.0, 0.0
+    is_there, has_bus, catalogue, last = True, True, True, (Quality.STALE, 0.0)
+    for step in steps:
+        match step:
+            case ("reading", quality, value):
+                adapter.readings(readings(quality, temp=value))
+                last = (quality, value)
+            case ("beat",):
+                adapter.beat(["chiller"], now_s)
+                is_there, beaten_s = True, now_s
+            case ("leave",):
+                adapter.leave(["chiller"], now_s)
+                is_there = False
+            case ("lost",):
+                adapter.bus(is_there=False, now_s=now_s)
+                has_bus = False
+            case ("found",):
+                adapter.bus(is_there=True, now_s=now_s)
+                is_there, beaten_s = (True, now_s) if not has_bus else (is_there, beaten_s)
+                has_bus = True
+            case ("more" | "less" | "none" as word,):
+                adapter.catalogue("chiller", {"more": CATALOGUE, "less": LESS}.get(word))
+                catalogue = word == "more"
+            case ("again",):
+                broker.greet(adapter)
+            case ("birth",):
+                adapter.hear(Incoming(topic="homeassistant/status", payload=b"online", retained=False))
+            case (_, seconds):
+                now_s += seconds
+            case _:
+                raise AssertionError(step)
+        now_s += 1.0  # the interval
+        broker.take(adapter, now_s, beats=False)
+        assert adapter.next_s() > now_s  # it does not turn without an end
+        assert broker.retained[STATUS] == b"online"
+        assert (CONFIG in broker.retained, STATE in broker.retained) == (catalogue, catalogue)
+        if catalogue:
+            is_believed = is_there and has_bus and now_s - beaten_s < SILENT_S
+            is_good = is_believed and last[0] <= Quality.UNCERTAIN
+            state = broker.value()
+            assert state["availability"] == ("online" if is_good else "offline")
+            assert state["value"] == (last[1] if is_good else None)
