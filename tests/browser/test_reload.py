@@ -78,6 +78,7 @@ def test_the_plan_that_is_shown_is_put_in_force(browser: Browser, tmp_path: Path
         assert serious(page) == []
         go.click()
         expect(page.locator("#applied")).to_have_text("Version 2 of the description is in force.")
+        expect(row).to_contain_text("title: – → Another bath")
         page.keyboard.press("Escape")
         expect(page.locator("#facts")).to_contain_text("local")
         expect(page.locator("#behind")).to_have_text("all 3 have it")

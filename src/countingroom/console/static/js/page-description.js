@@ -13,7 +13,9 @@ export function page(live) {
   live.watch = { devices: ["*"], points: [], states: true, events: true, partitions: [""] };
   const denied = data.denied_reload,
     plan = $("#show-plan");
-  let state = data.in_force;
+  let state = data.in_force,
+    looks = 0,
+    wasLost = false;
 
   function draw() {
     const facts = state
@@ -43,11 +45,15 @@ export function page(live) {
     const banner = $("#on-disk"),
       same = $("#on-disk-same");
     if (denied || !state) return;
+    const mine = ++looks;
     same.hidden = false;
+    banner.hidden = true;
     setText(same, "Looking at the files on disk…");
-    const told = await ask(`${RELOAD}/plan`, (message, suggestion) => setText(same, suggestion ? `${message}; ${suggestion}` : message));
+    let why = "";
+    const told = await ask(`${RELOAD}/plan`, (message, suggestion) => (why = suggestion ? `${message}; ${suggestion}` : message));
+    if (mine !== looks) return;
     if (told) show(told);
-    else banner.hidden = true;
+    else setText(same, why);
   }
 
   function show(told) {
@@ -71,7 +77,11 @@ export function page(live) {
     await planReload(live, { now: () => state, told: show });
     plan.focus();
   });
-  live.on("link", judge);
+  live.on("link", () => {
+    judge();
+    if (live.trusted && wasLost) look(); // a look that the restart of the console cut off
+    wasLost = !live.trusted;
+  });
   live.on("change", ({ states, snapshot }) => {
     if (!(KEY in states) && !snapshot) return;
     const before = state;

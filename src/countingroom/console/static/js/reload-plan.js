@@ -105,7 +105,7 @@ export function planReload(live, { now, told }) {
     setText(wrong, troubles ? `Not as planned: ${troubles}` : "");
     way.replaceChildren(
       el("p", { id: "applied" }, el("b", {}, `Version ${version ?? now()?.version} of the description is in force.`)),
-      ...(restarted ? [el("p", { class: "total" }, `Started again: ${restarted}.`)] : []),
+      ...(restarted ? [el("p", { class: "total" }, `Started again: ${restarted}.${restarted.split(", ").includes("console") ? " This console does so now; the page connects by itself." : ""}`)] : []),
       ...changed(plan),
       el("p", { class: "total" }, "It is among the ", el("a", { href: "/events" }, "events"), " too."),
     );
