@@ -40,8 +40,10 @@ APART = {
 }
 """Files whose tests are long and have no fixture in common: workers share them one by one."""
 
+BY_PARAMETER = {"tests/contract/test_drivers.py": "harness"}
+"""Files whose tests have in common what a parameter stands for, and no more: workers share them by its values."""
 
-COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/",)
+COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/", *BY_PARAMETER)
 """Folders with tests that mostly compute, and with tests that mostly wait for the processes that they started."""
 
 
@@ -68,10 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What the tests have imported is not looked through again by each collection of garbage; new databases are
-    copied."""
+    copied, and the templates of the console compiled once."""
     if "countingroom.storage.database" in sys.modules:
         schema_copy = importlib.import_module("tests.schema_copy")
         schema_copy.install()
+    if "countingroom.console.pages.pages" in sys.modules:
+        compiled_templates = importlib.import_module("tests.compiled_templates")
+        compiled_templates.install()
     gc.collect()
     gc.freeze()
 
@@ -81,11 +86,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """With `--workers` tests that stand APART are handed out one by one, and files in the order of `by_turns`: with
-    browsers and whole experiments first, no worker is left alone with one at the end."""
+    """With `--workers` tests that stand APART are handed out one by one, those BY_PARAMETER together with those of the
+    same value, and files in the order of `by_turns`: with browsers and whole experiments first, no worker is left alone
+    with one at the end."""
 
     def group(item: pytest.Item) -> str:
         file = item.nodeid.partition("::")[0]
+        if file in BY_PARAMETER and isinstance(item, pytest.Function):
+            return f"{file}[{item.callspec.params[BY_PARAMETER[file]]}]"
         return item.nodeid if file in APART else file
 
     if session.config.getoption("workers") and any(item.nodeid.startswith(STARTING) for item in session.items):

@@ -1,8 +1,8 @@
 """Starts programs of the product as forks of a process that has imported it: the product's own fork server.
 
 An experiment that is started by exec spends 3 s of processor time on imports before it does anything, and the tests
-start sixty. What a fork does afterwards is the same. That the product also starts by exec is tested where `by_exec` is
-given.
+start sixty. What a fork does afterwards is the same, but that its console finds its templates compiled. That the
+product also starts by exec is tested where `by_exec` is given.
 """
 
 from __future__ import annotations
@@ -106,7 +106,13 @@ def server() -> Path:
 
     atexit.register(remove)
     plan = StartPlan(description=DEMO, experiment=load_once(DEMO), simulate=True, port=0, data=folder)
-    modules = ("countingroom.cli.up", "countingroom.cli.demo", "countingroom.app.up", *imported_modules(plan))
+    modules = (
+        "countingroom.cli.up",
+        "countingroom.cli.demo",
+        "countingroom.app.up",
+        *imported_modules(plan),
+        "tests.warm_console",
+    )
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "fork"))
         listener.listen(128)
