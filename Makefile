@@ -11,6 +11,8 @@ UV := uv==0.13.9
 MUTMUT := mutmut==3.8.1
 SAMPLE ?= 400
 SCOPES ?=
+# What goes before a command that runs beside the tests.
+BESIDE :=
 
 # The environment is made anew where PYTHON is given and is another version than it has, or where its Python is gone.
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -23,7 +25,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clean
+.PHONY: help demo test suite check lint style types figures quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -40,9 +42,13 @@ help:
 demo: vendor
 	@exec $(BIN)/countingroom demo --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
-# pyright and sphinx use one core each: beside each other they take as long as pyright alone.
+# What is told at once comes first. pyright and sphinx need two minutes of processor time: they have what the tests leave
+# while they wait.
 test: system vendor
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target node-red lint docs compiled
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target node-red style compiled
+	@$(MAKE) --no-print-directory -j 3 BESIDE="nice -n 19" suite types docs figures
+
+suite: .venv/.ready
 	$(BIN)/pytest -q --workers $(WORKERS)
 
 # What fits into the minute between two edits; types and tests at the same time.
@@ -52,8 +58,10 @@ check: .venv/.ready
 quick: .venv/.ready
 	$(BIN)/pytest -q --workers $(CHECK_WORKERS) -m "not server" tests/unit tests/contract
 
-lint: style types
-	@$(BIN)/python tools/source_figures.py
+lint: style types figures
+
+figures: .venv/.ready
+	@$(BESIDE) $(BIN)/python tools/source_figures.py
 
 style: .venv/.ready
 	$(BIN)/ruff format --check .
@@ -61,9 +69,9 @@ style: .venv/.ready
 	$(BIN)/lint-imports --no-logo
 
 types: .venv/.ready
-	$(BIN)/pyright
+	$(BESIDE) $(BIN)/pyright
 
-# In a fresh checkout compiling all tests and all of the source takes 20 s on one core: beside pyright, not after it.
+# In a fresh checkout compiling all tests and all of the source takes 20 s on one core: beside Node-RED, not after it.
 compiled: .venv/.ready
 	@$(BIN)/pytest -q --collect-only >/dev/null
 
@@ -72,7 +80,7 @@ format: .venv/.ready
 	$(BIN)/ruff check --fix .
 
 docs: .venv/.ready
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BESIDE) $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 bench: .venv/.ready
 	$(BIN)/python -m bench
@@ -112,8 +120,8 @@ clean:
 	@PYTHON=$(PYTHON) sh requirements/debian.sh python3-venv
 	$(PYTHON) -m venv --clear .venv
 
-.venv/.ready: .venv/bin/python requirements/dev.txt pyproject.toml
-	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+.venv/.ready: .venv/bin/python requirements/dev.txt pyproject.toml tools/install_locked.py
+	$(BIN)/python tools/install_locked.py requirements/dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
