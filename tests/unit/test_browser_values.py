@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from countingroom.core.errors import RequestError
 from countingroom.core.points import Point, Type
 from countingroom.core.times import duration, parse_time
 from countingroom.core.values import Quality, Reading
+from tests.node import node
 
 SCRIPTS = Path(__file__).parents[2] / "src" / "countingroom" / "console" / "static" / "js"
 NOW_S = 1_790_000_000
@@ -24,13 +24,10 @@ NOW_S = 1_790_000_000
 
 def browser(script: str, names: str, code: str, zone: str = "UTC") -> Any:
     """The JSON of `code`, with these names of a script, on a computer in this zone."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     where = json.dumps((SCRIPTS / script).as_uri())
     program = f"const {{{names}}} = await import({where});console.log(JSON.stringify({code}))"
     done = subprocess.run(
-        [node, "--input-type=module", "-e", program],
+        [node(), "--input-type=module", "-e", program],
         capture_output=True,
         text=True,
         timeout=60,

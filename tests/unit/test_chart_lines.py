@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.node import node
 
 SERIES = Path(__file__).parents[2] / "src" / "countingroom" / "console" / "static" / "js" / "series.js"
 S = 1_000_000_000
 
 
 def run(program: str) -> Any:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     text = (
         f"const {{Line}} = await import({json.dumps(SERIES.as_uri())}); const line = new Line('p');"
         f"{program}; console.log(JSON.stringify({{t: line.t, mean: line.mean, q: line.quality, "
         "columns: line.columns(400).slice(0, 2), outages: line.outages(400)}))"
     )
     done = subprocess.run(
-        [node, "--input-type=module", "-e", text], capture_output=True, text=True, timeout=60, check=True
+        [node(), "--input-type=module", "-e", text], capture_output=True, text=True, timeout=60, check=True
     )
     return json.loads(done.stdout)
 
@@ -85,7 +81,7 @@ def test_a_line_without_an_outage_has_none() -> None:
 
 def test_a_line_that_grows_for_hours_says_when_its_past_is_to_be_asked_for_again() -> None:
     """A trend of a day that stayed open lost its past after 40 minutes of five values a second."""
-    rows = [(second * 60.0, 1.0, 0) for second in range(100)]
+    rows: list[tuple[float, float | None, int]] = [(second * 60.0, 1.0, 0) for second in range(100)]
     found = run(
         f"line.begin({series(rows)}); const cut = [line.isCut];"
         "for (let i = 0; i < 11900; i++) line.take([2, 0, (6000 + i) * 1e9, 0]); cut.push(line.isCut);"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from countingroom.console.present import format as write
 from countingroom.core import severity
 from countingroom.core.numbers import decimals
 from countingroom.core.points import Limits, Point, Type
+from tests.node import node
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = json.loads((ROOT / "tests" / "data" / "number-formats.json").read_text())
@@ -27,16 +27,13 @@ def test_decimals_or_three_digits_with_an_exponent(number: float, precision: int
 
 
 def test_the_browser_writes_the_same() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     script = ROOT / "src" / "countingroom" / "console" / "static" / "js" / "format.js"
     program = (
         f"const {{number}} = await import({json.dumps(script.as_uri())});"
         f"console.log(JSON.stringify({json.dumps(EXAMPLES)}.map(([n, precision]) => number(n, precision))))"
     )
     done = subprocess.run(
-        [node, "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
+        [node(), "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert json.loads(done.stdout) == [text for _, _, text in EXAMPLES]
 
@@ -65,15 +62,12 @@ def test_a_limit_is_not_rounded_to_another_one(given: float, precision: int, sho
 
 
 def test_the_pages_write_limits_as_the_server_does() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     script = (ROOT / "src" / "countingroom" / "console" / "static" / "js" / "format.js").as_uri()
     points = [{"type": "float", "precision": digits, "limits": {"alarm_high": given}} for given, digits, _ in LIMITS]
     code = f"const {{limits}} = await import({json.dumps(script)});"
     code += f"console.log(JSON.stringify({json.dumps(points)}.map(limits)))"
     done = subprocess.run(
-        [node, "--input-type=module", "-e", code], capture_output=True, text=True, timeout=60, check=True
+        [node(), "--input-type=module", "-e", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert json.loads(done.stdout) == [f"alarm above {shown}" for *_, shown in LIMITS]
 
