@@ -158,3 +158,17 @@ async def test_after_a_start_a_backup_after_which_none_was_due_counts_as_the_las
     stand.clock.step(2.5 * 86_400)
     assert stand.schedule.conditions()[LATE] == "the last backup is 2 d 13 h old"  # not that of another data folder
     running.cancel()
+
+
+async def test_a_backup_that_is_made_by_hand_after_a_failure_counts_and_no_other_one_is_made(tmp_path: Path) -> None:
+    stand = Stand(BackupSection(every=86_400), tmp_path)
+    stand.failure = "the disk is full"
+    running = asyncio.create_task(stand.schedule.run())
+    await stand.clock.advance(FIRST_S + 1)
+    assert stand.schedule.conditions()[FAILED]
+    (tmp_path / folder.name("bench", OWN, stand.clock.now_ns(), encrypted=False)).touch()
+    stand.failure = ""
+    await stand.clock.advance(900)
+    assert stand.schedule.conditions() == {FAILED: "", LATE: ""}
+    assert len(stand.made) == 1
+    running.cancel()

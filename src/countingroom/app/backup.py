@@ -107,9 +107,9 @@ class Backups:
             )
         source = self._source(secrets=secrets or self.section.secrets)
         own = self.identity
-        target = self._target(to, own, encrypted=key is not None)
-        needed = needed_bytes(source)
         with _alone(self._data, wait=wait):
+            target = self._target(to, own, encrypted=key is not None)
+            needed = needed_bytes(source)
             _clean(target.parent, self.experiment, own)  # first, because it makes room
             what = "the backup with its check" if check else "it"
             disk_space.check(target.parent, needed * 3 if check else needed, what)

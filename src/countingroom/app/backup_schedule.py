@@ -113,6 +113,11 @@ class BackupSchedule:
             if (wait_s := (due_ns - self._clock.now_ns()) / 1e9) > 0:
                 await self._clock.sleep(min(wait_s, _LONGEST_S))
                 continue
+            known_ns = self._last_ns
+            await self._look()
+            if self._last_ns > known_ns:  # one was made by hand
+                self._failure = ""
+                continue
             self._failure = await self._made()
             await self._look()
             self._tell_outcome()
