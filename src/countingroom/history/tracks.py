@@ -54,6 +54,12 @@ def track(
 ) -> PointTrack:
     """Rows in any order, put in order; only where they are not."""
     step = np.diff(time_ns)
+    if len(step) and step.max() < 0:  # as every other point is sorted in the DuckDB file
+        last = len(time_ns) - 1
+        turned = {last - row: text for row, text in texts.items()}
+        return PointTrack(
+            time_ns=time_ns[::-1], number=number[::-1], kind=kind[::-1], quality=quality[::-1], texts=turned
+        )
     if len(step) and step.min() <= 0:
         order = np.argsort(time_ns, kind="stable")  # quick for parts that go up or down
         if not np.diff(time_ns[order]).all():
