@@ -126,9 +126,11 @@ def take_paths_from_their_files(located: Located, main: Path, paths: Iterable[Ke
     """Make file names of included files relative to the file that has them: those at these paths, in which `*` stands
     for any key. A name that exists only beside the main file, where all were searched in former versions, stays."""
     patterns = tuple(paths)
-    for spot, place in located.values.items():
-        own = Path(place.file).parent
-        if own == main or not any(_matches(pattern, spot) for pattern in patterns):
+    folders = {file: Path(file).parent for file in {place.file for place in located.values.values()}}
+    elsewhere = {file: folder for file, folder in folders.items() if folder != main}
+    for spot, place in located.values.items() if elsewhere else ():
+        own = elsewhere.get(place.file)
+        if own is None or not any(_matches(pattern, spot) for pattern in patterns):
             continue
         holder = located.value
         for part in spot[:-1]:

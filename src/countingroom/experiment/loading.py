@@ -148,11 +148,17 @@ def _spoken(part: Any, spot: KeyPath, name: str) -> Iterator[tuple[KeyPath, KeyP
             yield from _spoken(cast(Any, part).root, spot, name)
             return
         for key, field in type(part).model_fields.items():
-            yield from _spoken(getattr(part, key), (*spot, field.alias or key), name)
+            if (value := getattr(part, key)).__class__ not in _LEAVES:
+                yield from _spoken(value, (*spot, field.alias or key), name)
     elif isinstance(part, (dict, list, tuple)):
         pairs = cast(dict[str, Any], part).items() if isinstance(part, dict) else enumerate(cast(list[Any], part))
         for key, entry in pairs:
-            yield from _spoken(entry, (*spot, key), name)
+            if entry.__class__ not in _LEAVES:
+                yield from _spoken(entry, (*spot, key), name)
+
+
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+"""Types of values that have nothing to say; nearly all values are of these."""
 
 
 def _in_order(found: list[Problem], located: Located) -> list[Problem]:
