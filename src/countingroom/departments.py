@@ -20,6 +20,7 @@ from countingroom.core.department import (
     in_stages,
     load,
 )
+from countingroom.core.role_grants import CONSOLE, FLEET
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
@@ -238,15 +239,34 @@ DEPARTMENTS: tuple[Department, ...] = (
         name="results",
         title="the results",
         section=_section(
-            "results",
-            "ResultsSection",
-            "Calibration programs, which are started on command and whose results are kept.",
+            "results", "ResultsSection", "Calibration programs, which are started on command, and their results."
         ),
         # No role of its own: the console hosts it (app/results.py) and answers its commands.
         state=(StateKey(prefix="result_program", message="countingroom.core.results:ProgramState", live=True),),
         api=(f"{_API}.results", f"{_API}.result_arrays"),
         pages=(f"{_PAGES}.result_pages",),
         links=(NavigationLink(title="Results", address="/results", pages=("results", "result", "result-compare")),),
+    ),
+    Department(
+        name="fleet",
+        title="the fleet",
+        section=_section("fleet", "FleetSection", "Computers, and the services that are wanted on them."),
+        roles=(
+            ProcessRole(
+                name="fleet",
+                start="countingroom.app.fleet:fleet",
+                database=True,
+                commands=("fleet",),
+                owner="the keeper of the fleet",
+                bus=FLEET,
+                modules=("countingroom.fleet.service", "countingroom.app.database"),
+            ),
+        ),
+        state=tuple(
+            StateKey(prefix=key, message=f"countingroom.core.fleet.states:{key.capitalize()}State", live=True)
+            for key in FLEET.states
+        ),
+        api=(f"{_API}.fleet",),
     ),
     Department(
         name="tracker",
@@ -347,21 +367,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 without_database=True,
                 commands=("results",),
                 owner="the console",
-                bus=BusGrants(
-                    answers=("command.*.restores.*",),
-                    hears=("events.>", "live.readings.*", "presence.>"),
-                    # To agents: stop and abort of a partition without an owner.
-                    sends=(
-                        *("command.>", "query.>", "agent.*", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
-                        *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
-                        "server.mqtt_consumers.DELETE.*.*",
-                    ),
-                    stores=("events.runs.*", "events.console.audit", "events.console.snapshots", "events.results.*"),
-                    states=("restore", "result_program"),
-                    leases=("restore", "results"),
-                    # The leases tell it that the owner which got a command has ended.
-                    reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
-                ),
+                bus=CONSOLE,
                 modules=(
                     *("countingroom.console.app", "countingroom.console.pages.pages", "uvicorn.lifespan.on"),
                     *("countingroom.app.connection_table", "countingroom.app.results", "countingroom.app.web_server"),

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
+from countingroom.core.fleet.specs import Revision
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.run_book import RunLimit, RunSequence
 from countingroom.core.snapshots.values import Snapshot
@@ -289,6 +290,7 @@ async def test_the_database_itself_refuses_to_change_what_was(shared_stand: Stan
     await database.snapshots.save(
         Snapshot(name="good", scope=("a",), reason="r", taken_by="anna", taken_ns=1, points=())
     )
+    await database.fleet.add(Revision(number=0))
     engine = create_engine(shared_stand.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         for table in APPEND_ONLY:

@@ -81,6 +81,8 @@ PROGRAM = {"start": S, "stop": S, "made_up": A}
 """Of a program without a role of its own."""
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
+FLEET = {"restart": S, "cordon": S, "uncordon": S, "halt": S, "apply": E, "rollback": E, "resume": E, "drain": E}
+FLEET |= {"disable": E, "enable": E, "made_up": A}
 COMMANDS = {
     "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
@@ -92,6 +94,7 @@ COMMANDS = {
     "POST /api/v1/rules/{rule}/commands/{command}": ("_experiment", RULE),
     "POST /api/v1/description/commands/{command}": ("_experiment", DESCRIPTION),
     "POST /api/v1/results/programs/{program}/commands/{command}": ("_experiment", PROGRAM),
+    "POST /api/v1/fleet/commands/{command}": ("_experiment", FLEET),
 }
 FIXED = {
     **{

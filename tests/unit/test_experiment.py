@@ -305,6 +305,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "storage",
         "console",
         "runs",
+        "fleet",
         "tracker",
         "home_assistant",
         "include",

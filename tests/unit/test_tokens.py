@@ -76,7 +76,8 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
         messages = ("notification", "notification_cursor", "notification_plan", "acknowledge_link")
         snapshots = ("snapshot_restore_point", "snapshot_restore", "snapshot_golden", "snapshot_action", "snapshot")
         results = ("result_bytes", "result_document", "result")
-        for table in ("trend_view", "description_applied", *alarms, *messages, *snapshots, *results):
+        fleet = ("fleet_revision", "fleet_record")
+        for table in ("trend_view", "description_applied", *alarms, *messages, *snapshots, *results, *fleet):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()

@@ -29,12 +29,27 @@ INTERLOCKS = "interlocks"
 """Folder where device hosts keep which interlocks have tripped."""
 RESULT_FILES = "result-files"
 """Folder with the documents, arrays and logs of results."""
+FLEET = "fleet"
+"""Folder with the programs of the fleet that run on this computer."""
 DESCRIPTION = "description"
 """Folder of the description that was reloaded last."""
 BACKUPS = "backups"
 """Folder of the backups where the description gives none."""
 KEPT_FOLDERS = (
-    *("agents", AUDIT, BACKUPS, "bus", CONSOLE, DESCRIPTION, "history", INTERLOCKS, "logs", "results", RESULT_FILES),
+    *(
+        "agents",
+        AUDIT,
+        BACKUPS,
+        "bus",
+        CONSOLE,
+        DESCRIPTION,
+        FLEET,
+        "history",
+        INTERLOCKS,
+        "logs",
+        "results",
+        RESULT_FILES,
+    ),
     RUN_BOOK,
 )
 _FILES = (LOCK, "backup-id", "countingroom.sqlite*")

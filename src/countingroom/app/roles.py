@@ -49,6 +49,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     experiment: Experiment
     directory: Path
     """Directory of the description."""
+    file: Path | None = None
+    """The description itself, for a role that reads it anew on command."""
     clock: Clock
     data: Path
     port: int

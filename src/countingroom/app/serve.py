@@ -47,6 +47,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     experiment: Experiment
     directory: Path
     """Directory of the description."""
+    file: Path | None = None
+    """The description itself."""
     roles: tuple[str, ...]
     bus_url: str
     """Empty: that of the description, or of the embedded server on the data folder."""
@@ -161,6 +163,7 @@ async def _run_roles(
     setting = Setting(
         experiment=task.experiment,
         directory=task.directory,
+        file=task.file,
         clock=clock,
         data=task.data,
         port=task.port,

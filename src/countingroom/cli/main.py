@@ -43,6 +43,7 @@ COMMANDS = {
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),
     "results": ("countingroom.cli.results", "Calibrations: start programs, see and compare results."),
+    "fleet": ("countingroom.cli.fleet", "Services on many computers: see, plan, apply, roll back."),
     "history": ("countingroom.cli.history", "Query and export recorded values."),
     "mqtt": ("countingroom.cli.mqtt", "Show and clear what the bus keeps for MQTT clients."),
     "secop": ("countingroom.cli.secop", "Ask a SECoP node what it is, and write its section."),

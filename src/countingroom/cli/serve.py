@@ -82,6 +82,7 @@ def _serve(
     task = serving.ServeTask(
         experiment=description,
         directory=experiment.resolve().parent,
+        file=experiment.resolve(),
         roles=serving.known_roles(roles),
         bus_url=bus,
         data=data.resolve(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from countingroom.core.commands.alarms import ALARMS
 from countingroom.core.commands.description import DESCRIPTION
 from countingroom.core.commands.experiment import EXPERIMENT
+from countingroom.core.commands.fleet import FLEET
 from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
@@ -33,6 +34,11 @@ def of_experiment(command: str) -> Permission:
 def of_description(command: str) -> Permission:
     """The permission for a command to the description in force."""
     return _of(DESCRIPTION, command)
+
+
+def of_fleet(command: str) -> Permission:
+    """The permission for a command to the fleet."""
+    return _of(FLEET, command)
 
 
 def of_system(command: str) -> Permission:

@@ -63,5 +63,6 @@ APPEND_ONLY = (
     "audit",
     "description_applied",
     "snapshot_action",
+    "fleet_revision",
 )
 """Append-only tables: a trigger refuses to change or delete their rows."""

@@ -15,6 +15,7 @@ from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
 from countingroom.storage.engine import SqlStore, ping
+from countingroom.storage.fleet import FleetRecords
 from countingroom.storage.interlocks import Interlocks
 from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
@@ -62,6 +63,7 @@ class Database:
         self.rules = Rules(store, clock)
         self.snapshots = Snapshots(store, clock)
         self.results = Results(store, clock)
+        self.fleet = FleetRecords(store, clock)
 
     @property
     def is_sqlite(self) -> bool:

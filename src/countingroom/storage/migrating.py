@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from countingroom.core.errors import ConfigurationError
 
-HEAD = "0015"
+HEAD = "0016"
 """Schema version that this version of the program needs."""
 
 

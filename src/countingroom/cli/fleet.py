@@ -1,0 +1,319 @@
+"""The command `fleet`: see the services on their nodes, plan and apply changes, set nodes aside, read logs."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from countingroom.cli.alarm_chosen import seconds_of
+from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
+from countingroom.cli.outcome import give, raise_failed, tell
+from countingroom.cli.output import Json, print_json, print_table
+from countingroom.core.errors import Conflict, OutOfRange
+
+app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
+
+_WAIT_S = 30.0
+DIFFERS = 3
+_POLL_S = 0.5
+_KINDS = {
+    "replace": "replace",
+    "again": "make again, same image",
+    "right": "put right",
+    "create": "create",
+    "remove": "remove",
+}
+_ENDED = ("done", "rolled_back", "failed", "held")
+
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Its name.", show_default=False)]
+Node = Annotated[str, typer.Argument(metavar="NODE", help="Its name.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who see it.")]
+For = Annotated[str, typer.Option("--for", help="It ends by itself after this time: 2 h, 30 min.")]
+Comment = Annotated[str, typer.Option("--comment", "-m", help="For the list of revisions.")]
+
+
+@app.command()
+def status(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Nodes and services: what is wanted, and what is there."""
+    with Client(url) as api:
+        fleet = api.get("/api/v1/fleet")
+        nodes, services = api.get("/api/v1/nodes")["nodes"], api.get("/api/v1/services")["services"]
+    if json:
+        print_json({"fleet": fleet, "nodes": nodes, "services": services})
+        return
+    typer.echo(
+        f"r{fleet['revision']}{_by(fleet)}: {fleet['healthy']} of {fleet['instances']} instances healthy, "
+        f"{fleet['nodes_reachable']} of {fleet['nodes']} nodes answer"
+    )
+    if fleet["cause"]:
+        typer.echo(f"Nothing is changed now: {fleet['cause']['message']}")
+    print_table(
+        ("service", "wanted", "healthy", "state", "instances that are not as wanted"),
+        (
+            (one["service"], _wanted(one), f"{one['healthy']}/{one['wanted']}", _phase(one), _wrong(one))
+            for one in services
+        ),
+    )
+    print_table(
+        ("node", "engine", "state", "instances", "set aside"),
+        ((one["node"], one["engine"], _reach(one), one["instances"], _aside(one["cordon"])) for one in nodes),
+    )
+
+
+@app.command()
+def plan(
+    revision: Annotated[int, typer.Option("--revision", "-r", min=0, help="An earlier revision.")] = 0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """What applying the description, or an earlier revision, would change. Status 3: there is something to change."""
+    found = fetch(url, "/api/v1/fleet/plan", json, revision=revision)
+    _print_plan(found["plan"])
+    raise typer.Exit(DIFFERS if found["plan"]["changes"] else 0)
+
+
+@app.command()
+def apply(
+    comment: Comment = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Show the plan, ask, and make the services as the description has them."""
+    with Client(url) as api:
+        found = api.get("/api/v1/fleet/plan")
+        if not json:
+            _print_plan(found["plan"])
+        if not yes and not typer.confirm("Apply it?"):
+            raise typer.Exit(1)
+        answer = _give(api, "apply", {"comment": comment, "plan": found["mark"]})
+        _end(api, answer, wait=wait, json=json)
+
+
+@app.command()
+def rollback(
+    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, help="Its number.", show_default=False)],
+    comment: Comment = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Make the services as an earlier revision had them."""
+    with Client(url) as api:
+        answer = _give(api, "rollback", {"revision": revision, "comment": comment})
+        _end(api, answer, wait=wait, json=json)
+
+
+@app.command()
+def revisions(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """What was wanted when, newest first."""
+    from countingroom.core.times import format_time
+
+    found = fetch(url, "/api/v1/fleet/revisions", json)["revisions"]
+    rows = ((f"r{one['number']}", format_time(one["time_ns"]), one["by"], one["comment"]) for one in found)
+    print_table(("revision", "applied", "by", "comment"), rows)
+
+
+@app.command()
+def logs(
+    service: Service,
+    node: Annotated[str, typer.Argument(metavar="[NODE]", help="Needed where it is on several.")] = "",
+    index: Annotated[int, typer.Option("--index", min=0, help="Of several instances on the node.")] = 0,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=1, max=5000, help="So many lines, the last.")] = 200,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """The last lines of the output of an instance, also of one that ended. SERVICE@NODE is taken too."""
+    service, _, after = service.partition("@")
+    node = node or after
+    with Client(url) as api:
+        if not node:
+            found = api.get(f"/api/v1/services/{service}")["instances"]
+            nodes = sorted({one["node"] for one in found})
+            if len(nodes) != 1:
+                raise OutOfRange(
+                    f"{service} is on {len(nodes)} nodes", source="fleet", suggestion=f"name one: {', '.join(nodes)}"
+                )
+            node = nodes[0]
+        answer = api.get(f"/api/v1/services/{service}/logs", node=node, index=index, tail=tail)
+    if json:
+        print_json(answer)
+        return
+    for line in answer["lines"]:
+        typer.echo(line)
+
+
+@app.command()
+def restart(
+    service: Service,
+    nodes: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", help="All where none is given.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Make its instances again, a few at a time."""
+    with Client(url) as api:
+        answer = _give(api, "restart", {"service": service, "nodes": ",".join(nodes or ())})
+        _end(api, answer, wait=wait, json=json, services=(service,))
+
+
+@app.command()
+def halt(service: Service, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Halt the change of a service where it is."""
+    _say(url, "halt", {"service": service}, json=json)
+
+
+@app.command()
+def resume(service: Service, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Go on with a halted change."""
+    _say(url, "resume", {"service": service}, json=json)
+
+
+@app.command()
+def cordon(node: Node, reason: Reason, lasts: For = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Leave a node as it is: nothing is made, changed or ended there."""
+    _say(url, "cordon", {"node": node, "reason": reason, **_lasts(lasts)}, json=json)
+
+
+@app.command()
+def drain(node: Node, reason: Reason, lasts: For = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """End all instances of a node and make none there."""
+    _say(url, "drain", {"node": node, "reason": reason, **_lasts(lasts)}, json=json)
+
+
+@app.command()
+def uncordon(node: Node, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Use a node again that was cordoned or drained."""
+    _say(url, "uncordon", {"node": node}, json=json)
+
+
+@app.command()
+def disable(service: Service, reason: Reason, lasts: For = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """End all instances of a service until it is enabled."""
+    _say(url, "disable", {"service": service, "reason": reason, **_lasts(lasts)}, json=json)
+
+
+@app.command()
+def enable(service: Service, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Run a service again that was disabled."""
+    _say(url, "enable", {"service": service}, json=json)
+
+
+def _give(api: Client, command: str, arguments: dict[str, Any]) -> Any:
+    given = {name: value for name, value in arguments.items() if value not in (None, "")}
+    return give(api, "fleet", command, {"arguments": given}, _WAIT_S)
+
+
+def _say(url: str, command: str, arguments: dict[str, Any], *, json: bool) -> None:
+    with Client(url) as api:
+        tell(_give(api, command, arguments), json=json)
+
+
+def _lasts(text: str) -> dict[str, Any]:
+    return {"for_s": seconds_of(text, "")} if text else {}
+
+
+def _end(api: Client, answer: Any, *, wait: bool, json: bool, services: tuple[str, ...] = ()) -> None:
+    """Follow a change to its end, with a line for each step. Conflict where it was rolled back or given up."""
+    raise_failed(answer)
+    if json:
+        print_json(answer)
+    if not wait:
+        return
+    told: set[str] = set()
+    while True:
+        found = [one for one in api.get("/api/v1/services")["services"] if not services or one["service"] in services]
+        for one in found:
+            for line in one["log"]:
+                stamp, _, text = line.partition(" ")
+                key = f"{one['service']} {line}"
+                if key not in told and int(stamp) >= _began_ns(answer):
+                    told.add(key)
+                    if not json:
+                        typer.echo(text)
+        if all(one["phase"] in _ENDED and one["is_wanted"] for one in found):
+            break
+        time.sleep(_POLL_S)
+    if failed := [one for one in found if one["phase"] in ("failed", "rolled_back")]:
+        cause: dict[str, Any] = failed[0]["cause"] or {}
+        raise Conflict(
+            f"{failed[0]['service']}: {_phase(failed[0])}: {cause.get('message', '')}",
+            source="fleet",
+            code="rolled_back" if failed[0]["phase"] == "rolled_back" else "change_failed",
+            suggestion=cause.get("suggestion") or "see countingroom fleet status",
+        )
+    if not json:
+        typer.echo("Done.")
+
+
+def _began_ns(answer: Any) -> int:
+    outcome: dict[str, Any] = answer.get("outcome") or {}
+    return int(outcome.get("time_ns", 0)) - 5_000_000_000
+
+
+def _print_plan(found: Any) -> None:
+    if not found["changes"]:
+        typer.echo(f"Nothing to change: {found['stays']} instances are as wanted.")
+    else:
+        rows = (
+            (
+                _KINDS[one["kind"]],
+                one["service"],
+                one["node"] + (f"#{one['index']}" if one["index"] else ""),
+                ", ".join(one["what"]),
+                one["why"],
+                one["pulls"],
+            )
+            for one in found["changes"]
+        )
+        print_table(("change", "service", "node", "what", "why", "pulls first"), rows)
+        typer.echo(f"{len(found['changes'])} changes; {found['stays']} instances stay as they are.")
+    for one in found["notes"]:
+        typer.echo(
+            f"{'waits' if one['kind'] == 'waits' else 'left alone'}: {one['service']} {one['node']}: {one['text']}"
+        )
+
+
+def _by(fleet: Any) -> str:
+    return f" by {fleet['by']}" + (f" ({fleet['comment']})" if fleet["comment"] else "") if fleet["by"] else ""
+
+
+def _wanted(one: Any) -> str:
+    return f"r{one['revision']}" + (f" {one['version']}" if one["version"] else "")
+
+
+def _phase(one: Any) -> str:
+    if one["disabled"]:
+        return f"disabled: {one['disabled']['reason']}"
+    words: dict[str, str] = {"done": "as wanted", "rolling": "is being changed", "rolling_back": "is being rolled back"}
+    phase: str = one["phase"]
+    return words.get(phase, phase.replace("_", " "))
+
+
+def _wrong(one: Any) -> str:
+    said: list[str] = []
+    for instance in one["instances"]:
+        name = instance["node"] + (f"#{instance['index']}" if instance["index"] else "")
+        if not instance["is_known"]:
+            said.append(f"{name} not known")
+        elif instance["health"] is None:
+            said.append(f"{name} {instance['doing'] or 'missing'}")
+        elif instance["health"] != "healthy":
+            crashes = f" ({instance['crashes']} times)" if instance["crashes"] > 1 else ""
+            said.append(f"{name} {instance['health']}{crashes}")
+    return ", ".join(said)
+
+
+def _reach(one: Any) -> str:
+    if one["is_reachable"]:
+        return "up"
+    return f"lost: {one['cause']['message']}" if one["cause"] else "lost: no answer yet"
+
+
+def _aside(aside: Any) -> str:
+    if not aside:
+        return ""
+    return f"{'drained' if aside['drain'] else 'cordoned'} by {aside['by']}: {aside['reason']}"

@@ -1,0 +1,104 @@
+"""The commands to the fleet. Pure."""
+
+from __future__ import annotations
+
+from countingroom.core.commands.row import Argument, CommandRow, table
+from countingroom.core.points import Type
+from countingroom.core.policy import Permission
+
+TARGET = "main"
+"""The one target of these commands."""
+
+_SERVICE = Argument(name="service", description="A service.")
+_NODE = Argument(name="node", description="A node.")
+_REASON = Argument(name="reason", description="Why, for those who see it.")
+_FOR = Argument(
+    name="for_s",
+    description="After so many seconds it ends by itself.",
+    type=Type.FLOAT,
+    unit="s",
+    low=0,
+    optional=True,
+)
+
+FLEET = table(
+    "fleet",
+    CommandRow(
+        name="apply",
+        description="Make the services as the description has them now.",
+        details="The description is read anew and kept as a revision. Images are pulled first; then instances are "
+        "replaced, a few at a time, each after the ones before are healthy.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            Argument(name="comment", description="For the list of revisions.", optional=True, letter="m"),
+            Argument(
+                name="plan",
+                description="The mark of the plan that was seen: it is refused where another plan holds by now.",
+                optional=True,
+            ),
+        ),
+    ),
+    CommandRow(
+        name="rollback",
+        description="Make the services as an earlier revision had them.",
+        details="It becomes a new revision with the content of the earlier one.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            Argument(name="revision", description="Its number.", type=Type.INT, low=1),
+            Argument(name="comment", description="For the list of revisions.", optional=True, letter="m"),
+        ),
+    ),
+    CommandRow(
+        name="halt",
+        description="Halt the change of a service where it is.",
+        permission=Permission.MAKE_SAFE,
+        arguments=(_SERVICE,),
+    ),
+    CommandRow(
+        name="resume",
+        description="Go on with the halted change of a service.",
+        permission=Permission.CONFIGURE,
+        arguments=(_SERVICE,),
+    ),
+    CommandRow(
+        name="restart",
+        description="Make the instances of a service again, as they are.",
+        details="As many at a time as its `update` allows, and none before the one before it is healthy.",
+        permission=Permission.OPERATE,
+        arguments=(
+            _SERVICE,
+            Argument(name="nodes", description="Nodes, with commas; all where it is not given.", optional=True),
+        ),
+    ),
+    CommandRow(
+        name="cordon",
+        description="Leave a node as it is: no instance is made, changed or ended there.",
+        permission=Permission.OPERATE,
+        arguments=(_NODE, _REASON, _FOR),
+    ),
+    CommandRow(
+        name="drain",
+        description="End all instances of a node and make none there.",
+        permission=Permission.CONFIGURE,
+        arguments=(_NODE, _REASON, _FOR),
+    ),
+    CommandRow(
+        name="uncordon",
+        description="Use a node again that was cordoned or drained.",
+        permission=Permission.OPERATE,
+        arguments=(_NODE,),
+    ),
+    CommandRow(
+        name="disable",
+        description="End all instances of a service until it is enabled.",
+        permission=Permission.CONFIGURE,
+        arguments=(_SERVICE, _REASON, _FOR),
+    ),
+    CommandRow(
+        name="enable",
+        description="Run a service again that was disabled.",
+        permission=Permission.CONFIGURE,
+        arguments=(_SERVICE,),
+    ),
+)
+"""Name -> row, in the order of help."""

@@ -1,0 +1,280 @@
+"""What is wanted of a service: how each of its instances is run, and how a change of it is carried out. Pure.
+
+An instance is one process or container of a service on one node. `ServiceSpec` is a template: `{node}`, `{address}`,
+`{service}`, `{index}` and `{label.NAME}` in its texts are replaced for each instance (`resolve`). The digest of the
+resolved spec is kept with the running instance, so that two specs are compared without asking the engine for details.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.values import Scalar
+
+_PLACEHOLDER = re.compile(r"\{(node|address|service|index|label\.[A-Za-z0-9_\-]+)\}")
+
+_LONGEST_CHANGE = 60
+"""Letters; what is longer is told without its values."""
+FIRST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 300.0
+CRASHES_OF_A_LOOP = 3
+"""So many ends in a row, each before the instance was healthy for `UpdatePolicy.healthy_for_s`, are a crash loop."""
+
+
+class InstanceId(Struct, frozen=True, order=True):
+    """One instance of a service."""
+
+    service: str
+    node: str
+    index: int = 0
+    """0 for the first one of the service on that node."""
+
+    def __str__(self) -> str:
+        return f"{self.service}@{self.node}" + (f"#{self.index}" if self.index else "")
+
+
+class HealthCheck(Struct, frozen=True, kw_only=True):
+    """How an engine or the keeper finds out whether an instance works. Without a kind, running is healthy."""
+
+    kind: str = ""
+    """`exec` (a command in the container, status 0), `tcp`, `http` (status 200 to 399), `ping` (actor protocol)."""
+    command: tuple[str, ...] = ()
+    port: int = 0
+    path: str = "/"
+    interval_s: float = 5.0
+    timeout_s: float = 2.0
+    failures: int = 3
+    """So many failed checks in a row make it unhealthy."""
+
+
+class Volume(Struct, frozen=True, kw_only=True):
+    """A folder of the node or a named volume, and where the instance sees it."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    driver: str = ""
+    """Of a named volume: `local`, with the options of mount(8)."""
+    options: dict[str, str] = {}
+
+
+class ResourceLimits(Struct, frozen=True, kw_only=True):
+    """The most that an instance may use; 0: no limit."""
+
+    cpus: float = 0.0
+    memory_bytes: int = 0
+
+
+class ServiceSpec(Struct, frozen=True, kw_only=True):
+    """How an instance is run. Secrets are references: their values are read when the instance is made."""
+
+    image: str = ""
+    """Of a container engine: `registry:5000/name:tag` or `name@sha256:…`. Empty: a program of the node."""
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    """Variable of the environment -> `file:PATH` or `env:NAME`, read where the keeper runs."""
+    volumes: tuple[Volume, ...] = ()
+    devices: tuple[str, ...] = ()
+    """Paths of the node, `/dev/ttyUSB0`, or `usb:SERIAL`, looked up on the node."""
+    privileged: bool = False
+    network: str = ""
+    ports: tuple[str, ...] = ()
+    """`127.0.0.1:8080:80/tcp`: address and port of the node, port of the instance."""
+    user: str = ""
+    directory: str = ""
+    limits: ResourceLimits = ResourceLimits()
+    restart: str = "always"
+    """What the keeper does when an instance ends: `always`, `on-failure`, `never`."""
+    health: HealthCheck = HealthCheck()
+    start_period_s: float = 30.0
+    """After its start a failed check does not count for so long."""
+    grace_s: float = 10.0
+    """Between the request to end and SIGKILL."""
+
+
+class UpdatePolicy(Struct, frozen=True, kw_only=True):
+    """How a change of the service is carried out."""
+
+    max_parallel: int = 1
+    """So many instances are away for the change at the same time."""
+    canary: bool = False
+    """One instance is changed first, and must be healthy for `healthy_for_s` before a second one is touched."""
+    min_healthy: int | None = None
+    """Fewer healthy instances are never left by the change. None: all but `max_parallel`."""
+    healthy_for_s: float = 10.0
+    rollback: bool = True
+    """Go back to the revision before by itself where a changed instance fails."""
+
+
+class WantedNode(Struct, frozen=True, kw_only=True):
+    """A node as the revision has it: what placement and templates need."""
+
+    name: str
+    address: str = ""
+    engine: str = "process"
+    labels: dict[str, str] = {}
+
+
+class WantedService(Struct, frozen=True, kw_only=True):
+    """A service of a revision, placed on its nodes."""
+
+    name: str
+    spec: ServiceSpec
+    nodes: tuple[str, ...]
+    copies: int = 1
+    """Instances on each of the nodes."""
+    update: UpdatePolicy = UpdatePolicy()
+    depends_on: tuple[str, ...] = ()
+    """Services that must be healthy on all their reachable nodes before an instance of this one is made."""
+    category: str = ""
+
+    def instances(self) -> Iterator[InstanceId]:
+        """Those that are wanted."""
+        for node in self.nodes:
+            for index in range(self.copies):
+                yield InstanceId(self.name, node, index)
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """What was wanted of the whole fleet, under a number."""
+
+    number: int
+    nodes: tuple[WantedNode, ...] = ()
+    services: tuple[WantedService, ...] = ()
+    by: str = ""
+    time_ns: int = 0
+    comment: str = ""
+
+
+class ResolvedSpec(Struct, frozen=True):
+    """The spec of one instance, with its digest."""
+
+    spec: ServiceSpec
+    digest: str
+
+
+class Resolver:
+    """Resolves the specs of one revision; what many instances share is made once."""
+
+    def __init__(self, revision: Revision) -> None:
+        self._nodes = {node.name: node for node in revision.nodes}
+        self._common: dict[str, ResolvedSpec | None] = {}
+
+    def resolve(self, service: WantedService, instance: InstanceId) -> ResolvedSpec:
+        """The spec of an instance."""
+        name = service.name
+        if name not in self._common:
+            text = _encoded(service.spec)
+            common = None if _PLACEHOLDER.search(text.decode()) else ResolvedSpec(service.spec, _digest(text))
+            self._common[name] = common
+        if (common := self._common[name]) is not None:
+            return common
+        node = self._nodes.get(instance.node) or WantedNode(name=instance.node)
+        spec = resolve(service.spec, instance, node)
+        return ResolvedSpec(spec, digest(spec))
+
+
+def resolve(spec: ServiceSpec, instance: InstanceId, node: WantedNode) -> ServiceSpec:
+    """The template filled for one instance. A label that the node does not have becomes empty."""
+    words = {
+        "node": instance.node,
+        "address": node.address or instance.node,
+        "service": instance.service,
+        "index": str(instance.index),
+    }
+
+    def word(found: re.Match[str]) -> str:
+        return words[found[1]] if found[1] in words else node.labels.get(found[1].removeprefix("label."), "")
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return _PLACEHOLDER.sub(word, value)
+        if isinstance(value, dict):
+            return {key: filled(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(value, list):
+            return [filled(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return value
+
+    return msgspec.convert(filled(msgspec.to_builtins(spec)), ServiceSpec)
+
+
+def digest(spec: ServiceSpec) -> str:
+    """16 hexadecimal digits that are the same for equal specs, also in another process."""
+    return _digest(_encoded(spec))
+
+
+def _encoded(spec: ServiceSpec) -> bytes:
+    return msgspec.json.encode(spec, order="sorted")
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def differences(old: ServiceSpec, new: ServiceSpec) -> tuple[str, ...]:
+    """What differs, as operators read it: `image 2.4.0 → 2.4.1`, `limits.memory 3 GiB → 4 GiB`."""
+    found: list[str] = []
+    for field in ServiceSpec.__struct_fields__:
+        before, after = getattr(old, field), getattr(new, field)
+        if before == after:
+            continue
+        if field == "image":
+            found.append(f"image {_image_change(before, after)}")
+        elif isinstance(before, dict) and isinstance(after, dict):
+            found += _of_mapping(field, before, after)  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(before, Struct) and isinstance(after, Struct):
+            found += [
+                f"{field}.{name} {_text(name, one)} → {_text(name, getattr(after, name))}"
+                for name in before.__struct_fields__
+                if (one := getattr(before, name)) != getattr(after, name)
+            ]
+        else:
+            change = f"{field} {_text(field, before)} → {_text(field, after)}"
+            found.append(change if len(change) <= _LONGEST_CHANGE else f"{field} changed")
+    return tuple(found)
+
+
+def _image_change(before: str, after: str) -> str:
+    old_name, old_tag = split_image(before)
+    new_name, new_tag = split_image(after)
+    return f"{old_tag} → {new_tag}" if old_name == new_name else f"{before or 'none'} → {after or 'none'}"
+
+
+def split_image(image: str) -> tuple[str, str]:
+    """(name with registry, tag or digest) of an image: `hub:5000/camera:2.4` is ("hub:5000/camera", "2.4"). Without
+    a tag it is `latest`."""
+    name, at, hashed = image.partition("@")
+    if at:
+        return name, hashed
+    head, slash, last = name.rpartition("/")
+    base, colon, tag = last.partition(":")
+    return head + slash + base, tag if colon else "latest"
+
+
+def _of_mapping(field: str, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[str]:
+    names = {"environment": "variable", "secrets": "secret"}.get(field, field)
+    found: list[str] = []
+    for name in sorted({*before, *after}):
+        if name not in after:
+            found.append(f"{names} {name} removed")
+        elif name not in before:
+            found.append(f"{names} {name} added")
+        elif before[name] != after[name]:
+            # The values stay out: a variable may hold a password.
+            found.append(f"{names} {name} changed")
+    return found
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "memory_bytes":
+        return f"{value / 2**30:.3g} GiB" if value else "no limit"
+    if isinstance(value, tuple):
+        return " ".join(str(one) for one in value) or "none"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return str(value).lower() if isinstance(value, bool) else str(value) or "none"

@@ -1,0 +1,105 @@
+"""The published state of the fleet: its nodes, its services, and the whole. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.fleet.observed import Health
+from countingroom.core.fleet.record import Phase, SetAside
+
+
+class InstanceState(Struct, frozen=True, kw_only=True):
+    """One instance, in the state of its service."""
+
+    node: str
+    index: int = 0
+    health: Health | None = None
+    """None: it is not there, or nothing is known of it now (`is_known`)."""
+    is_known: bool = True
+    """False: its node does not answer; the other fields are as they were last seen."""
+    since_ns: int = 0
+    revision: int = 0
+    is_current: bool = True
+    """Whether it is as its service is wanted now."""
+    version: str = ""
+    """The tag of its image."""
+    crashes: int = 0
+    exit_status: int | None = None
+    reason: str = ""
+    drift: tuple[str, ...] = ()
+    doing: str = ""
+    """What the keeper does to it now: `replace`."""
+    engine_id: str = ""
+
+
+class ServiceState(Struct, frozen=True, kw_only=True):
+    """A service, at the key `service.<service>` of the bucket `state`."""
+
+    service: str
+    title: str = ""
+    category: str = ""
+    is_wanted: bool = True
+    """False: no revision wants it any more; its last instances are being ended."""
+    version: str = ""
+    """The tag of the image, or the program, that is wanted now."""
+    phase: Phase = Phase.DONE
+    target: int = 0
+    """The revision that was applied."""
+    revision: int = 0
+    """The revision that instances are made from now; another one while it is rolled back."""
+    since_ns: int = 0
+    cause: Cause | None = None
+    disabled: SetAside | None = None
+    instances: tuple[InstanceState, ...] = ()
+    waiting: tuple[str, ...] = ()
+    """Why nothing is done at present."""
+    log: tuple[str, ...] = ()
+    """The last steps of its change, newest last: `14:28:10 canary cam-01 replaced`."""
+
+    @property
+    def healthy(self) -> int:
+        """Instances that work."""
+        return sum(one.health is Health.HEALTHY and one.is_known for one in self.instances)
+
+
+class NodeState(Struct, frozen=True, kw_only=True):
+    """A node, at the key `node.<node>` of the bucket `state`."""
+
+    node: str
+    address: str = ""
+    engine: str = ""
+    category: str = ""
+    labels: dict[str, str] = {}
+    is_reachable: bool = False
+    since_ns: int = 0
+    cause: Cause | None = None
+    cordon: SetAside | None = None
+    instances: int = 0
+    healthy: int = 0
+
+
+class FleetState(Struct, frozen=True, kw_only=True):
+    """The whole, at the key `fleet.main` of the bucket `state`."""
+
+    revision: int = 0
+    by: str = ""
+    time_ns: int = 0
+    comment: str = ""
+    keeper: str = ""
+    """The process that keeps the fleet."""
+    cause: Cause | None = None
+    """Why nothing is done at all: the database is away."""
+
+
+FLEET_KEY = "fleet.main"
+
+
+def node_key(node: str) -> str:
+    """Key in `state` of a node."""
+    return f"node.{node}"
+
+
+def service_key(service: str) -> str:
+    """Key in `state` of a service."""
+    return f"service.{service}"

@@ -1,0 +1,1 @@
+"""The department `fleet`: keeps the services that are wanted running on many computers."""

@@ -1,0 +1,168 @@
+"""The section `fleet`: computers, and the services that are wanted on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from countingroom.core.values import Scalar
+from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.core.yaml.section import Name, Seconds, Section
+
+Problem = tuple[tuple[str | int, ...], str]
+Positive = Annotated[Seconds, Field(gt=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class NodeSection(Section):
+    """A computer on which services run."""
+
+    address: str = ""
+    """Its host name, for health checks and for `{address}`; empty: this computer."""
+    engine: Literal["process"] = "process"
+    """What runs the services: `process`, programs of this computer."""
+    labels: dict[Name, str] = {}
+    """For the placement of services, and for `{label.NAME}`: `site: APO`."""
+    category: str = ""
+    """By which the page groups the nodes: `gfa`."""
+
+
+class HealthSection(Section):
+    """How the keeper finds out whether an instance works. One of the kinds; without one, running is healthy."""
+
+    exec: list[str] = []
+    """A command on the node; status 0 is healthy."""
+    tcp: Port | None = None
+    """A port that accepts connections."""
+    http: str = ""
+    """Port and path of a GET that must answer with 200 to 399: `8080/healthz`."""
+    interval: Positive = 5.0
+    timeout: Positive = 2.0
+    failures: Annotated[int, Field(ge=1)] = 3
+    """So many failed checks in a row make it unhealthy."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Keys that contradict each other."""
+        if sum(map(bool, (self.exec, self.tcp, self.http))) > 1:
+            yield (), "give one kind of check: exec, tcp or http"
+        port = self.http.partition("/")[0]
+        if self.http and not (port.isdigit() and 0 < int(port) < 65536):
+            yield ("http",), f"begin with the port, such as 8080/healthz; got {self.http!r}"
+
+
+class UpdateSection(Section):
+    """How a change of the service is carried out."""
+
+    max_parallel: Annotated[int, Field(ge=1)] = 1
+    """So many instances are away for the change at the same time."""
+    canary: bool = False
+    """One instance is changed first and must be healthy for `healthy_for` before a second one is touched."""
+    min_healthy: Annotated[int, Field(ge=0)] | None = None
+    """The change never leaves fewer healthy instances. Default: all but `max_parallel`."""
+    healthy_for: Annotated[Seconds, Field(ge=0)] = 10.0
+    rollback: bool = True
+    """Bring the revision before back by itself where a changed instance fails."""
+
+
+class ServiceSection(Section):
+    """A program that is wanted on nodes."""
+
+    title: str = ""
+    command: Annotated[list[str], Field(min_length=1)]
+    """The program and its arguments, run without a shell. In all texts of a service `{node}`, `{address}`, `{service}`,
+    `{index}` and `{label.NAME}` are replaced for each instance. `{python}` is the Python of countingroom."""
+    environment: dict[str, Scalar] = {}
+    secrets: dict[str, SecretReference] = {}
+    """Variables of the environment whose values are read from a file or a variable when an instance is made."""
+    directory: str = ""
+    """Working folder, relative to that of the description; empty: that folder."""
+    nodes: list[str] = []
+    """Names of nodes, or patterns with `*`."""
+    where: dict[Name, str] = {}
+    """Labels that a node must have (`category` counts as one). Together with `nodes`: both must hold."""
+    copies: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Instances on each of the nodes."""
+    restart: Literal["always", "on-failure", "never"] = "always"
+    """Whether an instance that ends is started again, after a time that doubles from 2 s to 5 min while it fails."""
+    health: HealthSection = HealthSection()
+    start_period: Annotated[Seconds, Field(ge=0)] = 30.0
+    """Failed checks do not count for so long after a start."""
+    grace: Annotated[Seconds, Field(ge=0, le=600)] = 10.0
+    """Time between SIGTERM and SIGKILL when an instance is ended."""
+    update: UpdateSection = UpdateSection()
+    depends_on: list[Name] = []
+    """Services that must be healthy before an instance of this one is made."""
+    category: str = ""
+
+    def problems(self) -> Iterator[Problem]:
+        """Keys that contradict each other."""
+        if not self.nodes and not self.where:
+            yield (), "say where it runs: nodes, or where with labels"
+        for name in sorted(self.environment.keys() & self.secrets.keys()):
+            yield ("secrets", name), f"{name} is in environment too"
+        for path, text in self.health.problems():
+            yield ("health", *path), text
+
+
+class FleetSection(Section):
+    """Computers and the services that are wanted on them. A change takes effect with `countingroom fleet apply`."""
+
+    nodes: dict[Name, NodeSection] = {}
+    services: dict[Name, ServiceSection] = {}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is a fleet."""
+        return bool(self.nodes)
+
+    def placed(self, service: ServiceSection) -> list[str]:
+        """The nodes of a service."""
+        return [name for name, node in self.nodes.items() if _matches(service, name, node)]
+
+    def problems(self) -> Iterator[Problem]:
+        """Mistakes in services and in what they name."""
+        for name, service in self.services.items():
+            here = ("services", name)
+            for path, text in service.problems():
+                yield (*here, *path), text
+            for index, pattern in enumerate(service.nodes):
+                if not any(fnmatchcase(node, pattern) for node in self.nodes):
+                    yield (*here, "nodes", index), f"there is no node {pattern}"
+            if (service.nodes or service.where) and not self.placed(service):
+                yield here, "no node has these labels" if service.where else "it is on no node"
+            for index, needed in enumerate(service.depends_on):
+                if needed not in self.services:
+                    yield (*here, "depends_on", index), f"there is no service {needed}"
+            if circle := self._circle(name):
+                yield (*here, "depends_on"), f"services wait for each other: {' → '.join(circle)}"
+            count = len(self.placed(service)) * service.copies
+            if (least := service.update.min_healthy) is not None and count and least >= count:
+                yield (
+                    (*here, "update", "min_healthy"),
+                    f"of {count} instances at least {least} must stay healthy: none could ever be changed",
+                )
+
+    def _circle(self, name: str) -> list[str]:
+        """The way from a service back to it over `depends_on`; empty: there is none."""
+        ways: list[list[str]] = [[name]]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop()
+            service = self.services.get(way[-1])
+            for needed in service.depends_on if service else ():
+                if needed == name:
+                    return [*way, name]
+                if needed not in seen:
+                    seen.add(needed)
+                    ways.append([*way, needed])
+        return []
+
+
+def _matches(service: ServiceSection, name: str, node: NodeSection) -> bool:
+    if service.nodes and not any(fnmatchcase(name, pattern) for pattern in service.nodes):
+        return False
+    labels = {"category": node.category, **node.labels}
+    return bool(service.nodes or service.where) and all(labels.get(key) == one for key, one in service.where.items())

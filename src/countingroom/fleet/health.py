@@ -1,0 +1,138 @@
+"""Health checks of running instances, made from where the keeper runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.clock import Clock, timeout
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.fleet.observed import Health
+from countingroom.core.fleet.specs import HealthCheck, InstanceId
+from countingroom.fleet.engines.port import Engine, EngineInstance
+
+_NS = 1_000_000_000
+_MOST_BYTES = 4096
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """What the checks of one instance have found since it was started."""
+
+    health: Health = Health.STARTING
+    since_ns: int = 0
+    failures: int = 0
+    """Failed checks in a row."""
+    reason: str = ""
+
+
+def judge(before: Checked, wrong: str, check: HealthCheck, now_ns: int, start_period_until_ns: int) -> Checked:
+    """The health after one more check. `wrong`: why it failed; empty: it succeeded. Pure."""
+    if not wrong:
+        since_ns = before.since_ns if before.health is Health.HEALTHY else now_ns
+        return Checked(health=Health.HEALTHY, since_ns=since_ns)
+    if before.health is Health.STARTING and now_ns < start_period_until_ns:
+        return msgspec.structs.replace(before, reason=wrong)
+    failures = before.failures + 1
+    if failures < check.failures or before.health is Health.UNHEALTHY:
+        return msgspec.structs.replace(before, failures=failures, reason=wrong)
+    return Checked(health=Health.UNHEALTHY, since_ns=now_ns, failures=failures, reason=wrong)
+
+
+class HealthChecks:
+    """The checks of all instances of one node. Each runs from the start of an instance to its end."""
+
+    def __init__(self, clock: Clock, engine: Engine, address: str, changed: asyncio.Event) -> None:
+        """`address`: the host for tcp and http. `changed`: set where a health changed."""
+        self._clock = clock
+        self._engine = engine
+        self._address = address or "127.0.0.1"
+        self._changed = changed
+        self._tasks: dict[tuple[InstanceId, int], asyncio.Task[None]] = {}
+        self._found: dict[InstanceId, Checked] = {}
+
+    def health(self, one: EngineInstance) -> Checked:
+        """The health of an instance that its engine shows."""
+        if not one.is_running:
+            return Checked(health=Health.EXITED, since_ns=one.since_ns, reason=one.reason)
+        if not one.spec.health.kind:
+            return Checked(health=Health.HEALTHY, since_ns=one.since_ns)
+        return self._found.get(one.id) or Checked(since_ns=one.since_ns)
+
+    def follow(self, instances: list[EngineInstance]) -> None:
+        """Check these instances from now on, and no others."""
+        running = {(one.id, one.since_ns): one for one in instances if one.is_running and one.spec.health.kind}
+        for key in self._tasks.keys() - running.keys():
+            self._tasks.pop(key).cancel()
+            self._found.pop(key[0], None)
+        for key in running.keys() - self._tasks.keys():
+            self._tasks[key] = asyncio.create_task(self._check(running[key]))
+
+    async def close(self) -> None:
+        """End all checks."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _check(self, one: EngineInstance) -> None:
+        check = one.spec.health
+        until_ns = one.since_ns + int(one.spec.start_period_s * _NS)
+        present = Checked(since_ns=one.since_ns)
+        while True:
+            wrong = await self._ask(one.id, check)
+            found = judge(present, wrong, check, self._clock.now_ns(), until_ns)
+            self._found[one.id] = found
+            if (found.health, found.reason) != (present.health, present.reason):
+                self._changed.set()
+            present = found
+            # In the start period it is asked more often, so that a fast service does not wait for a whole interval.
+            is_starting = present.health is Health.STARTING
+            await self._clock.sleep(min(check.interval_s, 0.5) if is_starting else check.interval_s)
+
+    async def _ask(self, id: InstanceId, check: HealthCheck) -> str:
+        """Why the check failed; empty: it succeeded."""
+        try:
+            async with timeout(check.timeout_s):
+                if check.kind == "exec":
+                    return await self._execute(id, check)
+                return await self._connect(check)
+        except TimeoutError:
+            return f"no answer within {check.timeout_s:g} s"
+        except CountingRoomError as error:
+            return error.cause.message
+        except OSError as error:
+            return f"port {check.port}: {error.strerror or error}"
+
+    async def _execute(self, id: InstanceId, check: HealthCheck) -> str:
+        status, output = await self._engine.execute(id, check.command, check.timeout_s)
+        last = output.strip().rpartition("\n")[2][:200]
+        return "" if status == 0 else f"{check.command[0]} ended with {status}" + (f": {last}" if last else "")
+
+    async def _connect(self, check: HealthCheck) -> str:
+        reader, writer = await asyncio.open_connection(self._address, check.port)
+        try:
+            if check.kind != "http":
+                return ""
+            writer.write(f"GET {check.path} HTTP/1.0\r\nHost: {self._address}\r\nConnection: close\r\n\r\n".encode())
+            return _http_answer(await reader.read(_MOST_BYTES), check.path)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+def _http_answer(answer: bytes, path: str) -> str:
+    """What is wrong with an answer; empty: nothing."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n", 1)[0].split(b" ")
+    if len(words) < 2 or not words[1].isdigit():
+        return f"GET {path} was not answered by HTTP"
+    if 200 <= int(words[1]) < 400:
+        return ""
+    said = body.decode(errors="replace").strip().partition("\n")[0][:200]
+    return f"GET {path} said {words[1].decode()}" + (f": {said}" if said else "")

@@ -1,0 +1,371 @@
+"""The keeper of the fleet: brings the nodes to what is wanted. One process does this at a time (lease `fleet`).
+
+It decides with `reconciler.step` and remembers in the database before it acts. It never touches an instance only
+because the keeper itself begins or ends: services run on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
+from countingroom.core.fleet.observed import Observed
+from countingroom.core.fleet.plan import FleetPlan
+from countingroom.core.fleet.record import Change, FleetRecord, Phase
+from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
+from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
+from countingroom.core.retry import Retry, edge_log
+from countingroom.fleet.node import Node
+from countingroom.fleet.published import ServiceStates, node_state
+from countingroom.fleet.reconciler.actions import Delay
+from countingroom.fleet.reconciler.apply import apply
+from countingroom.fleet.reconciler.plan import plan
+from countingroom.fleet.reconciler.step import step
+
+_log = logging.getLogger(__name__)
+
+SAVE_S = 10.0
+RETRY_S = 2.0
+_LOOK_S = 0.2
+"""Between two steps: news that come together are answered together."""
+_LINES = 30
+"""Of the log of a service that are published."""
+
+
+class FleetStore(Struct, frozen=True, kw_only=True):
+    """What the keeper needs of the database (storage/fleet.py)."""
+
+    record: Callable[[], Awaitable[tuple[int, FleetRecord]]]
+    save: Callable[[FleetRecord, int], Awaitable[int]]
+    add: Callable[[Revision], Awaitable[Revision]]
+    revision: Callable[[int], Awaitable[Revision]]
+
+
+class DescribedFleet(Struct, frozen=True, kw_only=True):
+    """What the description has at present."""
+
+    nodes: Sequence[WantedNode]
+    titles: Mapping[str, str] = {}
+
+
+MakeNode = Callable[[WantedNode, asyncio.Event, Callable[[str], None]], Node]
+"""Makes a node with its engine: from what is wanted, the event to set when something changed, and a taker of sentences
+about what was done."""
+Publish = Callable[[str, NodeState | ServiceState | FleetState | None], None]
+"""Publishes a state under a key; None deletes it."""
+Tell = Callable[[str, str, Cause | None], None]
+"""Records an event: service or node, sentence, and why it is bad."""
+
+
+class Keeper:
+    """Keeps the fleet. `run` works until cancelled; the other methods are its commands."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: FleetStore,
+        node: MakeNode,
+        fleet: DescribedFleet,
+        publish: Publish,
+        tell: Tell,
+        *,
+        name: str,
+    ) -> None:
+        """`name`: of this process, for the state."""
+        self._clock = clock
+        self._store = store
+        self._fleet = fleet
+        self._publish = publish
+        self._tell = tell
+        self._name = name
+        self._changed = asyncio.Event()
+        self._make_node = node
+        self._wanted_nodes: dict[str, WantedNode] = {}
+        self._nodes: dict[str, Node] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup
+        self._version = 0
+        self._record = FleetRecord()
+        self._revisions: dict[int, Revision] = {}
+        self._turn = asyncio.Lock()
+        """Held while the record is changed: a command and a step never work on the same one."""
+        self._loaded = asyncio.Event()
+        self._restarts: dict[InstanceId, tuple[str, str]] = {}
+        """Instance that is to be made again -> (why, `change` of the present one)."""
+        self._logs: dict[str, deque[str]] = {}
+        self._waiting: tuple[Delay, ...] = ()
+        self._published: dict[str, NodeState | ServiceState | FleetState] = {}
+        self._saves = edge_log(_log, "fleet: the database does not take what is remembered", "fleet: it does again")
+
+    @property
+    def record(self) -> FleetRecord:
+        """What is remembered now."""
+        return self._record
+
+    async def run(self) -> None:
+        """Keep the fleet until cancelled. Conflict where another keeper does."""
+        await self._load()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                present = self._revisions.get(self._record.revision)
+                # Those of the description in force come last: how a node is reached now is said there.
+                self._follow_nodes(present.nodes if present else ())
+                self._follow_nodes(self._fleet.nodes)
+                self._loaded.set()
+                await self._keep()
+        except* Conflict as group:
+            raise group.exceptions[0] from None
+
+    async def ready(self) -> None:
+        """Wait until what is remembered has been read. LinkError where that takes too long."""
+        try:
+            async with within(self._clock, SAVE_S):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise LinkError(
+                "what is remembered of the fleet could not be read yet",
+                source="fleet",
+                suggestion="look at the database, then try again",
+            ) from None
+
+    def observed(self) -> Observed:
+        """The fleet as it is seen now."""
+        nodes = {name: node.observed() for name, node in self._nodes.items()}
+        for id, (why, change) in list(self._restarts.items()):
+            node = nodes.get(id.node)
+            seen = node.instances.get(id) if node else None
+            if node is None or seen is None or seen.change != change:
+                self._restarts.pop(id)  # it was made again, or is gone
+                continue
+            marked = msgspec.structs.replace(seen, drift=(*seen.drift, why))
+            nodes[id.node] = msgspec.structs.replace(node, instances={**node.instances, id: marked})
+        return Observed(
+            nodes=nodes,
+            busy=frozenset(id for node in self._nodes.values() for id in node.busy),
+            pulling=frozenset((node.name, image) for node in self._nodes.values() for image in node.pulling),
+            failed_pulls={
+                (node.name, image): one for node in self._nodes.values() for image, one in node.failed_pulls.items()
+            },
+            failed_actions={id: one for node in self._nodes.values() for id, one in node.failed_actions.items()},
+        )
+
+    def plan(self, revision: Revision) -> FleetPlan:
+        """What would happen if this revision were applied now."""
+        return plan(self._record, revision, self._revisions, self.observed(), self._clock.now_ns())
+
+    def check_node(self, name: str) -> None:
+        """NotFound where there is no such node."""
+        if name not in self._nodes:
+            raise NotFound(
+                f"there is no node {name!r}", source="fleet", suggestion=f"choose from {', '.join(self._nodes)}"
+            )
+
+    async def revision(self, number: int) -> Revision:
+        """A kept revision. NotFound."""
+        return self._revisions.get(number) or await self._store.revision(number)
+
+    # Commands.
+
+    async def apply(self, revision: Revision) -> Revision:
+        """Keep a revision and begin to bring the fleet to it."""
+        async with self._turn:
+            made = await self._store.add(revision)
+            await self._save(apply(self._record, made, self._clock.now_ns()), {**self._revisions, made.number: made})
+            self._follow_nodes(made.nodes)
+            for service in self._record.changes:
+                for node in self._nodes.values():
+                    node.forget_failures(service)
+        for service in self._record.changes:
+            self._note(service, f"r{made.number} applied by {made.by}")
+        return made
+
+    async def change(self, changed: Callable[[FleetRecord], FleetRecord]) -> None:
+        """Change what is remembered, as a command says."""
+        async with self._turn:
+            await self._save(changed(self._record), self._revisions)
+
+    async def restart(self, service: str, nodes: tuple[str, ...], by: str) -> int:
+        """Make the instances of a service again; how many."""
+        async with self._turn:
+            change = self._record.changes.get(service)
+            if change is None:
+                raise NotFound(f"there is no service {service!r}", source="fleet")
+            if change.phase in (Phase.ROLLING, Phase.ROLLING_BACK):
+                raise Conflict(
+                    f"{service} is being changed",
+                    source="fleet",
+                    code="is_changing",
+                    suggestion="wait, or halt it first",
+                )
+            found = [
+                one
+                for node in self.observed().nodes.values()
+                for one in node.instances.values()
+                if one.id.service == service and (not nodes or node.name in nodes) and node.is_reachable
+            ]
+            if not found:
+                raise NotFound(f"{service} runs on none of these nodes", source="fleet")
+            for one in found:
+                self._restarts[one.id] = (f"restart by {by}", one.change)
+            # Without a revision to go back to: where the same thing fails now, an earlier one is no remedy.
+            again = Change(target=change.effective, since_ns=self._clock.now_ns())
+            changes = {**self._record.changes, service: again}
+            await self._save(msgspec.structs.replace(self._record, changes=changes), self._revisions)
+        self._note(service, f"restart of {len(found)} by {by}")
+        return len(found)
+
+    async def logs(self, id: InstanceId, tail: int) -> tuple[str, ...]:
+        """The last lines of an instance's output."""
+        self.check_node(id.node)
+        return await self._nodes[id.node].logs(id, tail)
+
+    def _follow_nodes(self, wanted: Sequence[WantedNode]) -> None:
+        """Follow these nodes too, as they are wanted now."""
+        for one in wanted:
+            if self._wanted_nodes.get(one.name) == one:
+                continue
+            if before := self._following.pop(one.name, None):
+                before.cancel()
+            self._wanted_nodes[one.name] = one
+            self._nodes[one.name] = node = self._make_node(one, self._changed, self._line)
+            self._following[one.name] = self._group.create_task(node.run())
+
+    # The loop.
+
+    async def _load(self) -> None:
+        report = edge_log(_log, "fleet: what is remembered cannot be read", "fleet: what is remembered is read")
+
+        async def load() -> None:
+            self._version, self._record = await self._store.record()
+            self._revisions = await self._named(self._record)
+
+        await Retry(self._clock, report, pause_s=RETRY_S).run(load)
+
+    async def _named(self, record: FleetRecord) -> dict[int, Revision]:
+        """The revisions that a record names."""
+        numbers = {record.revision, *(n for one in record.changes.values() for n in (one.target, one.fallback))}
+        return {number: await self.revision(number) for number in numbers if number}
+
+    async def _keep(self) -> None:
+        while True:
+            self._changed.clear()
+            due_ns: int | None = None
+            try:
+                due_ns = await self._step()
+            except LinkError as error:
+                self._publish_fleet(error.cause)
+                due_ns = self._clock.now_ns() + int(RETRY_S * 1e9)
+            await self._clock.sleep(_LOOK_S)
+            with suppress(TimeoutError):
+                if due_ns is None:
+                    await self._changed.wait()
+                else:
+                    async with within(self._clock, max((due_ns - self._clock.now_ns()) / 1e9, 0.0) + 0.01):
+                        await self._changed.wait()
+
+    async def _step(self) -> int | None:
+        async with self._turn:
+            made = step(self._record, self._revisions, self.observed(), self._clock.now_ns())
+            if made.record != self._record:
+                before = self._record
+                await self._save(made.record, self._revisions)
+                self._tell_phases(before, made.record)
+            for action in made.actions:
+                self._nodes[action.node].begin(action)
+            self._waiting = made.waiting
+        self._publish_all()
+        return made.due_ns
+
+    async def _save(self, record: FleetRecord, revisions: Mapping[int, Revision]) -> None:
+        """Remember it, then go by it."""
+        try:
+            async with within(self._clock, SAVE_S):
+                self._version = await self._store.save(record, self._version)
+        except TimeoutError:
+            error = LinkError(f"the database did not answer within {SAVE_S:g} s", source="fleet", code="timeout")
+            self._saves.failed(error.cause)
+            raise error from None
+        except LinkError as error:
+            self._saves.failed(error.cause)
+            raise
+        self._saves.worked()
+        self._record = record
+        named = {record.revision, *(n for one in record.changes.values() for n in (one.target, one.fallback))}
+        self._revisions = {number: one for number, one in revisions.items() if number in named}
+        self._changed.set()
+
+    def _tell_phases(self, before: FleetRecord, after: FleetRecord) -> None:
+        for name, change in after.changes.items():
+            old = before.changes.get(name)
+            if old is None or (old.phase, old.target) == (change.phase, change.target):
+                continue
+            said = {
+                Phase.DONE: f"r{change.target} is in place",
+                Phase.ROLLING_BACK: f"r{change.target} failed; going back to r{change.fallback}",
+                Phase.ROLLED_BACK: f"back to r{change.fallback}",
+                Phase.FAILED: f"r{change.target} failed, and nothing more is changed",
+            }.get(change.phase)
+            if said:
+                self._note(name, said)
+                is_bad = change.phase in (Phase.ROLLING_BACK, Phase.FAILED)
+                self._tell(name, f"{name}: {said}", change.cause if is_bad else None)
+
+    def _line(self, sentence: str) -> None:
+        """What a node did: it is kept for the page of its service, and recorded."""
+        service = sentence.partition("@")[0] if "@" in sentence.partition(":")[0] else ""
+        if service:
+            self._note(service, sentence)
+        self._tell(service, sentence, None)
+
+    def _note(self, service: str, sentence: str) -> None:
+        self._logs.setdefault(service, deque(maxlen=_LINES)).append(f"{self._clock.now_ns()} {sentence}")
+
+    # Published states.
+
+    def _publish_all(self) -> None:
+        observed = self.observed()
+        doing = {id: kind.value for node in self._nodes.values() for id, kind in node.busy.items()}
+        services = ServiceStates(self._record, self._revisions, observed, doing, self._waiting, self._fleet.titles).all(
+            {name: tuple(lines) for name, lines in self._logs.items()}
+        )
+        states: dict[str, NodeState | ServiceState | FleetState] = {
+            service_key(name): state for name, state in services.items()
+        }
+        for name, node in observed.nodes.items():
+            wanted = self._wanted_nodes[name]
+            facts = self._nodes[name].facts
+            states[node_key(name)] = node_state(node, wanted, facts.engine if facts else wanted.engine, self._record)
+        for key in self._published.keys() - states.keys() - {FLEET_KEY}:
+            self._published.pop(key)
+            self._publish(key, None)
+        for key, state in states.items():
+            self._publish_changed(key, state)
+        self._publish_fleet(None)
+
+    def _publish_fleet(self, cause: Cause | None) -> None:
+        revision = self._revisions.get(self._record.revision)
+        self._publish_changed(
+            FLEET_KEY,
+            FleetState(
+                revision=self._record.revision,
+                by=revision.by if revision else "",
+                time_ns=revision.time_ns if revision else 0,
+                comment=revision.comment if revision else "",
+                keeper=self._name,
+                cause=cause,
+            ),
+        )
+
+    def _publish_changed(self, key: str, state: NodeState | ServiceState | FleetState) -> None:
+        if self._published.get(key) != state:
+            self._published[key] = state
+            self._publish(key, state)

@@ -1,0 +1,264 @@
+"""One node as the keeper sees it: its connection, what is on it, and the actions on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
+from countingroom.core.fleet.specs import InstanceId
+from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
+from countingroom.fleet.health import HealthChecks
+from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
+
+_log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 20.0
+"""All instances are listed so often although nothing was told: a told change may be lost."""
+FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 15.0
+MOST_PULLS = 2
+"""Images that one node gets at the same time."""
+
+
+class Node:
+    """One node. `run` keeps `observed` up to date and sets `changed`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        name: str,
+        address: str,
+        engine: Engine,
+        changed: asyncio.Event,
+        lines: Callable[[str], None],
+    ) -> None:
+        """`lines`: takes a sentence about what was done, for operators."""
+        self.name = name
+        self.facts: EngineFacts | None = None
+        self.busy: dict[InstanceId, FleetActionKind] = {}
+        self.pulling: set[str] = set()
+        self.failed_pulls: dict[str, Attempt] = {}
+        self.failed_actions: dict[InstanceId, Attempt] = {}
+        self._clock = clock
+        self._engine = engine
+        self._changed = changed
+        self._lines = lines
+        self._checks = HealthChecks(clock, engine, address, changed)
+        self._instances: dict[InstanceId, EngineInstance] = {}
+        self._images: frozenset[str] = frozenset()
+        self._is_reachable = False
+        self._since_ns = clock.now_ns()
+        self._cause: Cause | None = None
+        self._pulls = asyncio.Semaphore(MOST_PULLS)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def observed(self) -> ObservedNode:
+        """As it is now."""
+        return ObservedNode(
+            name=self.name,
+            is_reachable=self._is_reachable,
+            since_ns=self._since_ns,
+            instances={id: self._observed(one) for id, one in self._instances.items()},
+            images=self._images,
+            cause=self._cause,
+        )
+
+    async def run(self) -> None:
+        """Follow the node until cancelled; a node that is lost is tried again for ever."""
+        pause_s = FIRST_RETRY_S
+        try:
+            while True:
+                try:
+                    self.facts = await self._engine.connect()
+                    await self._look()
+                    pause_s = FIRST_RETRY_S
+                    await self._follow()
+                except CountingRoomError as error:
+                    self._lost(error.cause)
+                except Exception as error:  # a fault of one adapter must not end the keeper of the others
+                    _log.exception("fleet: the engine of %s failed", self.name)
+                    self._lost(_fault(self.name, error))
+                await self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+        finally:
+            await self._end()
+
+    def begin(self, action: FleetAction) -> None:
+        """Carry out an action; its end is seen in `observed`."""
+        if action.instance:
+            self.busy[action.instance] = action.kind
+        elif action.image:
+            self.pulling.add(action.image)
+        task = asyncio.create_task(self._carry_out(action))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def forget_failures(self, service: str) -> None:
+        """A revision was applied: what failed before is tried again."""
+        self.failed_pulls.clear()
+        self.failed_actions = {id: one for id, one in self.failed_actions.items() if id.service != service}
+
+    async def logs(self, id: InstanceId, tail: int) -> tuple[str, ...]:
+        """The last lines of an instance's output."""
+        async with aclosing(self._engine.logs(id, tail=tail)) as lines:
+            return tuple([line.text async for line in lines])
+
+    async def _follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(self._look_now_and_then())
+            async with aclosing(self._engine.changes()) as changes:
+                async for _ in changes:
+                    await self._look()
+            looking.cancel()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_AGAIN_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        instances = await self._engine.instances()
+        self._images = await self._engine.images()
+        self._instances = {one.id: one for one in instances}
+        self._checks.follow(list(instances))
+        if not self._is_reachable:
+            self._is_reachable = True
+            self._since_ns = self._clock.now_ns()
+            self._cause = None
+        self._changed.set()
+
+    def _lost(self, cause: Cause) -> None:
+        if self._is_reachable or self._cause is None:
+            self._is_reachable = False
+            self._since_ns = self._clock.now_ns()
+        self._cause = cause
+        self._checks.follow([])
+        self._changed.set()
+
+    def _observed(self, one: EngineInstance) -> ObservedInstance:
+        checked = self._checks.health(one)
+        return ObservedInstance(
+            id=one.id,
+            digest=one.digest,
+            revision=one.revision,
+            change=one.change,
+            health=checked.health,
+            since_ns=checked.since_ns,
+            started_ns=one.since_ns,
+            exit_status=one.exit_status,
+            crashes=one.crashes,
+            reason=checked.reason,
+            drift=one.drift,
+            engine_id=one.engine_id,
+        )
+
+    async def _carry_out(self, action: FleetAction) -> None:
+        try:
+            if action.kind is FleetActionKind.PULL:
+                await self._pull(action.image)
+            elif action.instance:
+                await self._act(action, action.instance)
+            with suppress(LinkError):
+                await self._look()
+        finally:
+            if action.instance:
+                self.busy.pop(action.instance, None)
+            self.pulling.discard(action.image)
+            self._changed.set()
+
+    async def _pull(self, image: str) -> None:
+        try:
+            async with self._pulls:
+                await self._engine.pull(image, _unseen)
+        except CountingRoomError as error:
+            before = self.failed_pulls.get(image)
+            self.failed_pulls[image] = self._attempt(error.cause, before)
+            self._lines(f"{self.name}: {image} could not be pulled: {error.cause.message}")
+        else:
+            self.failed_pulls.pop(image, None)
+
+    async def _act(self, action: FleetAction, id: InstanceId) -> None:
+        try:
+            if action.kind is FleetActionKind.REMOVE:
+                await self._engine.remove(id, action.grace_s)
+            elif action.kind is FleetActionKind.START:
+                await self._engine.start(id)
+            elif action.resolved:
+                order = MakeOrder(
+                    id=id,
+                    spec=action.resolved.spec,
+                    digest=action.resolved.digest,
+                    revision=action.revision,
+                    change=action.change,
+                    secrets=await _secrets(id, action.resolved.spec.secrets),
+                )
+                if action.kind is FleetActionKind.MAKE:
+                    await self._engine.make(order)
+                else:
+                    await self._engine.replace(order, action.grace_s)
+        except LinkError as error:
+            # The node counts as lost until it answers. Whether the action was carried out is seen then.
+            self._lost(error.cause)
+        except CountingRoomError as error:
+            self.failed_actions[id] = self._attempt(error.cause, self.failed_actions.get(id))
+            self._lines(f"{id}: {action.kind} failed: {error.cause.message}")
+        except Exception as error:
+            _log.exception("fleet: %s of %s failed", action.kind, id)
+            self.failed_actions[id] = self._attempt(_fault(str(id), error), self.failed_actions.get(id))
+        else:
+            self.failed_actions.pop(id, None)
+            self._lines(f"{id}: {_DONE[action.kind]}, {action.why}")
+
+    def _attempt(self, cause: Cause, before: Attempt | None) -> Attempt:
+        return Attempt(cause=cause, at_ns=self._clock.now_ns(), count=before.count + 1 if before else 1)
+
+    async def _end(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._checks.close()
+        with suppress(CountingRoomError, TimeoutError):
+            async with within(self._clock, 2.0):
+                await self._engine.close()
+
+
+_DONE = {
+    FleetActionKind.MAKE: "made",
+    FleetActionKind.REPLACE: "replaced",
+    FleetActionKind.START: "started again",
+    FleetActionKind.REMOVE: "ended",
+}
+
+
+def _unseen(done: int, whole: int) -> None:
+    """Progress that is not shown."""
+
+
+def _fault(name: str, error: Exception) -> Cause:
+    """An error that an adapter should have told as one of ours."""
+    return Cause(
+        code="engine",
+        message=f"{type(error).__name__}: {error}",
+        source=f"fleet.{name}",
+        suggestion="see the log of the role fleet, and report it",
+    )
+
+
+async def _secrets(id: InstanceId, places: Mapping[str, str]) -> Mapping[str, str]:
+    """The values of the secrets of a spec. ConfigurationError where one cannot be read."""
+    return await asyncio.to_thread(_read_secrets, id, places) if places else {}
+
+
+def _read_secrets(id: InstanceId, places: Mapping[str, str]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, place in places.items():
+        kind, _, where = place.partition(":")
+        found[name] = SecretReference.model_validate({kind: where}).read(f"fleet.{id}.secrets.{name}")
+    return found

@@ -1,0 +1,1 @@
+"""Decides what to do to the fleet: from what is wanted, what is seen and what is remembered. Pure."""

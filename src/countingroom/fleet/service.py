@@ -1,0 +1,100 @@
+"""The service of the fleet: its keeper, its commands and its questions, in the one process that holds the lease."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+from countingroom.bus.command_server import CommandServer
+from countingroom.bus.election import Election, Leadership, holder_name
+from countingroom.bus.port import Bus
+from countingroom.bus.presence import heartbeat
+from countingroom.bus.publisher import Publisher
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.commands.fleet import TARGET
+from countingroom.core.errors import Cause
+from countingroom.core.fleet.states import FleetState, NodeState, ServiceState
+from countingroom.core.messages import EventKind
+from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
+from countingroom.fleet.target import Describe, FleetTarget
+
+DEPARTMENT = "fleet"
+LEASE_S = 10.0
+ASK_AGAIN_S = 1.0
+_BAD = 2
+"""Severity of the event of a change that failed."""
+
+
+class FleetService:
+    """Runs until cancelled."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        store: FleetStore,
+        node: MakeNode,
+        fleet: DescribedFleet,
+        describe: Describe,
+    ) -> None:
+        """`node`: makes a node with its engine. `describe`: reads what is wanted now."""
+        self._bus = bus
+        self._clock = clock
+        self._store = store
+        self._node = node
+        self._fleet = fleet
+        self._describe = describe
+        self._boot = uuid4().hex
+        self._holder = holder_name("fleet", self._boot)
+
+    async def run(self) -> None:
+        """Keep the fleet as the only process that does, as soon as no other one does."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(heartbeat(self._bus, self._clock, role="fleet", instance="main", boot=self._boot))
+            while True:
+                election = Election(
+                    self._bus,
+                    self._clock,
+                    DEPARTMENT,
+                    holder=self._holder,
+                    ttl_s=LEASE_S,
+                    ask_s=ASK_AGAIN_S,
+                    source=DEPARTMENT,
+                )
+                await election.lead(self._lead)
+
+    async def _lead(self, _: Leadership) -> None:
+        publisher = Publisher(self._bus, self._clock, DEPARTMENT)
+        server: CommandServer | None = None
+
+        def publish(key: str, state: NodeState | ServiceState | FleetState | None) -> None:
+            if state is None:
+                publisher.delete(key)
+            else:
+                publisher.state(key, state)
+
+        def tell(name: str, sentence: str, cause: Cause | None) -> None:
+            if server:
+                server.record(
+                    EventKind.NOTE,
+                    sentence,
+                    action="fleet",
+                    severity=_BAD if cause else 0,
+                    cause=cause,
+                    data={"service": name} if name else {},
+                )
+
+        keeper = Keeper(self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder)
+        target = FleetTarget(self._clock, keeper, self._describe, publisher)
+        server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
+        async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+            publishing = group.create_task(publisher.run())
+            for what, handler in (("plan", target.answer_plan), ("logs", target.answer_logs)):
+                await stack.enter_async_context(self._bus.respond(subjects.query(DEPARTMENT, what), handler))
+            try:
+                await stack.enter_async_context(server.serving())
+                await keeper.run()
+            finally:
+                publishing.cancel()

@@ -1,0 +1,211 @@
+"""The fleet as a target of commands, and its answers to questions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.bus.port import Message
+from countingroom.bus.publisher import Publisher
+from countingroom.core.admission import malformed
+from countingroom.core.clock import Clock
+from countingroom.core.commands.fleet import FLEET
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, NotFound
+from countingroom.core.fleet.plan import FleetPlan
+from countingroom.core.fleet.queries import LONGEST_TAIL, FleetPlanAnswer, FleetPlanQuery, LogAnswer, LogQuery
+from countingroom.core.fleet.record import FleetRecord, SetAside
+from countingroom.core.fleet.specs import InstanceId, Revision
+from countingroom.core.messages import Command, decode, encode
+from countingroom.core.policy import Permission
+from countingroom.core.series import QueryRefusal
+from countingroom.core.values import Scalar
+from countingroom.fleet.keeper import Keeper
+from countingroom.fleet.reconciler import apply as records
+
+Describe = Callable[[], Awaitable[Revision]]
+"""What the description wants as it is on disk now. ConfigurationError with every mistake."""
+
+
+class FleetTarget:
+    """Carries out the commands of the table `FLEET`."""
+
+    def __init__(self, clock: Clock, keeper: Keeper, describe: Describe, publisher: Publisher) -> None:
+        self._clock = clock
+        self._keeper = keeper
+        self._describe = describe
+        self._publisher = publisher
+        self._handlers = from_rows(
+            FLEET,
+            {
+                "apply": self._apply,
+                "rollback": self._rollback,
+                "halt": self._halt,
+                "resume": self._resume,
+                "restart": self._restart,
+                "cordon": self._cordon,
+                "drain": self._drain,
+                "uncordon": self._uncordon,
+                "disable": self._disable,
+                "enable": self._enable,
+            },
+        )
+
+    # What the command server asks.
+
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self._handlers, command, "the fleet")
+
+    def permission(self, command: Command) -> Permission:
+        return FLEET[command.action].permission
+
+    def present(self, command: Command) -> str:
+        return f"r{self._keeper.record.revision}"
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        await self._publisher.flush()
+        revision = self._publisher.revision
+        return {"state": revision} if revision else {}
+
+    # Questions.
+
+    async def answer_plan(self, message: Message) -> bytes:
+        """The answer to `query.fleet.plan`."""
+        try:
+            query = decode(message.data, FleetPlanQuery)
+        except msgspec.DecodeError as error:
+            return encode(QueryRefusal(cause=malformed("a query of the plan", error, "fleet")))
+        try:
+            await self._keeper.ready()
+            plan = self._keeper.plan(await self._wanted(query.revision))
+        except CountingRoomError as error:
+            return encode(QueryRefusal(cause=error.cause))
+        return encode(FleetPlanAnswer(plan=plan, mark=_mark(plan)))
+
+    async def answer_logs(self, message: Message) -> bytes:
+        """The answer to `query.fleet.logs`."""
+        try:
+            query = decode(message.data, LogQuery)
+        except msgspec.DecodeError as error:
+            return encode(QueryRefusal(cause=malformed("a query of a log", error, "fleet")))
+        id = InstanceId(query.service, query.node, query.index)
+        try:
+            lines = await self._keeper.logs(id, max(1, min(query.tail, LONGEST_TAIL)))
+        except CountingRoomError as error:
+            return encode(QueryRefusal(cause=error.cause))
+        return encode(LogAnswer(lines=lines))
+
+    async def _wanted(self, revision: int) -> Revision:
+        if not revision:
+            return await self._describe()
+        return msgspec.structs.replace(await self._keeper.revision(revision), number=0)
+
+    # Commands.
+
+    async def _apply(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        wanted = await self._wanted(0)
+        if (seen := request.text("plan", "")) and seen != _mark(self._keeper.plan(wanted)):
+            raise Conflict(
+                "the plan is another one than that which was seen",
+                source="fleet",
+                code="plan_changed",
+                suggestion="look at the plan again, then apply it",
+            )
+        return await self._begin(wanted, request.by, request.text("comment", ""))
+
+    async def _rollback(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        number = request.whole("revision") or 0
+        wanted = await self._wanted(number)
+        return await self._begin(wanted, request.by, request.text("comment", "") or f"as r{number}")
+
+    async def _begin(self, wanted: Revision, by: str, comment: str) -> Completion:
+        made = await self._keeper.apply(msgspec.structs.replace(wanted, by=by, comment=comment))
+        return _told(revision=made.number)
+
+    async def _halt(self, request: CommandRequest) -> Completion:
+        service = request.text("service")
+        await self._changed(lambda record: records.halt(record, service, self._clock.now_ns()))
+        return None
+
+    async def _resume(self, request: CommandRequest) -> Completion:
+        service = request.text("service")
+        await self._changed(lambda record: records.resume(record, service, self._clock.now_ns()))
+        return None
+
+    async def _restart(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        nodes = request.names("nodes") if request.text("nodes", "") else ()
+        return _told(instances=await self._keeper.restart(request.text("service"), nodes, request.by))
+
+    async def _cordon(self, request: CommandRequest) -> Completion:
+        return await self._set_aside_node(request, drain=False)
+
+    async def _drain(self, request: CommandRequest) -> Completion:
+        return await self._set_aside_node(request, drain=True)
+
+    async def _set_aside_node(self, request: CommandRequest, *, drain: bool) -> Completion:
+        node, aside = request.text("node"), self._aside(request, drain=drain)
+        self._keeper.check_node(node)
+        await self._changed(lambda record: msgspec.structs.replace(record, cordons={**record.cordons, node: aside}))
+        return None
+
+    async def _uncordon(self, request: CommandRequest) -> Completion:
+        node = request.text("node")
+        self._keeper.check_node(node)
+        await self._changed(
+            lambda record: msgspec.structs.replace(
+                record, cordons={name: one for name, one in record.cordons.items() if name != node}
+            )
+        )
+        return None
+
+    async def _disable(self, request: CommandRequest) -> Completion:
+        service, aside = request.text("service"), self._aside(request)
+        await self._changed(
+            lambda record: msgspec.structs.replace(
+                _known(record, service), disabled={**record.disabled, service: aside}
+            )
+        )
+        return None
+
+    async def _enable(self, request: CommandRequest) -> Completion:
+        service = request.text("service")
+        await self._changed(
+            lambda record: msgspec.structs.replace(
+                _known(record, service),
+                disabled={name: one for name, one in record.disabled.items() if name != service},
+            )
+        )
+        return None
+
+    async def _changed(self, change: Callable[[FleetRecord], FleetRecord]) -> None:
+        await self._keeper.ready()
+        await self._keeper.change(change)
+
+    def _aside(self, request: CommandRequest, *, drain: bool = False) -> SetAside:
+        now_ns = self._clock.now_ns()
+        for_s = request.number("for_s")
+        until_ns = None if not for_s else now_ns + int(for_s * 1e9)
+        return SetAside(reason=request.text("reason"), by=request.by, since_ns=now_ns, until_ns=until_ns, drain=drain)
+
+
+def _known(record: FleetRecord, service: str) -> FleetRecord:
+    if service not in record.changes:
+        raise NotFound(f"there is no service {service!r}", source="fleet", suggestion="list them: fleet status")
+    return record
+
+
+async def _told(**data: int) -> Mapping[str, Scalar]:
+    """The data of the closing event."""
+    return data
+
+
+def _mark(plan: FleetPlan) -> str:
+    return hashlib.blake2b(msgspec.json.encode(plan), digest_size=8).hexdigest()

@@ -1,0 +1,199 @@
+"""What every engine of the fleet does, on the engine in memory and on real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import DeviceError, NotFound
+from countingroom.core.fleet.specs import InstanceId, ServiceSpec, digest
+from countingroom.fleet.engines.port import Engine, EngineInstance, MakeOrder
+from countingroom.fleet.engines.process import ProcessEngine, RunnerState, _read  # pyright: ignore[reportPrivateUsage]
+from countingroom.testing.fake_engine import FakeEngine
+from tests.patience import PATIENCE_S
+
+ONE = InstanceId("camera", "n1")
+WAITING = ("sh", "-c", "echo exposing; exec sleep 600")
+
+
+def order(*command: str, change: str = "r1-0", id: InstanceId = ONE, **more: object) -> MakeOrder:
+    spec = ServiceSpec(command=command or WAITING, grace_s=1.0, **more)  # type: ignore[arg-type]
+    return MakeOrder(id=id, spec=spec, digest=digest(spec), revision=1, change=change, secrets={"TOKEN": "rosebud"})
+
+
+@pytest.fixture(params=["fake", "process"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Engine]:
+    made = FakeEngine(SystemClock()) if request.param == "fake" else process_engine(tmp_path)
+    await made.connect()
+    try:
+        yield made
+    finally:
+        for one in await made.instances():
+            await made.remove(one.id, 0.0)
+        await made.close()
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncGenerator[ProcessEngine]:
+    made = process_engine(tmp_path)
+    await made.connect()
+    try:
+        yield made
+    finally:
+        for one in await made.instances():
+            await made.remove(one.id, 0.0)
+
+
+def process_engine(folder: Path) -> ProcessEngine:
+    return ProcessEngine(SystemClock(), folder / "n1", folder)
+
+
+async def only(engine: Engine) -> EngineInstance:
+    (one,) = await engine.instances()
+    return one
+
+
+async def until(engine: Engine, is_so: Callable[[EngineInstance], bool]) -> EngineInstance:
+    """Wait, by what the engine tells, until its only instance is so."""
+    async with asyncio.timeout(PATIENCE_S), aclosing(engine.changes()) as changes:
+        while True:
+            listening = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            one = await only(engine)
+            if is_so(one):
+                listening.cancel()
+                await asyncio.wait([listening])
+                return one
+            await listening
+
+
+async def test_an_instance_that_is_made_runs_as_it_was_ordered(engine: Engine) -> None:
+    made = order()
+    await engine.make(made)
+    one = await only(engine)
+    assert (one.id, one.digest, one.revision, one.change) == (ONE, made.digest, 1, "r1-0")
+    assert one.is_running and one.spec.command == WAITING and not one.drift
+
+
+async def test_a_program_that_cannot_be_started_is_told_and_leaves_nothing(engine: Engine) -> None:
+    if isinstance(engine, FakeEngine):
+        engine.broken.add("/nothing/here")
+    with pytest.raises(DeviceError, match="/nothing/here"):
+        await engine.make(order("/nothing/here"))
+    assert not await engine.instances()
+
+
+async def test_a_replacement_takes_the_place_of_the_present_instance(engine: Engine) -> None:
+    await engine.make(order())
+    before = await only(engine)
+    await engine.replace(order("sleep", "500", change="r2-0"), 1.0)
+    after = await only(engine)
+    assert after.is_running and after.change == "r2-0" and after.engine_id != before.engine_id
+
+
+async def test_a_replacement_that_cannot_be_made_leaves_the_present_instance(engine: Engine) -> None:
+    await engine.make(order())
+    before = await only(engine)
+    if isinstance(engine, FakeEngine):
+        engine.broken.add("/nothing/here")
+    with pytest.raises(DeviceError):
+        await engine.replace(order("/nothing/here", change="r2-0"), 1.0)
+    after = await only(engine)
+    assert after.is_running and (after.digest, after.change) == (before.digest, before.change)
+
+
+async def test_what_is_not_there_is_removed_without_an_error_and_not_started(engine: Engine) -> None:
+    await engine.remove(ONE, 0.0)
+    with pytest.raises(NotFound):
+        await engine.start(ONE)
+
+
+async def test_the_output_can_be_read(engine: Engine) -> None:
+    await engine.make(order())
+    async with asyncio.timeout(PATIENCE_S):
+        while not [line async for line in engine.logs(ONE, tail=5) if "exposing" in line.text]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_command_runs_beside_an_instance(engine: Engine) -> None:
+    await engine.make(order())
+    if isinstance(engine, FakeEngine):
+        engine.unhealthy.add("sh")
+    status, output = await engine.execute(ONE, ["sh", "-c", "echo no camera with serial; exit 1"], 5.0)
+    assert status == 1 and "no camera with serial" in output
+
+
+# The process engine alone.
+
+
+async def test_the_end_of_a_program_is_told_with_its_status_and_last_line(processes: ProcessEngine) -> None:
+    await processes.make(order("sh", "-c", "printf 'no '; echo disk; exit 7", restart="never"))
+    one = await until(processes, lambda one: not one.is_running)
+    assert (one.exit_status, one.crashes, one.reason) == (7, 1, "no disk")
+
+
+async def test_a_program_that_ends_is_started_again_and_counts_its_ends(processes: ProcessEngine) -> None:
+    await processes.make(order("sh", "-c", "exit 3"))
+    await until(processes, lambda one: not one.is_running and one.crashes == 1)
+    await processes.start(ONE)  # it waits for its next start: this is now
+    assert (await until(processes, lambda one: one.crashes == 2)).exit_status == 3
+
+
+async def test_an_instance_runs_on_without_its_keeper(processes: ProcessEngine, tmp_path: Path) -> None:
+    await processes.make(order())
+    before = await only(processes)
+    await processes.close()
+    after = await only(process_engine(tmp_path))
+    assert after.is_running and after.engine_id == before.engine_id
+
+
+async def test_an_instance_is_ended_with_all_that_it_began(processes: ProcessEngine, tmp_path: Path) -> None:
+    far = "setsid sleep 600 & trap '' TERM; echo $! > far.new; mv far.new far; wait; sleep 600"
+    await processes.make(order("sh", "-c", far))
+    async with asyncio.timeout(PATIENCE_S):
+        while not (tmp_path / "far").exists():
+            await asyncio.sleep(0.01)
+    pids = [int((tmp_path / "far").read_text()), int((await only(processes)).engine_id)]
+    await processes.remove(ONE, 0.1)
+    async with asyncio.timeout(PATIENCE_S):
+        while any(map(psutil.pid_exists, pids)):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_killed_runner_is_told_and_its_program_does_not_run_twice(
+    processes: ProcessEngine, tmp_path: Path
+) -> None:
+    await processes.make(order())
+    one = await only(processes)
+    state = _read(tmp_path / "n1" / str(ONE) / "state.json", RunnerState)
+    assert state
+    ending = asyncio.ensure_future(until(processes, lambda one: not one.is_running))
+    await asyncio.sleep(0.1)
+    os.kill(state.runner, signal.SIGKILL)
+    await ending
+    await processes.start(ONE)
+    async with asyncio.timeout(PATIENCE_S):
+        while psutil.pid_exists(int(one.engine_id)):
+            await asyncio.sleep(0.01)
+    assert (await only(processes)).is_running
+
+
+async def test_secrets_reach_the_program_and_no_file(processes: ProcessEngine, tmp_path: Path) -> None:
+    await processes.make(order("sh", "-c", "echo ${#TOKEN}; exec sleep 600"))
+    async with asyncio.timeout(PATIENCE_S):
+        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7"]:
+            await asyncio.sleep(0.01)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"rosebud" in file.read_bytes()]
+
+
+async def test_an_image_is_refused_by_an_engine_of_programs(processes: ProcessEngine) -> None:
+    with pytest.raises(DeviceError, match="runs programs, not images"):
+        await processes.pull("hub:5000/camera:1", lambda done, whole: None)
