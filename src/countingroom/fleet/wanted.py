@@ -1,4 +1,4 @@
-"""What a section `fleet` wants, as a revision. Pure."""
+"""What a section `fleet` wants, as a revision."""
 
 from __future__ import annotations
 
