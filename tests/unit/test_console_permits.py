@@ -81,8 +81,11 @@ PROGRAM = {"start": S, "stop": S, "made_up": A}
 """Of a program without a role of its own."""
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
-FLEET = {"restart": S, "cordon": S, "uncordon": S, "halt": S, "apply": E, "rollback": E, "resume": E, "drain": E}
-FLEET |= {"disable": E, "enable": E, "made_up": A}
+FLEET = {
+    **dict.fromkeys(("restart", "cordon", "uncordon", "halt"), S),
+    **dict.fromkeys(("apply", "rollback", "resume", "drain", "disable", "enable"), E),
+    "made_up": A,
+}
 COMMANDS = {
     "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
