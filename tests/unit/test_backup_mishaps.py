@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from countingroom.app import backup, backup_schedule
@@ -18,6 +19,7 @@ from countingroom.backup import contents, folder, take
 from countingroom.backup.container import BackupReader, BackupWriter
 from countingroom.backup.identity import identity_of
 from countingroom.cli.main import run
+from countingroom.core.errors import LinkError
 from countingroom.testing.clock import FakeClock
 from tests.patience import PATIENCE_S
 
@@ -170,3 +172,17 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_next_step(
     told = capsys.readouterr().err
     assert "cannot be written: Permission denied" in told
     assert "--into" in told
+
+
+async def test_a_file_of_the_description_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "box.svg"
+    wanted = msgspec.structs.replace(source(tmp_path), files={"description/box.svg": missing})
+    moment = take._Moment(  # pyright: ignore[reportPrivateUsage]
+        at_ns=1, readings=0, events=0, positions={}, files={}, growing={}, held_ms=0
+    )
+    writer = BackupWriter(io.BytesIO(), b"{}")
+    made = take._Taking(  # pyright: ignore[reportPrivateUsage]
+        cast(Any, None), FakeClock(), wanted, writer, tmp_path, lambda line: None
+    )
+    with pytest.raises(LinkError, match=r"box\.svg, which the description names, cannot be read"):
+        await made._files(moment)  # pyright: ignore[reportPrivateUsage]

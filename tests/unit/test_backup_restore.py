@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from countingroom.app import backup
 from countingroom.backup import contents, disk_space, restore
 from countingroom.backup.container import BackupWriter
 from countingroom.backup.contents import BackupHeader, BackupManifest, StreamPart
@@ -175,3 +178,26 @@ async def test_a_member_outside_of_the_folder_is_refused(tmp_path: Path, name: s
     with pytest.raises(RequestError):
         await begin(path, tmp_path / "new")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["bench.backup"]
+
+
+def test_a_restore_that_is_terminated_removes_what_it_has_written(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def terminated(path: Path, data: Iterable[bytes]) -> None:
+        write(path, data)
+        written.append(path)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    write = restore._write  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(restore, "_write", terminated)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            backup.restore_into(file, tmp_path / "new", lambda line: None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert written
+    assert not (tmp_path / "new").exists()

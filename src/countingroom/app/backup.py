@@ -6,10 +6,12 @@ import asyncio
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 from msgspec import Struct
@@ -33,6 +35,7 @@ from countingroom.core.umask import keep_files_private
 from countingroom.experiment import Loaded, load_located
 from countingroom.history import file_check
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 
 _PART = ".part"
@@ -115,7 +118,7 @@ class Backups:
             disk_space.check(target.parent, needed * 3 if check else needed, what)
             part = target.with_name(f".{self.experiment}.{own}.{target.name}{_PART}")
             try:
-                taken = asyncio.run(self._take(source, part, key, say, check=check))
+                taken = _run(self._take(source, part, key, say, check=check))
                 part.replace(target)
                 _sync(target.parent)
             except OSError as error:
@@ -217,9 +220,23 @@ def restore_into(path: Path, into: Path, say: Say, *, key: BackupKey | None = No
     clock = SystemClock()
     into = into.absolute()
     refuse_used(into)
-    restored = asyncio.run(restore(path, key, into, clock, say, database=database, check=check_history))
+    restored = _run(restore(path, key, into, clock, say, database=database, check=check_history))
     say(f"history     {sum(restored.manifest.history_rows.values())} rows")
     return restored
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end. SIGTERM cancels it as Ctrl-C does, so that it removes what it has written."""
+
+    async def main() -> T:
+        if task := asyncio.current_task():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 @contextmanager

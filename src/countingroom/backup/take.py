@@ -306,7 +306,7 @@ class _Taking:
             if state := kept_state(self._source.data):
                 self._writer.member(contents.STATE, [state])
             for name, path in self._source.files.items():
-                self._writer.member(name, [path.read_bytes()])
+                self._writer.member(name, [_read(path)])
 
         await self._blocking.run(write)
         self._say(f"files       {len(moment.files) + len(moment.growing) - len(gone) + len(self._source.files)}")
@@ -339,6 +339,18 @@ class _Taking:
             secrets=source.secrets,
             outside=source.outside,
         )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LinkError(
+            f"{path}, which the description names, cannot be read: {error.strerror}",
+            source="backup",
+            code="not_copied",
+            suggestion="see that the account of the experiment may read it; then make the backup again",
+        ) from error
 
 
 def _noted_run(files: dict[str, bytes]) -> int:
