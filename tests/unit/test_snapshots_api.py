@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -99,6 +100,15 @@ async def test_roles_on_the_devices_decide_who_takes_marks_and_deletes(home: tup
     assert (await take(carla, "both", "*")).json()["cause"]["code"] == "denied"
     assert (await take(sam, "none", "magnet")).status_code == 404
     assert (await sam.post(f"{GOOD}/golden", json={"reason": "r"})).status_code == 403
+    for user, path, denied in (
+        (vera, "/snapshots", {"take", "import"}),
+        (sam, "/snapshots", {"import"}),
+        (vera, "/snapshots/good", {"restore", "golden", "delete"}),
+        (eve, "/snapshots/good", {"delete"}),
+        (carla, "/snapshots/good", {"golden"}),
+    ):
+        _, _, data = (await user.get(path)).text.partition('id="data">')
+        assert set(json.loads(data.partition("</script>")[0])["denied"]) == denied, (path, denied)
     marked = (await eve.post(f"{GOOD}/golden", json={"reason": "agreed"})).json()["mark"]
     assert (marked["scope"], marked["marked_by"]) == ("caen", "eve")
     golden = (await vera.get("/api/v1/golden?device=caen")).json()["golden"]

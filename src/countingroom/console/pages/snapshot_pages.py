@@ -11,8 +11,14 @@ from starlette.responses import HTMLResponse
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
+from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.policy import Permission, decide
+from countingroom.core.snapshots.values import Snapshot
 from countingroom.core.subjects import EXPERIMENT
+
+_OPERATES = Cause(
+    code="denied", message="this needs the role shifter on a device", suggestion="ask an administrator for the role"
+)
 
 
 class SnapshotPages:
@@ -40,8 +46,7 @@ class SnapshotPages:
         data = {
             "devices": devices,
             "areas": areas,
-            "operates": who.operates,
-            "denied_import": msgspec.to_builtins(imports),
+            "denied": _in_words({"take": None if who.operates else _OPERATES, "import": imports}),
         }
         return self._render(request, "snapshots.html", "snapshots", "Snapshots", data=data)
 
@@ -51,7 +56,8 @@ class SnapshotPages:
         """One snapshot, compared with the present, or with another one."""
         found = await self._context.snapshots.store.get(snapshot)
         names = [one.name for one in await self._context.snapshots.store.list()]
-        data = {"snapshot": found.name, "with": other, "operates": requester(request).operates}
+        denied = {"restore": None if requester(request).operates else _OPERATES, **self._kept(request, found)}
+        data = {"snapshot": found.name, "with": other, "denied": _in_words(denied)}
         return self._render(
             request,
             "snapshot.html",
@@ -63,6 +69,22 @@ class SnapshotPages:
             other=other,
             data=data,
         )
+
+    def _kept(self, request: Request, found: Snapshot) -> dict[str, Cause | None]:
+        """Why this user may not mark or delete it."""
+        principal, now_ns = requester(request).principal, self._context.clock.now_ns()
+        golden: Cause | None = None
+        try:
+            self._context.snapshots.check_devices(principal, Permission.CONFIGURE, found)
+        except CountingRoomError as error:
+            golden = error.cause
+        is_own = (found.imported_by or found.taken_by) == principal.name
+        delete = None if is_own else decide(principal, Permission.ADMINISTER, EXPERIMENT, now_ns=now_ns)
+        return {"golden": golden, "delete": delete}
+
+
+def _in_words(denied: dict[str, Cause | None]) -> dict[str, Any]:
+    return {command: msgspec.to_builtins(cause) for command, cause in denied.items() if cause}
 
 
 pages = SnapshotPages

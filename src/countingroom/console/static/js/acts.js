@@ -15,6 +15,14 @@ export function refusal(live, command) {
   return cause ? cause.message + (cause.suggestion ? `; ${cause.suggestion}` : "") : "";
 }
 
+// A button that does this where the role and the link allow it, and says why where they do not.
+export function command(live, button, name, does) {
+  const judge = () => mark(button, refusal(live, name));
+  live.on("link", judge);
+  judge();
+  button.addEventListener("click", () => button.getAttribute("aria-disabled") !== "true" && does());
+}
+
 export function acts(live) {
   live.on("link", () => {
     for (const button of $$("[data-acts]")) mark(button, refusal(live, button.dataset.acts));

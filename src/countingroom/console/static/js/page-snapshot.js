@@ -1,5 +1,6 @@
 // The page of one snapshot: compared with the present or another one, restored, marked as golden, deleted.
 import { $, data, el, setText } from "./dom.js";
+import { command } from "./acts.js";
 import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { post } from "./post.js";
@@ -114,7 +115,7 @@ export function page(live) {
     return yes ? reason.value.trim() : "";
   }
 
-  $("#restore").addEventListener("click", async () => {
+  command(live, $("#restore"), "restore", async () => {
     const sure = await confirmPlan(live, name);
     if (sure) act("/restore", sure, () => note(`The restore of ${name} has begun`));
   });
@@ -122,13 +123,13 @@ export function page(live) {
     const answer = await post(`/api/v1/restores/${encodeURIComponent(restore?.id ?? "")}/stop`);
     note(answer.done ? "The restore is stopped" : `Not stopped. ${answer.cause.message}`, { bad: !answer.done, detail: answer.cause?.suggestion ?? "" });
   });
-  $("#mark").addEventListener("click", async () => {
+  command(live, $("#mark"), "golden", async () => {
     const golden = !isGolden;
     const rows = [["Does", golden ? "its devices show what differs from it, in place of the former golden one of its scope" : "nothing is compared with it any more"]];
     const reason = await withReason(golden ? `Make ${name} golden?` : `Remove the mark of ${name}?`, golden ? "Make golden" : "Remove", rows);
     if (reason) act("/golden", { golden, reason }, drawRecord);
   });
-  $("#delete").addEventListener("click", async () => {
+  command(live, $("#delete"), "delete", async () => {
     const reason = await withReason(`Delete ${name}?`, `Delete ${name}`, [["Does", "deletes it; the record of what was done with it stays"]], true);
     if (reason) act("/delete", { reason }, () => location.assign("/snapshots"));
   });

@@ -1,5 +1,6 @@
 // The page of snapshots: the golden ones, the list, and the last restores with the one under way.
 import { $, data, el } from "./dom.js";
+import { command } from "./acts.js";
 import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { post } from "./post.js";
@@ -77,8 +78,8 @@ export function page(live) {
     fill("#restores", rows, "#no-restores");
   }
 
-  $("#take").addEventListener("click", () => take(live, drawSnapshots));
-  $("#import").addEventListener("click", () => bring(live, drawSnapshots));
+  command(live, $("#take"), "take", () => take(live, drawSnapshots));
+  command(live, $("#import"), "import", () => bring(live, drawSnapshots));
 
   let seen = "";
   live.on("change", ({ states }) => {
@@ -123,7 +124,6 @@ async function take(live, drawn) {
 }
 
 async function bring(live, drawn) {
-  if (data.denied_import) return note(data.denied_import.message, { bad: true, detail: data.denied_import.suggestion });
   const text = el("textarea", { name: "document", rows: "14", spellcheck: "false" });
   const yes = await confirm(live, {
     title: "Import a snapshot",
