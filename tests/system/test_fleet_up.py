@@ -1,0 +1,77 @@
+"""The fleet of a whole experiment: a revision is applied, a bad one rolled back, and services outlive processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests import warm_python
+from tests.system.running import Running, until, up
+
+DESCRIPTION = """
+experiment: {{name: bench}}
+fleet:
+  nodes: {{n1: {{}}, n2: {{}}}}
+  services:
+    writer:
+      command: [sh, -c, "echo writing as $ACTOR; exec sleep {seconds}"]
+      environment: {{ACTOR: "writer-{{node}}"}}
+      nodes: ["*"]
+      update: {{healthy_for: 0.2 s}}
+      health: {{exec: [sh, -c, "test {seconds} = 600 || test $ACTOR = writer-n1"], interval: 0.2 s, failures: 1}}
+      start_period: 0 s
+"""
+
+
+def fleet(running: Running, *words: str) -> tuple[int, str]:
+    """(exit status, what `countingroom fleet ...` wrote)."""
+    made = warm_python.run("fleet", *words, environment={"COUNTINGROOM_URL": running.url})
+    return made.returncode, made.stdout + made.stderr
+
+
+def services(running: Running) -> dict[str, Any]:
+    return {one["node"]: one for one in running.get("/services/writer")["instances"]}
+
+
+def pids(running: Running) -> set[str]:
+    """The programs of the instances that run."""
+    return {one["engine_id"] for one in services(running).values() if one["health"] == "healthy"}
+
+
+def test_services_are_applied_rolled_back_and_outlive_keeper_and_experiment(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(DESCRIPTION.format(seconds=600))
+    data = tmp_path / "data"
+    with up(file, data) as running:
+        status, said = fleet(running, "plan")
+        assert status == 3 and "2 changes" in said
+        status, said = fleet(running, "apply", "--yes", "--comment", "first")
+        assert (status, "Done." in said) == (0, True), said
+        assert "writing as writer-n2" in fleet(running, "logs", "writer@n2")[1]
+        first = pids(running)
+
+        file.write_text(DESCRIPTION.format(seconds=500))  # its check fails on n2
+        status, said = fleet(running, "apply", "--yes")
+        assert status == 1 and "going back to r1" in said and "writer@n2 failed its health check" in said, said
+        state = running.get("/services/writer")
+        assert (state["phase"], state["target"], state["revision"], state["healthy"]) == ("rolled_back", 2, 1, 2)
+        kept = pids(running)
+        assert len(kept) == 2 and kept != first
+
+        file.write_text("fleet: {nodes: 7}")
+        status, said = fleet(running, "plan")
+        assert status != 0 and "nodes" in said and pids(running) == kept
+        file.write_text(DESCRIPTION.format(seconds=600))
+
+        running.role("fleet").kill()
+        until(lambda: fleet(running, "cordon", "n1", "--reason", "fan")[0] == 0, "a keeper that takes over")
+        assert pids(running) == kept
+    assert all(psutil.pid_exists(int(pid)) for pid in kept)
+    with up(file, data) as running:
+        until(lambda: pids(running) == kept, "the services that ran on are seen")
+        assert running.get("/nodes/n1")["cordon"]["reason"] == "fan"
+        assert fleet(running, "uncordon", "n1")[0] == 0
+        assert fleet(running, "disable", "writer", "--reason", "end")[0] == 0
+        until(lambda: not any(psutil.pid_exists(int(pid)) for pid in kept), "the end of all instances")
