@@ -85,7 +85,7 @@ class Writer:
         finally:
             if ahead:
                 ahead.cancel()
-                await asyncio.wait([ahead])
+                await asyncio.gather(ahead, return_exceptions=True)
 
     async def _batch(self, consumer: Consumer) -> list[Stored]:
         """What comes within the time of a batch, up to the limits of one."""
