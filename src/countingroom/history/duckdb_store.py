@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -63,7 +63,8 @@ class DuckStore:
     def _open(self) -> None:
         path = self._path
         duckdb_file.check(path)
-        with _failures(path):
+        # Where it fails, the connections are closed at once: an open transaction is in the way of the next try.
+        with _failures(path), ExitStack() as opened:
             if not self._read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._root = duckdb.connect(
@@ -75,7 +76,9 @@ class DuckStore:
                     "temp_directory": str(path.with_suffix(".spill")),
                 },
             )
+            opened.callback(self._root.close)
             self._writer = self._root.cursor()
+            opened.callback(self._writer.close)
             self._hold.forget()
             self._last = LastRows()  # opened again after a fatal error: what the file has counts
             self._prepare()
@@ -91,6 +94,7 @@ class DuckStore:
             if not self._sources:
                 found = arrays.columns(self._writer.sql(sql.latest()).fetchnumpy(), self._names())
                 self._last.take(found, self._keys(found))
+            opened.pop_all()
 
     def _prepare(self) -> None:
         """Make the tables of a new file, and convert one of an earlier format."""
