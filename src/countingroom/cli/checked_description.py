@@ -15,6 +15,7 @@ from countingroom.cli.check_home_assistant import home_assistant_problems, home_
 from countingroom.cli.check_interlocks import InterlockCheck, InterlockFacts
 from countingroom.cli.check_points import point_warnings
 from countingroom.cli.check_pvs import pvs_problems, pvs_warnings
+from countingroom.cli.check_results import result_warnings
 from countingroom.cli.check_snapshots import snapshot_warnings
 from countingroom.cli.check_synoptics import synoptic_problems
 from countingroom.cli.check_tracker import tracker_problems, tracker_warnings
@@ -50,7 +51,7 @@ def checked_description(file: Path) -> CheckedDescription:
             *wrong_configurations(loaded),
         ]
         found += [*synoptic_problems(loaded, hosted), *home_assistant_problems(loaded, hosted)]
-        warnings = (*warnings, *home_assistant_warnings(loaded, hosted))
+        warnings = (*warnings, *home_assistant_warnings(loaded, hosted), *result_warnings(loaded))
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         return CheckedDescription(
             problems=problems,
