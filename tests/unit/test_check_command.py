@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from countingroom.cli.check import app
@@ -100,6 +101,7 @@ def test_two_devices_of_one_line_that_set_it_differently_are_told_at_the_second(
     assert result.stderr.startswith(f"{file}:4: devices.b: /dev/ttyS77 is in use with other settings")
 
 
+@pytest.mark.server
 def test_checking_writes_no_file_and_opens_no_connection(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(GOOD)

@@ -121,6 +121,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, words: str, *, incomplete: str) -
         ("history query", "caen", ["caen.0.lv_vMon"]),
     ],
 )
+@pytest.mark.server
 def test_the_shell_completes_names_of_the_running_experiment(
     state: Path, monkeypatch: pytest.MonkeyPatch, words: str, incomplete: str, found: list[str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_the_shell_completes_names_of_the_running_experiment(
         assert completed(monkeypatch, words, incomplete=incomplete) == found
 
 
+@pytest.mark.server
 def test_without_a_running_experiment_nothing_is_completed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTINGROOM_URL", "http://127.0.0.1:1")
     assert completed(monkeypatch, "device get", incomplete="c") == []

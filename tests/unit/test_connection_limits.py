@@ -332,6 +332,7 @@ async def test_a_new_client_is_answered_beside_a_flood_of_complete_requests(monk
             one.close()
 
 
+@pytest.mark.server
 async def test_a_websocket_that_sends_without_pause_is_closed_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     async with site(ConnectionLimits(), monkeypatch) as port, connect(f"ws://127.0.0.1:{port}/deaf") as client:
         with pytest.raises(ConnectionClosed):

@@ -113,6 +113,7 @@ def test_the_bus_knows_no_term_of_run_control(path: Path) -> None:
     assert RUN_CONTROL.findall(path.read_text()) == []
 
 
+@pytest.mark.server
 def test_what_the_fork_server_imports_starts_no_thread_and_loads_nothing_that_is_not_used() -> None:
     plan = StartPlan(description=DEMO, experiment=experiment.load(DEMO), simulate=True, port=0, data=Path("/nowhere"))
     modules = imported_modules(plan)

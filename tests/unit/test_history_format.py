@@ -108,6 +108,7 @@ def test_a_file_of_an_earlier_version_is_converted_to_what_was_read_before(
     assert len([text for text in caplog.messages if "all readings are converted" in text]) == 1
 
 
+@pytest.mark.server
 def test_a_conversion_that_is_killed_again_and_again_goes_on_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "history.duckdb"
     earlier(path)
