@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from countingroom.storage.database import Database
+from tests.container_engines import EngineServer, docker_server, podman_server
 from tests.contract.series_servers import InfluxServer, VictoriaMetricsServer
 from tests.contract.storage.postgres import Postgres
 from tests.contract.storage.stand import Stand
@@ -39,6 +40,18 @@ def victoriametrics_server(needs: Callable[[str], str]) -> Iterator[VictoriaMetr
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def docker(needs: Callable[[str], str]) -> Iterator[EngineServer]:
+    with docker_server(needs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def podman(needs: Callable[[str], str]) -> Iterator[EngineServer]:
+    with podman_server(needs) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(params=["sqlite", "memory", POSTGRESQL])

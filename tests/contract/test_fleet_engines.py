@@ -9,15 +9,18 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import DeviceError, NotFound
-from countingroom.core.fleet.specs import InstanceId, ServiceSpec, digest
+from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
+from countingroom.fleet.engines.docker import DockerEngine
 from countingroom.fleet.engines.port import Engine, EngineInstance, MakeOrder
 from countingroom.fleet.engines.process import ProcessEngine, RunnerState, _read  # pyright: ignore[reportPrivateUsage]
 from countingroom.testing.fake_engine import FakeEngine
+from tests.container_engines import IMAGE, EngineServer
 from tests.patience import PATIENCE_S
 
 ONE = InstanceId("camera", "n1")
@@ -29,9 +32,20 @@ def order(*command: str, change: str = "r1-0", id: InstanceId = ONE, **more: obj
     return MakeOrder(id=id, spec=spec, digest=digest(spec), revision=1, change=change, secrets={"TOKEN": "rosebud"})
 
 
-@pytest.fixture(params=["fake", "process"])
+class ImageEngine(DockerEngine):
+    """Runs the programs of these tests in the image that there is."""
+
+    async def replace(self, order: MakeOrder, grace_s: float) -> None:
+        spec = msgspec.structs.replace(order.spec, image=IMAGE, network="none")
+        await super().replace(msgspec.structs.replace(order, spec=spec), grace_s)
+
+
+CONTAINERS = [pytest.param(name, marks=pytest.mark.server) for name in ("docker", "docker-tls", "podman")]
+
+
+@pytest.fixture(params=["fake", "process", *CONTAINERS])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Engine]:
-    made = FakeEngine(SystemClock()) if request.param == "fake" else process_engine(tmp_path)
+    made = engine_of(request, tmp_path)
     await made.connect()
     try:
         yield made
@@ -39,6 +53,16 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
         for one in await made.instances():
             await made.remove(one.id, 0.0)
         await made.close()
+
+
+def engine_of(request: pytest.FixtureRequest, folder: Path) -> Engine:
+    if request.param == "fake":
+        return FakeEngine(SystemClock())
+    if request.param == "process":
+        return process_engine(folder)
+    server: EngineServer = request.getfixturevalue("podman" if request.param == "podman" else "docker")
+    reach = server.tls if request.param == "docker-tls" and server.tls else server.unix
+    return ImageEngine(SystemClock(), "mCBM", WantedNode(name="n1", engine="docker", reach=reach), folder)
 
 
 @pytest.fixture
@@ -94,7 +118,7 @@ async def test_a_program_that_cannot_be_started_is_told_and_leaves_nothing(engin
 async def test_a_replacement_takes_the_place_of_the_present_instance(engine: Engine) -> None:
     await engine.make(order())
     before = await only(engine)
-    await engine.replace(order("sleep", "500", change="r2-0"), 1.0)
+    await engine.replace(order("sleep", "500", change="r2-0"), 0.0)
     after = await only(engine)
     assert after.is_running and after.change == "r2-0" and after.engine_id != before.engine_id
 
@@ -105,7 +129,7 @@ async def test_a_replacement_that_cannot_be_made_leaves_the_present_instance(eng
     if isinstance(engine, FakeEngine):
         engine.broken.add("/nothing/here")
     with pytest.raises(DeviceError):
-        await engine.replace(order("/nothing/here", change="r2-0"), 1.0)
+        await engine.replace(order("/nothing/here", change="r2-0"), 0.0)
     after = await only(engine)
     assert after.is_running and (after.digest, after.change) == (before.digest, before.change)
 

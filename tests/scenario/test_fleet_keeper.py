@@ -263,6 +263,16 @@ async def test_a_lost_node_is_left_alone_and_changed_when_it_is_back(site: Site)
         assert site.running() == dict.fromkeys(NODES, "camera-2")
 
 
+async def test_a_link_that_is_lost_is_no_fault_of_an_adapter(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    async with site.keeper():
+        site.engines["n2"].away = True
+        site.engines["n2"].tell()
+        await site.clock.advance(0.5)
+        cause = (await site.state(node_key("n2"), NodeState)).cause
+        assert cause and (cause.code, cause.message) == ("link_lost", "no answer")
+        assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_nothing_is_begun_that_the_database_does_not_take(site: Site) -> None:
     async with site.keeper():
         await site.give("apply")

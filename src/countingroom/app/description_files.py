@@ -15,7 +15,7 @@ from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.departments import DEPARTMENTS, load
 from countingroom.experiment import Loaded
 
-_SECRET_FIELDS = ("password_file", "users_file", "creds_file", "nkey_file", "tls_key")
+_SECRET_FIELDS = ("password_file", "users_file", "creds_file", "nkey_file", "tls_key", "key")
 _MOST_BYTES = 64 << 20
 """Of one file: a description names no larger ones."""
 

@@ -17,6 +17,7 @@ from countingroom.fleet.wanted import wanted
 
 def fleet(setting: Setting) -> Role:
     """The keeper of the fleet of the description."""
+    from countingroom.fleet.engines.docker import DockerEngine
     from countingroom.fleet.engines.process import ProcessEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
     from countingroom.fleet.node import Node
@@ -27,7 +28,10 @@ def fleet(setting: Setting) -> Role:
     present = wanted(section)
 
     def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-        engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
+        if one.engine == "process":
+            engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
+        else:
+            engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
         return Node(setting.clock, one.name, one.address, engine, changed, line)
 
     async def run(platform: Platform) -> None:

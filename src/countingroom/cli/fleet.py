@@ -309,7 +309,7 @@ def _wrong(one: Any) -> str:
 
 def _reach(one: Any) -> str:
     if one["is_reachable"]:
-        return "up"
+        return "up, without TLS" if one["warning"] else "up"
     return f"lost: {one['cause']['message']}" if one["cause"] else "lost: no answer yet"
 
 

@@ -8,11 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from countingroom.core.fleet.images import image_problem, port_problem
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
+from countingroom.fleet.container_sections import (
+    LimitsSection,
+    Problem,
+    RegistrySection,
+    TlsSection,
+    VolumeSection,
+    url_problem,
+)
 
-Problem = tuple[tuple[str | int, ...], str]
 Positive = Annotated[Seconds, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -22,12 +30,28 @@ class NodeSection(Section):
 
     address: str = ""
     """Its host name, for health checks and for `{address}`; empty: this computer."""
-    engine: Literal["process"] = "process"
-    """What runs the services: `process`, programs of this computer."""
+    engine: Literal["process", "docker", "podman"] = "process"
+    """What runs the services: `process`, programs of this computer, or the containers of `docker` or `podman`."""
+    url: str = ""
+    """Where `docker` or `podman` answers: `unix:///run/docker.sock` or `tcp://host:2376`."""
+    tls: TlsSection | None = None
+    """Certificates for `tcp://`."""
+    insecure: bool = False
+    """Use `tcp://` without TLS: every computer that reaches that port can administer the node."""
     labels: dict[Name, str] = {}
     """For the placement of services, and for `{label.NAME}`: `site: APO`."""
     category: str = ""
     """By which the page groups the nodes: `gfa`."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Keys that do not fit the engine."""
+        if wrong := url_problem(self.engine, self.url, has_tls=self.tls is not None, is_insecure=self.insecure):
+            yield (wrong[0],), wrong[1]
+
+    def warnings(self) -> Iterator[Problem]:
+        """What is allowed and dangerous."""
+        if self.insecure and self.engine != "process":
+            yield ("insecure",), f"every computer that reaches {self.url} can administer the node: use tls"
 
 
 class HealthSection(Section):
@@ -68,17 +92,32 @@ class UpdateSection(Section):
 
 
 class ServiceSection(Section):
-    """A program that is wanted on nodes."""
+    """A program or an image that is wanted on nodes."""
 
     title: str = ""
-    command: Annotated[list[str], Field(min_length=1)]
-    """The program and its arguments, run without a shell. In all texts of a service `{node}`, `{address}`, `{service}`,
-    `{index}` and `{label.NAME}` are replaced for each instance. `{python}` is the Python of countingroom."""
+    image: str = ""
+    """For nodes with a container engine: `registry:5000/name:tag` or `name@sha256:…`."""
+    command: list[str] = []
+    """The program and its arguments, run without a shell; with an image: in place of the command of the image. In all
+    texts of a service `{node}`, `{address}`, `{service}`, `{index}` and `{label.NAME}` are replaced for each instance.
+    For a program `{python}` is the Python of countingroom."""
     environment: dict[str, Scalar] = {}
     secrets: dict[str, SecretReference] = {}
     """Variables of the environment whose values are read from a file or a variable when an instance is made."""
     directory: str = ""
-    """Working folder, relative to that of the description; empty: that folder."""
+    """Working folder. Of a program: relative to that of the description; of an image: in the container."""
+    volumes: list[VolumeSection] = []
+    devices: list[str] = []
+    """Devices of the node that the container gets: `/dev/ttyUSB0`, `/dev/bus/usb`."""
+    privileged: bool = False
+    """All devices and rights of the node. With `devices` it is rarely needed."""
+    network: str = ""
+    """`host`, `none`, or a network of the engine; empty: the one that it gives."""
+    ports: list[str] = []
+    """`8080:80` or `127.0.0.1:8080:80/udp`: port of the node, port of the container."""
+    user: str = ""
+    """`uid` or `uid:gid` in the container; empty: that of the image."""
+    limits: LimitsSection = LimitsSection()
     nodes: list[str] = []
     """Names of nodes, or patterns with `*`."""
     where: dict[Name, str] = {}
@@ -105,6 +144,25 @@ class ServiceSection(Section):
             yield ("secrets", name), f"{name} is in environment too"
         for path, text in self.health.problems():
             yield ("health", *path), text
+        if not self.image and not self.command:
+            yield (), "say what is run: command, or image on nodes with containers"
+        if self.image and "{" not in self.image and (wrong := image_problem(self.image)):
+            yield ("image",), wrong
+        for index, port in enumerate(self.ports):
+            if "{" not in port and (wrong := port_problem(port)):
+                yield ("ports", index), wrong
+        for index, device in enumerate(self.devices):
+            if not device.startswith("/dev/"):
+                yield ("devices", index), f"a device is a path below /dev; got {device!r}"
+        if self.ports and self.network in ("host", "none"):
+            yield ("ports",), f"with network {self.network} no port is passed on"
+
+    @property
+    def keys_of_containers(self) -> list[str]:
+        """Those in use that a program has no use for."""
+        names = ("volumes", "devices", "privileged", "network", "ports", "user")
+        used = [name for name in names if getattr(self, name)]
+        return [*used, "limits"] if self.limits != LimitsSection() else used
 
 
 class FleetSection(Section):
@@ -112,6 +170,8 @@ class FleetSection(Section):
 
     nodes: dict[Name, NodeSection] = {}
     services: dict[Name, ServiceSection] = {}
+    registries: dict[str, RegistrySection] = {}
+    """Logins, by the host of the registry with its port as images name it: `hub.example.org:5000`."""
 
     @property
     def in_use(self) -> bool:
@@ -124,6 +184,7 @@ class FleetSection(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Mistakes in services and in what they name."""
+        yield from self._one_engine_each()
         for name, service in self.services.items():
             here = ("services", name)
             for path, text in service.problems():
@@ -138,12 +199,31 @@ class FleetSection(Section):
                     yield (*here, "depends_on", index), f"there is no service {needed}"
             if circle := self._circle(name):
                 yield (*here, "depends_on"), f"services wait for each other: {' → '.join(circle)}"
+            yield from self._unfit(name, service)
             count = len(self.placed(service)) * service.copies
             if (least := service.update.min_healthy) is not None and count and least >= count:
                 yield (
                     (*here, "update", "min_healthy"),
                     f"of {count} instances at least {least} must stay healthy: none could ever be changed",
                 )
+
+    def _one_engine_each(self) -> Iterator[Problem]:
+        seen: dict[str, str] = {}
+        for name, node in self.nodes.items():
+            if node.url and (other := seen.setdefault(node.url, name)) != name:
+                yield ("nodes", name, "url"), f"{other} has this engine already: two nodes would share its names"
+
+    def _unfit(self, name: str, service: ServiceSection) -> Iterator[Problem]:
+        """A service on nodes that cannot run it."""
+        here = ("services", name)
+        programs = [node for node in self.placed(service) if self.nodes[node].engine == "process"]
+        if service.image and programs:
+            yield (*here, "image"), f"{programs[0]} runs programs, not images: give it engine docker or podman"
+        if not service.image and len(programs) < len(self.placed(service)):
+            other = next(node for node in self.placed(service) if node not in programs)
+            yield here, f"{other} runs containers: give the service an image"
+        if not service.image and (keys := service.keys_of_containers):
+            yield (*here, keys[0]), f"{keys[0]} is for containers: a program of the node runs without it"
 
     def _circle(self, name: str) -> list[str]:
         """The way from a service back to it over `depends_on`; empty: there is none."""

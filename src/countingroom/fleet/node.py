@@ -109,12 +109,16 @@ class Node:
             return tuple([line.text async for line in lines])
 
     async def _follow(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(self._look_now_and_then())
-            async with aclosing(self._engine.changes()) as changes:
-                async for _ in changes:
-                    await self._look()
-            looking.cancel()
+        """Returns, or raises the error of the engine, where it is lost."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                looking = group.create_task(self._look_now_and_then())
+                async with aclosing(self._engine.changes()) as changes:
+                    async for _ in changes:
+                        await self._look()
+                looking.cancel()
+        except* CountingRoomError as errors:
+            raise errors.exceptions[0] from None
 
     async def _look_now_and_then(self) -> None:
         while True:

@@ -26,6 +26,9 @@ def node_state(node: ObservedNode, wanted: WantedNode, engine: str, record: Flee
         cordon=record.cordons.get(node.name),
         instances=len(node.instances),
         healthy=sum(one.health is Health.HEALTHY for one in node.instances.values()) if node.is_reachable else 0,
+        warning=f"{wanted.reach.url} is without TLS: every computer that reaches it can administer the node"
+        if wanted.reach.insecure
+        else "",
     )
 
 

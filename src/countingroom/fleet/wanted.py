@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from countingroom.core.fleet.specs import HealthCheck, Revision, ServiceSpec, UpdatePolicy, WantedNode, WantedService
+from countingroom.core.fleet.specs import (
+    HealthCheck,
+    Reach,
+    RegistryLogin,
+    ResourceLimits,
+    Revision,
+    ServiceSpec,
+    UpdatePolicy,
+    Volume,
+    WantedNode,
+    WantedService,
+)
 from countingroom.core.values import Scalar
-from countingroom.fleet.description import FleetSection, HealthSection, ServiceSection
+from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.fleet.container_sections import TCP
+from countingroom.fleet.description import FleetSection, HealthSection, NodeSection, ServiceSection
 
 
 def wanted(section: FleetSection, *, number: int = 0, by: str = "", time_ns: int = 0, comment: str = "") -> Revision:
     """The revision that the description would be. `number`: 0 where it is not saved."""
+    logins = tuple(
+        RegistryLogin(host=host, user=one.user, password=_place(one.password))
+        for host, one in section.registries.items()
+    )
     return Revision(
         number=number,
         nodes=tuple(
             WantedNode(
                 name=name,
-                address=node.address,
+                address=node.address or _host(node.url),
                 engine=node.engine,
                 labels={"category": node.category, **node.labels} if node.category else dict(node.labels),
+                reach=_reach(node),
+                registries=logins if node.engine != "process" else (),
             )
             for name, node in section.nodes.items()
         ),
@@ -46,15 +65,52 @@ def wanted(section: FleetSection, *, number: int = 0, by: str = "", time_ns: int
 
 def _spec(service: ServiceSection) -> ServiceSpec:
     return ServiceSpec(
+        image=service.image,
         command=tuple(service.command),
         environment={name: _text(value) for name, value in service.environment.items()},
-        secrets={name: f"file:{one.file}" if one.file else f"env:{one.env}" for name, one in service.secrets.items()},
+        secrets={name: _place(one) for name, one in service.secrets.items()},
+        volumes=tuple(
+            Volume(
+                source=one.source,
+                target=one.target,
+                read_only=one.read_only,
+                driver=one.driver,
+                options=dict(one.options),
+            )
+            for one in service.volumes
+        ),
+        devices=tuple(service.devices),
+        privileged=service.privileged,
+        network=service.network,
+        ports=tuple(service.ports),
+        user=service.user,
+        limits=ResourceLimits(cpus=service.limits.cpus, memory_bytes=service.limits.memory),
         directory=service.directory,
         restart=service.restart,
         health=_health(service.health),
         start_period_s=service.start_period,
         grace_s=service.grace,
     )
+
+
+def _reach(node: NodeSection) -> Reach:
+    tls = node.tls
+    return Reach(
+        url=node.url,
+        ca=str(tls.ca) if tls else "",
+        certificate=str(tls.certificate) if tls else "",
+        key=str(tls.key) if tls else "",
+        insecure=node.insecure,
+    )
+
+
+def _host(url: str) -> str:
+    """The computer of `tcp://host:2376`; empty: this one."""
+    return url.removeprefix(TCP).rpartition(":")[0].strip("[]") if url.startswith(TCP) else ""
+
+
+def _place(secret: SecretReference) -> str:
+    return f"file:{secret.file}" if secret.file else f"env:{secret.env}"
 
 
 def _health(check: HealthSection) -> HealthCheck:

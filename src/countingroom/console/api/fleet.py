@@ -80,6 +80,7 @@ _NODE: dict[str, Any] = {
     "since_ns": 1790000000000000000,
     "cause": None,
     "cordon": None,
+    "warning": "",
     "instances": 1,
     "healthy": 1,
 }

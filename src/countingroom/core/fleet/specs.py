@@ -113,13 +113,37 @@ class UpdatePolicy(Struct, frozen=True, kw_only=True):
     """Go back to the revision before by itself where a changed instance fails."""
 
 
+class Reach(Struct, frozen=True, kw_only=True):
+    """How the engine of a node is reached. Files are named, never held."""
+
+    url: str = ""
+    """`unix:///run/docker.sock` or `tcp://host:2376`."""
+    ca: str = ""
+    """File of the authority that signed the certificate of the engine. Empty: without TLS."""
+    certificate: str = ""
+    key: str = ""
+    insecure: bool = False
+    """Plain TCP is wanted."""
+
+
+class RegistryLogin(Struct, frozen=True, kw_only=True):
+    """With what images are pulled from a registry."""
+
+    host: str
+    user: str
+    password: str
+    """`file:PATH` or `env:NAME`, read where the keeper runs."""
+
+
 class WantedNode(Struct, frozen=True, kw_only=True):
-    """A node as the revision has it: what placement and templates need."""
+    """A node as the revision has it: what placement and templates need, and how it is reached."""
 
     name: str
     address: str = ""
     engine: str = "process"
     labels: dict[str, str] = {}
+    reach: Reach = Reach()
+    registries: tuple[RegistryLogin, ...] = ()
 
 
 class WantedService(Struct, frozen=True, kw_only=True):

@@ -77,6 +77,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     cordon: SetAside | None = None
     instances: int = 0
     healthy: int = 0
+    warning: str = ""
+    """What is dangerous in how it is reached."""
 
 
 class FleetState(Struct, frozen=True, kw_only=True):
