@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from countingroom.core.clock import SystemClock
-from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.fleet.specs import InstanceId, Reach, ResourceLimits, ServiceSpec, Volume, WantedNode, digest
 from countingroom.fleet.engines.docker import DockerEngine
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
-from tests.container_engines import IMAGE, EngineServer, free_port, registry_server
+from tests.container_engines import IMAGE, EngineServer, free_port, make_certificates, registry_server
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.server
@@ -183,12 +185,23 @@ async def test_images_are_pulled_by_name_and_digest_and_a_failed_pull_changes_no
     assert (await only(engine)).change == "r2-0"
 
 
-async def test_an_engine_that_is_away_or_not_ours_is_a_lost_node(docker: EngineServer, tmp_path: Path) -> None:
-    away = engine_of(Reach(url=f"tcp://127.0.0.1:{free_port()}", insecure=True), tmp_path)
+async def test_an_engine_that_is_away_or_asks_for_tls_is_told(docker: EngineServer, tmp_path: Path) -> None:
     assert docker.tls
-    plain = engine_of(Reach(url=docker.tls.url, insecure=True), tmp_path)
-    for engine in (away, plain):
-        with pytest.raises((LinkError, DeviceError)):
+    away = f"tcp://127.0.0.1:{free_port()}"
+    other = tmp_path / "other"
+    other.mkdir()
+    make_certificates(other)
+    strange = msgspec.structs.replace(docker.tls, ca=str(other / "ca.pem"))
+    for reach, said in (
+        (Reach(url=away, insecure=True), f"n1 is not reached at {away}: Connect call failed"),
+        (Reach(url=docker.tls.url, insecure=True), "Client sent an HTTP request to an HTTPS server"),
+        (strange, "certificate verify failed"),
+        (Reach(url=f"unix://{tmp_path}/none"), "No such file or directory"),
+        (Reach(url=away), "has no TLS"),
+        (msgspec.structs.replace(docker.tls, key="none.key"), "cannot be used: No such file or directory"),
+    ):
+        engine = engine_of(reach, tmp_path)
+        with pytest.raises((LinkError, DeviceError, ConfigurationError), match=re.escape(said)):
             await engine.connect()
         await engine.close()
 

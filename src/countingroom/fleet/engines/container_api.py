@@ -108,9 +108,16 @@ async def answering(source: str, what: str, seconds: float | None = CALL_S) -> A
         limit = f" within {seconds:g} s" if seconds else " in time"
         raise LinkError(f"{what}: no answer{limit}", source=source, code="timeout") from None
     except DockerError as error:
-        raise _translated(error.status, error.message, source, what) from error
+        said = _reason(error.__context__) if error.status == _UNREACHED else error.message
+        raise _translated(error.status, said, source, what) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-        raise LinkError(f"{what}: {error or type(error).__name__}", source=source) from error
+        raise LinkError(f"{what}: {_reason(error)}", source=source) from error
+
+
+def _reason(error: BaseException | None) -> str:
+    """Why there is no connection, without the text of the library around it."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return str(getattr(inner, "strerror", None) or inner or type(error).__name__)
 
 
 def _translated(status: int, message: str, source: str, what: str) -> CountingRoomError:

@@ -63,7 +63,7 @@ class DockerEngine:
         if self._docker is None or not self._working:
             await self.close()
             self._docker = await open_engine(self._node.reach, self._directory, self._source)
-        async with self._answering(f"{self._node.name} is not reached"):
+        async with self._answering(f"{self._node.name} is not reached at {self._node.reach.url}"):
             facts = await ping(self._docker, self._clock)
         self._podman = facts.is_podman
         self._ahead_ns = facts.ahead_ns
