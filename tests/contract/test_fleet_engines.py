@@ -218,6 +218,27 @@ async def test_secrets_reach_the_program_and_no_file(processes: ProcessEngine, t
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"rosebud" in file.read_bytes()]
 
 
+async def test_an_instance_of_an_earlier_keeper_gets_its_secrets_when_it_is_started(
+    processes: ProcessEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("rosebud\n")
+    count = ("sh", "-c", "echo ${#TOKEN}; exec sleep 600")
+    await processes.make(order(*count, secrets={"TOKEN": f"file:{tmp_path / 'token'}"}))
+    async with asyncio.timeout(PATIENCE_S):
+        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7"]:
+            await asyncio.sleep(0.01)
+    state = _read(tmp_path / "n1" / str(ONE) / "state.json", RunnerState)
+    assert state
+    os.kill(state.runner, signal.SIGKILL)  # as after a restart of the computer
+    async with asyncio.timeout(PATIENCE_S):
+        while (await only(processes)).is_running:
+            await asyncio.sleep(0.01)
+    await process_engine(tmp_path).start(ONE)
+    async with asyncio.timeout(PATIENCE_S):
+        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7", "7"]:
+            await asyncio.sleep(0.01)
+
+
 async def test_an_image_is_refused_by_an_engine_of_programs(processes: ProcessEngine) -> None:
     with pytest.raises(DeviceError, match="runs programs, not images"):
         await processes.pull("hub:5000/camera:1", lambda done, whole: None)

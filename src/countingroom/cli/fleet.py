@@ -87,7 +87,9 @@ def apply(
         found = api.get("/api/v1/fleet/plan")
         if not json:
             _print_plan(found["plan"])
-        if not yes and not typer.confirm("Apply it?"):
+        count = len(found["plan"]["changes"])
+        question = f"Apply {count} changes?" if count else "Keep it as a revision all the same?"
+        if not yes and not typer.confirm(question):
             raise typer.Exit(1)
         answer = _give(api, "apply", {"comment": comment, "plan": found["mark"]})
         _end(api, answer, wait=wait, json=json)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
 from countingroom.core.fleet.specs import InstanceId
-from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
 from countingroom.fleet.health import HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
+from countingroom.fleet.secrets import read_secrets
 
 _log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class Node:
                     digest=action.resolved.digest,
                     revision=action.revision,
                     change=action.change,
-                    secrets=await _secrets(id, action.resolved.spec.secrets),
+                    secrets=await read_secrets(id, action.resolved.spec.secrets),
                 )
                 if action.kind is FleetActionKind.MAKE:
                     await self._engine.make(order)
@@ -253,16 +253,3 @@ def _fault(name: str, error: Exception) -> Cause:
         source=f"fleet.{name}",
         suggestion="see the log of the role fleet, and report it",
     )
-
-
-async def _secrets(id: InstanceId, places: Mapping[str, str]) -> Mapping[str, str]:
-    """The values of the secrets of a spec. ConfigurationError where one cannot be read."""
-    return await asyncio.to_thread(_read_secrets, id, places) if places else {}
-
-
-def _read_secrets(id: InstanceId, places: Mapping[str, str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for name, place in places.items():
-        kind, _, where = place.partition(":")
-        found[name] = SecretReference.model_validate({kind: where}).read(f"fleet.{id}.secrets.{name}")
-    return found

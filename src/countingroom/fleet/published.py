@@ -88,6 +88,9 @@ class ServiceStates:
         for id in sorted(ids):
             node = self._fleet.observed.nodes.get(id.node)
             seen = node.instances.get(id) if node else None
+            aside = self._fleet.record.cordons.get(id.node)
+            if seen is None and aside and aside.drain:
+                continue  # it is not wanted there until the node is used again
             yield self._instance(
                 id, seen, is_known=node is not None and node.is_reachable, is_current=id in current or id in survey.busy
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -14,11 +15,13 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.commands.fleet import TARGET
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, Conflict
 from countingroom.core.fleet.states import FleetState, NodeState, ServiceState
 from countingroom.core.messages import EventKind
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.target import Describe, FleetTarget
+
+_log = logging.getLogger(__name__)
 
 DEPARTMENT = "fleet"
 LEASE_S = 10.0
@@ -96,5 +99,7 @@ class FleetService:
             try:
                 await stack.enter_async_context(server.serving())
                 await keeper.run()
+            except Conflict as error:
+                _log.warning("fleet: let go: %s", error)
             finally:
                 publishing.cancel()

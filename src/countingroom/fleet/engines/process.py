@@ -26,6 +26,7 @@ from countingroom.core.errors import DeviceError, NotFound
 from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, InstanceId, ServiceSpec
 from countingroom.fleet.engines import process_runner
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.secrets import read_secrets
 
 _START_S = 10.0
 """The time for the runner to take its order."""
@@ -159,7 +160,7 @@ class ProcessEngine:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self._directory / made.spec.directory,
-            env=self._environment(made),
+            env=await self._environment(made),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -256,9 +257,11 @@ class ProcessEngine:
             )
         return found, runners
 
-    def _environment(self, made: Made) -> dict[str, str]:
+    async def _environment(self, made: Made) -> dict[str, str]:
+        if made.id not in self._secrets:  # it was made by a keeper before this one
+            self._secrets[made.id] = await read_secrets(made.id, made.spec.secrets)
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return {**kept, **made.spec.environment, **self._secrets.get(made.id, {})}
+        return {**kept, **made.spec.environment, **self._secrets[made.id]}
 
     async def _run(self, folder: Path, made: Made) -> None:
         """Start the runner. Returns when it has its order."""
@@ -268,7 +271,7 @@ class ProcessEngine:
             "news": self._news,
             "command": [sys.executable if word == "{python}" else word for word in spec.command],
             "directory": str(self._directory / spec.directory),
-            "environment": self._environment(made),
+            "environment": await self._environment(made),
             "restart": spec.restart,
             "grace_s": spec.grace_s,
             "steady_s": made.steady_s,
