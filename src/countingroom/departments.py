@@ -134,8 +134,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("devices",),
                 owner="its device host",
                 bus=BusGrants(
-                    # The heartbeats of the alarm engine: its silence leads to safe outputs. Those and the readings of
-                    # other device hosts: derived points need points of their devices.
+                    # The alarm engine: its silence leads to safe outputs. Other device hosts: for derived points.
                     hears=("presence.alarms.*", "presence.devices.*", "live.readings.*"),
                     reads=(subjects.READINGS_STREAM,),
                     sends=("live.readings.*",),
@@ -213,8 +212,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         title="the history",
         section=_section("history", "HistorySection", "Where time series are kept, and how long."),
         roles=(
-            # Without DuckDB: no other process uses it, and each that has it complains at its end. NumPy is that of
-            # the EPICS client too.
+            # Without DuckDB: each process that has it complains at its end. NumPy is that of the EPICS client too.
             ProcessRole(
                 name="history",
                 start="countingroom.app.roles:history",
@@ -267,6 +265,8 @@ DEPARTMENTS: tuple[Department, ...] = (
             for key in FLEET.states
         ),
         api=(f"{_API}.fleet",),
+        pages=(f"{_PAGES}.fleet_pages",),
+        tree="navigation/fleet.html",
     ),
     Department(
         name="tracker",

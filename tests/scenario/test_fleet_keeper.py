@@ -226,6 +226,23 @@ async def test_a_plan_that_no_longer_holds_is_refused(site: Site) -> None:
         site.described = services(camera={"command": ["camera-2"]})
         reply = await site.give("apply", plan=seen.mark)
         assert reply.cause and reply.cause.code == "plan_changed" and not site.fleet.revisions
+        await site.give("apply")
+        await site.clock.advance(12)
+        reply = await site.give("rollback", revision=1, plan=seen.mark)
+        assert reply.cause and reply.cause.code == "plan_changed" and len(site.fleet.revisions) == 1
+
+
+async def test_a_plan_tells_what_keeps_the_change_from_harm(site: Site) -> None:
+    async with site.keeper():
+        seen = await site.plan()
+        assert isinstance(seen, FleetPlanAnswer)
+        (gate,) = seen.plan.gates
+        assert (gate.service, gate.instances, gate.max_parallel, gate.min_healthy) == ("camera", 3, 1, 2)
+        assert (gate.healthy_for_s, gate.start_period_s, gate.failures, gate.rollback) == (5.0, 1.0, 3, True)
+        await site.give("apply", plan=seen.mark)
+        await site.clock.advance(12)
+        after = await site.plan()
+        assert isinstance(after, FleetPlanAnswer) and (after.plan.changes, after.plan.gates) == ((), ())
 
 
 async def test_a_keeper_that_takes_over_goes_on_with_the_change(site: Site) -> None:

@@ -110,6 +110,17 @@ class FleetTarget:
     async def _apply(self, request: CommandRequest) -> Completion:
         await self._keeper.ready()
         wanted = await self._wanted(0)
+        self._check_seen(request, wanted)
+        return await self._begin(wanted, request.by, request.text("comment", ""))
+
+    async def _rollback(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        number = request.whole("revision") or 0
+        wanted = await self._wanted(number)
+        self._check_seen(request, wanted)
+        return await self._begin(wanted, request.by, request.text("comment", "") or f"as r{number}")
+
+    def _check_seen(self, request: CommandRequest, wanted: Revision) -> None:
         if (seen := request.text("plan", "")) and seen != _mark(self._keeper.plan(wanted)):
             raise Conflict(
                 "the plan is another one than that which was seen",
@@ -117,13 +128,6 @@ class FleetTarget:
                 code="plan_changed",
                 suggestion="look at the plan again, then apply it",
             )
-        return await self._begin(wanted, request.by, request.text("comment", ""))
-
-    async def _rollback(self, request: CommandRequest) -> Completion:
-        await self._keeper.ready()
-        number = request.whole("revision") or 0
-        wanted = await self._wanted(number)
-        return await self._begin(wanted, request.by, request.text("comment", "") or f"as r{number}")
 
     async def _begin(self, wanted: Revision, by: str, comment: str) -> Completion:
         made = await self._keeper.apply(msgspec.structs.replace(wanted, by=by, comment=comment))

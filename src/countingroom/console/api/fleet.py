@@ -33,6 +33,9 @@ def _command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permissi
 
 _VIEW = RoutePermission(action=Permission.VIEW)
 ROUTES = {
+    "GET /fleet": _VIEW,
+    "GET /services/{service}": _VIEW,
+    "GET /nodes/{node}": _VIEW,
     "GET /api/v1/fleet": _VIEW,
     "GET /api/v1/fleet/plan": _VIEW,
     "GET /api/v1/fleet/revisions": _VIEW,
@@ -159,6 +162,19 @@ async def get_fleet(console: Console) -> Response:
                     ],
                     "notes": [
                         {"kind": "waits", "service": "camera", "node": "gfa4", "text": "its node does not answer"}
+                    ],
+                    "gates": [
+                        {
+                            "service": "camera",
+                            "instances": 12,
+                            "max_parallel": 2,
+                            "min_healthy": 10,
+                            "canary": True,
+                            "healthy_for_s": 60.0,
+                            "start_period_s": 20.0,
+                            "failures": 5,
+                            "rollback": True,
+                        }
                     ],
                     "stays": 15,
                 },

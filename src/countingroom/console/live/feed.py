@@ -333,6 +333,7 @@ class LiveFeed:
                 "waiting": found.waiting,
                 "follow": found.follow,
                 "watched": self._latest.watched,
+                "kept": self._latest.kept,
                 "devices": devices,
                 "partitions": partitions,
                 "places": found.places,

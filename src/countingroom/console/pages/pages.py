@@ -28,6 +28,7 @@ from countingroom.console.present import format as write
 from countingroom.console.present.present_alarms import after
 from countingroom.core import severity
 from countingroom.core.errors import Cause
+from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.policy import Role
 from countingroom.departments import DEPARTMENTS, Department, load
 
@@ -155,6 +156,7 @@ class Pages:
             "synoptics": context.synoptics.titles,
             "static": self._static_address(),
             "trees": self._trees,
+            "has_fleet": FLEET_KEY in context.latest.words,
         }
         # The bar of every page has a button.
         denied = msgspec.to_builtins(denied_commands(context, request))

@@ -29,6 +29,7 @@ from countingroom.departments import DEPARTMENTS, Department, load
 
 T = TypeVar("T")
 ALARM_ROLE = "alarms"
+FLEET_ROLE = "fleet"
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +129,12 @@ class Latest:
     def watched(self) -> bool:
         """Whether the alarm department is running. Where it is not, what is abnormal is not known."""
         return any(one.role == ALARM_ROLE for one in self.roster.present())
+
+    @property
+    def kept(self) -> bool:
+        """Whether a keeper of the fleet is running. Where none is, the states of the fleet are as the last one saw
+        them."""
+        return any(one.role == FLEET_ROLE for one in self.roster.present())
 
     def follow(self) -> Changes:
         """Collect changes from now on, for one reader."""

@@ -21,6 +21,12 @@ _FOR = Argument(
     optional=True,
 )
 
+_PLAN = Argument(
+    name="plan",
+    description="The mark of the plan that was seen: it is refused where another plan holds by now.",
+    optional=True,
+)
+
 FLEET = table(
     "fleet",
     CommandRow(
@@ -31,11 +37,7 @@ FLEET = table(
         permission=Permission.CONFIGURE,
         arguments=(
             Argument(name="comment", description="For the list of revisions.", optional=True, letter="m"),
-            Argument(
-                name="plan",
-                description="The mark of the plan that was seen: it is refused where another plan holds by now.",
-                optional=True,
-            ),
+            _PLAN,
         ),
     ),
     CommandRow(
@@ -46,6 +48,7 @@ FLEET = table(
         arguments=(
             Argument(name="revision", description="Its number.", type=Type.INT, low=1),
             Argument(name="comment", description="For the list of revisions.", optional=True, letter="m"),
+            _PLAN,
         ),
     ),
     CommandRow(

@@ -31,6 +31,22 @@ class PlannedNote(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class PlannedGate(Struct, frozen=True, kw_only=True):
+    """What keeps the change of one service from doing harm."""
+
+    service: str
+    instances: int
+    max_parallel: int
+    min_healthy: int
+    """Never fewer healthy ones because of the change."""
+    canary: bool
+    healthy_for_s: float
+    start_period_s: float
+    failures: int
+    """So many failed checks in a row end the change; 0: it has no check."""
+    rollback: bool
+
+
 class FleetPlan(Struct, frozen=True, kw_only=True):
     """All that would be done, in the order of the groups in which it happens."""
 
@@ -39,5 +55,7 @@ class FleetPlan(Struct, frozen=True, kw_only=True):
     present: int
     changes: tuple[PlannedChange, ...] = ()
     notes: tuple[PlannedNote, ...] = ()
+    gates: tuple[PlannedGate, ...] = ()
+    """Of the services with changes, by name."""
     stays: int = 0
     """Instances that are as wanted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countingroom.core.fleet.observed import Observed
-from countingroom.core.fleet.plan import FleetPlan, PlannedChange, PlannedNote
+from countingroom.core.fleet.plan import FleetPlan, PlannedChange, PlannedGate, PlannedNote
 from countingroom.core.fleet.record import FleetRecord
 from countingroom.core.fleet.specs import Resolver, Revision, differences
 from countingroom.fleet.reconciler.apply import apply
@@ -21,13 +21,16 @@ def plan(
     before = _Before(revisions)
     changes: list[PlannedChange] = []
     notes: list[PlannedNote] = []
+    gates: list[PlannedGate] = []
     stays = 0
     for name in fleet.names:
         if name not in wanted.changes:
             notes.append(PlannedNote(kind="left", service=name, text="it was not made by countingroom"))
             continue
         survey = fleet.survey(name)
-        changes += _rows(survey, before, observed)
+        if rows := _rows(survey, before, observed):
+            changes += rows
+            gates += _gate(survey)
         notes += _notes(name, survey, wanted, observed)
         stays += len(survey.current)
     return FleetPlan(
@@ -35,6 +38,7 @@ def plan(
         present=record.revision,
         changes=tuple(sorted(changes, key=lambda one: (_ORDER[one.kind], one.service, one.node, one.index))),
         notes=tuple(notes),
+        gates=tuple(gates),
         stays=stays,
     )
 
@@ -82,6 +86,28 @@ def _rows(survey: ServiceSurvey, before: _Before, observed: Observed) -> list[Pl
         row = PlannedChange(kind="remove", service=seen.id.service, node=seen.id.node, index=seen.id.index)
         rows.append(row if survey.service is None else _with_why(row, "not wanted there any more"))
     return rows
+
+
+def _gate(survey: ServiceSurvey) -> list[PlannedGate]:
+    """None for a service that is only removed."""
+    service = survey.service
+    if service is None:
+        return []
+    update, count = service.update, sum(1 for _ in service.instances())
+    least = update.min_healthy
+    return [
+        PlannedGate(
+            service=service.name,
+            instances=count,
+            max_parallel=update.max_parallel,
+            min_healthy=max(count - update.max_parallel, 0) if least is None else least,
+            canary=update.canary,
+            healthy_for_s=update.healthy_for_s,
+            start_period_s=service.spec.start_period_s,
+            failures=service.spec.health.failures if service.spec.health.kind else 0,
+            rollback=update.rollback,
+        )
+    ]
 
 
 def _row(kind: str, one: WantedInstance, what: tuple[str, ...], why: str, observed: Observed) -> PlannedChange:

@@ -17,6 +17,8 @@ export const tellProgram = (live, program, command, asked = {}) =>
 
 export const tellDescription = (live, command, asked = {}) => order(live, "/api/v1/description", command, asked);
 
+export const tellFleet = (live, command, asked = {}) => order(live, "/api/v1/fleet", command, asked);
+
 async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
   const body = { id, channel, arguments: values, deadline_s: deadlineS };

@@ -28,7 +28,7 @@ async function collect() {
       things.push([`${title} ${label}`, `${device}.${point.name}`, `/devices/${device}#${point.name}`]);
     }
   }
-  things.push(...(await systems()));
+  things.push(...(await systems()), ...(await fleet()));
   return things;
 }
 
@@ -46,6 +46,15 @@ async function systems() {
     if (!places.length) return [[system, "system in no partition", "/detectors"]];
     return places.map((place) => [system, `system of ${place}`, `/partitions/${encodeURIComponent(place)}`]);
   });
+}
+
+async function fleet() {
+  if (!$(".nav a[href='/fleet']")) return [];
+  const [nodes, services] = await Promise.all([told("/api/v1/nodes"), told("/api/v1/services")]);
+  return [
+    ...(services?.services ?? []).map(({ service, title }) => [title ? `${service} ${title}` : service, "service", `/services/${encodeURIComponent(service)}`]),
+    ...(nodes?.nodes ?? []).map(({ node }) => [node, "node", `/nodes/${encodeURIComponent(node)}`]),
+  ];
 }
 
 const MOST_FOUND = 5;

@@ -30,6 +30,7 @@ export class Live {
     this.newest = null; // the newest alarm that waits to be acknowledged
     this.waiting = 0;
     this.watched = true; // the alarm department is running
+    this.kept = true; // a keeper of the fleet is running
     this.follow = 0;
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [], missed: [] };
     this.wanted = true; // a snapshot was asked for: the next one is not for changes that were missed
@@ -183,6 +184,7 @@ export class Live {
       ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
       ({ partitions: this.partitions, foremost: this.foremost, places: this.places = {} } = message);
       this.watched = message.watched !== false;
+      this.kept = message.kept !== false;
       ({ newest: this.newest = null, waiting: this.waiting = 0, follow: this.follow = 0 } = message);
     }
     const bus = message.bus ?? this.bus,

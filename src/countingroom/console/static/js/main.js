@@ -37,6 +37,9 @@ const PAGES = {
   users: "./page-users.js",
   audit: "./page-audit.js",
   description: "./page-description.js",
+  fleet: "./page-fleet.js",
+  service: "./page-service.js",
+  node: "./page-node.js",
 };
 
 const live = new Live({ devices: ["*"], points: [], states: true, events: true });

@@ -11,7 +11,7 @@ const WAIT_MS = 250; // after the last key
 
 // The page of what an event is about; null: there is none.
 const OF_EXPERIMENT = { _experiment: "/detectors", _description: "/description" };
-const PLACES = { devices: (name) => `/devices/${name}`, runs: (name) => `/partitions/${name}`, alarms: () => "/alarms", results: () => "/results" };
+const PLACES = { devices: (name) => `/devices/${name}`, runs: (name) => `/partitions/${name}`, alarms: () => "/alarms", results: () => "/results", fleet: () => "/fleet" };
 function pageOf({ department, source, principal }, live) {
   if (OF_EXPERIMENT[source]) return OF_EXPERIMENT[source];
   if (principal === `rule.${source}`) return "/rules";

@@ -1,0 +1,62 @@
+"""A fleet in memory beside a console: its real keeper over engines that do what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from countingroom.bus.port import Bus
+from countingroom.core.clock import Clock
+from countingroom.core.fleet.specs import Revision, WantedNode
+from countingroom.fleet.description import FleetSection
+from countingroom.fleet.keeper import DescribedFleet, FleetStore
+from countingroom.fleet.node import Node
+from countingroom.fleet.service import FleetService
+from countingroom.fleet.wanted import wanted
+from countingroom.storage.database import Database
+from countingroom.testing.fake_engine import FakeEngine
+
+CATEGORIES = {"n1": "daq", "n2": "gfa", "n3": "gfa"}
+_QUICK: dict[str, object] = {
+    "title": "Camera <b>server</b>",
+    "nodes": ["*"],
+    "update": {"healthy_for": 0.2, "canary": True},
+    "health": {"exec": ["check"], "interval": 0.1, "failures": 1},
+    "start_period": 0,
+}
+
+
+class PlayedFleet:
+    """Three nodes and the service `camera` on each of them."""
+
+    def __init__(self, bus: Bus, clock: Clock, database: Database) -> None:
+        self.clock = clock
+        self.engines = {name: FakeEngine(clock) for name in CATEGORIES}
+        self.described = self._section("camera-1")
+        kept = database.fleet
+        self._service = FleetService(
+            bus,
+            clock,
+            FleetStore(record=kept.record, save=kept.save, add=kept.add, revision=kept.revision),
+            self._node,
+            DescribedFleet(nodes=wanted(self.described).nodes, titles={"camera": "Camera <b>server</b>"}),
+            self._describe,
+        )
+
+    def edit(self, program: str) -> None:
+        """The description wants another program from now on."""
+        self.described = self._section(program)
+
+    async def run(self) -> None:
+        """Keep the fleet until cancelled."""
+        await self._service.run()
+
+    def _section(self, program: str) -> FleetSection:
+        nodes = {name: {"category": category} for name, category in CATEGORIES.items()}
+        return FleetSection.model_validate({"nodes": nodes, "services": {"camera": {**_QUICK, "command": [program]}}})
+
+    async def _describe(self) -> Revision:
+        return wanted(self.described)
+
+    def _node(self, one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
+        return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line)
