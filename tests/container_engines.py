@@ -40,6 +40,7 @@ log_driver = "k8s-file"
 events_logger = "file"
 cgroup_manager = "cgroupfs"
 runtime = "runc"
+exit_command_delay = 1
 """
 Needs = Callable[..., str]
 

@@ -159,6 +159,7 @@ class Node:
             reason=checked.reason,
             drift=one.drift,
             engine_id=one.engine_id,
+            grace_s=one.spec.grace_s,
         )
 
     async def _carry_out(self, action: FleetAction) -> None:

@@ -45,6 +45,8 @@ class ObservedInstance(Struct, frozen=True, kw_only=True):
     drift: tuple[str, ...] = ()
     """What was changed by hand since it was made: `limits.memory 3 GiB → 4 GiB`."""
     engine_id: str = ""
+    grace_s: float = 10.0
+    """Of the spec that it was made from: its time between the request to end and SIGKILL."""
 
 
 class ObservedNode(Struct, frozen=True, kw_only=True):

@@ -274,7 +274,7 @@ class _Step:
                 revision=change.effective if change else 0,
                 change=change.token if change else "",
                 why=why,
-                grace_s=one.resolved.spec.grace_s,
+                grace_s=one.seen.grace_s if one.seen else one.resolved.spec.grace_s,
             )
         )
 
