@@ -75,6 +75,12 @@ PARTS = (
         name="console", how="sessions that outlive a broken database; those of the database are copied", copied=False
     ),
     BackupPart(name="description", how="the files of the description are copied from where they are", copied=False),
+    BackupPart(
+        name="fleet",
+        how="programs of the fleet run on this computer; their revisions are in the database, and a restored system "
+        "starts its own",
+        copied=False,
+    ),
     BackupPart(name="logs", how="what happened is in the events", copied=False),
     BackupPart(name="owner.json", how="it tells which process runs", copied=False),
     BackupPart(
