@@ -144,6 +144,7 @@ def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Request
 def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(requester: Requester) -> None:
     requester.loses_link = True
     page = requester.open("/devices/caen#2.lv_vMon")
+    expect(page.locator(".uplot").first).to_be_visible()  # nothing of the page is on its way any more
     seen = page.evaluate("document.querySelector('#utc').textContent")
     console = requester.demo.role("console")
     console.suspend()

@@ -15,8 +15,7 @@ from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.driver import JulaboDriver
 from countingroom.devices.serial.line import SerialPorts
 from tests.contract.cut_line import CutLine
-
-_STARTUP_S = 30.0
+from tests.patience import PATIENCE_S
 
 
 @contextmanager
@@ -56,7 +55,7 @@ class LewisHarness:
     async def start(self) -> None:
         self.ports = SerialPorts()
         self._line = CutLine(self._count, self._bath)
-        async with asyncio.timeout(_STARTUP_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self._line.until_served()
         await self._line.open()
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+
+import pytest
 
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.text.description import TextSection
 from countingroom.devices.drivers.text.driver import TextDriver
 from countingroom.devices.serial.line import SerialPorts
-from tests.contract.lewis_bath import LewisHarness
+from tests.contract.lewis_bath import LewisHarness, bath
 from tests.patience import PATIENCE_S
 
 
-async def test_a_bath_that_we_did_not_write_is_read_and_set_by_a_table() -> None:
-    bath, ports = LewisHarness("julabo-version-1"), SerialPorts()
-    await bath.start()
+@pytest.fixture
+def port() -> Generator[int]:
+    with bath("julabo-version-1") as port:
+        yield port
+
+
+async def test_a_bath_that_we_did_not_write_is_read_and_set_by_a_table(port: int) -> None:
+    line, ports = LewisHarness(port), SerialPorts()
+    await line.start()
     try:
         section = TextSection.model_validate(
             {
                 "driver": "text",
-                "port": bath.address,
+                "port": line.address,
                 "line_end": "CR",
                 "identify": {"query": "VERSION", "reply": "JULABO"},
                 "values": {
@@ -49,4 +58,4 @@ async def test_a_bath_that_we_did_not_write_is_read_and_set_by_a_table() -> None
         assert found["nothing"].quality is Quality.BAD
     finally:
         await ports.close()
-        await bath.stop()
+        await line.stop()

@@ -19,6 +19,8 @@ def test_an_instance_has_its_own_grace_where_it_is_replaced_or_removed() -> None
     record = FleetRecord(revision=1, changes={"daq": Change(target=1, phase=Phase.ROLLING)})
     (replaced,) = step(record, REVISIONS, OBSERVED, 0).actions
     assert (replaced.kind, replaced.grace_s) == (FleetActionKind.REPLACE, 60.0)
-    aside = FleetRecord(revision=1, changes=record.changes, disabled={"daq": SetAside(reason="end", by="a", since_ns=0)})
+    aside = FleetRecord(
+        revision=1, changes=record.changes, disabled={"daq": SetAside(reason="end", by="a", since_ns=0)}
+    )
     (removed,) = step(aside, REVISIONS, OBSERVED, 0).actions
     assert (removed.kind, removed.grace_s) == (FleetActionKind.REMOVE, 60.0)
