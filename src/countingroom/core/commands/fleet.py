@@ -6,7 +6,7 @@ from countingroom.core.commands.row import Argument, CommandRow, table
 from countingroom.core.points import Type
 from countingroom.core.policy import Permission
 
-TARGET = "main"
+TARGET = "fleet"
 """The one target of these commands."""
 
 _SERVICE = Argument(name="service", description="A service.")
