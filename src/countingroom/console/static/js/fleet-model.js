@@ -110,10 +110,9 @@ export function serviceNow(service) {
   const counts = new Map();
   let level = 0;
   for (const one of service.instances) {
-    const [bad, word] = judged(one);
-    // What a change replaces or waits for is not abnormal.
-    const counted = one.health === null && isUnderWay(service) && one.is_known ? 0 : bad;
-    if (counted && (!level || counted < level)) level = counted;
+    const isToCome = one.is_known && one.health === null && !one.doing && isUnderWay(service); // not abnormal
+    const [bad, word] = isToCome ? [0, "not made yet"] : judged(one);
+    if (bad && (!level || bad < level)) level = bad;
     if (word !== "healthy") counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   const said = [...counts].map(([word, count]) => `${count} ${word}`);

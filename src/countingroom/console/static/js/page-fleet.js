@@ -55,7 +55,7 @@ export function page(live) {
     // Of many, those that are changed or abnormal first.
     const rest = (one) => (one.doing || judged(one)[0] ? 0 : 1),
       some = instances.length > MOST_CELLS ? [...instances].sort((a, b) => rest(a) - rest(b)).slice(0, MOST_CELLS) : instances;
-    const bad = culprit(service) ?? instances.find((one) => judged(one)[0] === 2) ?? null;
+    const bad = culprit(service) ?? instances.find((one) => one.health && judged(one)[0] === 2) ?? null;
     return el(
       "section",
       { class: "card fl-change", "aria-label": title, "data-change-of": name },

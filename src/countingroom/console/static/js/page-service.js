@@ -15,7 +15,7 @@ export function page(live) {
     chosen = $("#instance");
   let wanted = decodeURIComponent(location.hash.slice(1)),
     lines = [],
-    seen = "",
+    seen = null,
     asked = 0,
     timer = null;
 
@@ -43,7 +43,7 @@ export function page(live) {
       fact("wanted", wantedNow(service), service.version && service.target === service.revision ? `r${service.revision}` : ""),
       fact("since", since(service.since_ns, nowNs)),
       fact("ends", String(ends(service))),
-      word.toLowerCase() === text || text === "as wanted" ? null : fact("now", text),
+      service.disabled || word.toLowerCase() === text || text === "as wanted" ? null : fact("now", text),
     ]);
     put($("#banners"), [
       ...banners([service], nowNs, true),
@@ -54,10 +54,12 @@ export function page(live) {
     put($("#commands"), [
       isUnderWay(service) && service.phase !== "held" ? act("Halt…", "halt") : null,
       service.phase === "held" ? act("Resume…", "resume") : null,
-      act("Restart…", "restart"),
+      service.disabled ? null : act("Restart…", "restart"),
       service.disabled ? act("Enable…", "enable") : act("Disable…", "disable", true),
     ]);
     put($("#instances"), all.map((one) => instanceRow(el("span", {}, nodeLink(one.node), one.index ? ` #${one.index}` : ""), service, one, { nowNs, isOff: Boolean(service.disabled) })));
+    $("#no-instances").hidden = all.length > 0;
+    chosen.hidden = !all.length;
     put($("#steps"), stepLines(steps(service).reverse()));
     $("#no-steps").hidden = service.log.length > 0;
     choices(all);
@@ -87,7 +89,11 @@ export function page(live) {
     timer = null;
     const one = instance(),
       mine = ++asked;
-    if (!one) return show([], "");
+    if (!one) {
+      lines = [];
+      setText($("#log"), "There is no instance now.");
+      return setText($("#log-told"), "");
+    }
     const query = new URLSearchParams({ node: one.node, index: String(one.index), tail: String(LINES) });
     let why = "";
     const told = await ask(`/api/v1/services/${encodeURIComponent(name)}/logs?${query}`, (message) => (why = message));
@@ -108,7 +114,7 @@ export function page(live) {
   }
 
   chosen.addEventListener("change", () => {
-    seen = "";
+    seen = null;
     choices(fleet.service(name)?.instances ?? []);
   });
   addEventListener("hashchange", () => {
