@@ -67,7 +67,7 @@ def test_services_are_applied_rolled_back_and_outlive_keeper_and_experiment(tmp_
 
         running.role("fleet").kill()
         until(lambda: fleet(running, "cordon", "n1", "--reason", "fan")[0] == 0, "a keeper that takes over")
-        assert pids(running) == kept
+        until(lambda: pids(running) == kept, "the new keeper sees the services that ran on")
     assert all(psutil.pid_exists(int(pid)) for pid in kept)
     with up(file, data) as running:
         until(lambda: pids(running) == kept, "the services that ran on are seen")
