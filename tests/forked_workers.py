@@ -33,8 +33,7 @@ def add_option(parser: pytest.Parser) -> None:
 
 def run_tests(session: pytest.Session, group_of: Callable[[pytest.Item], str]) -> bool | None:
     """The loop over the tests where `--workers` is given, else None. `group_of`: the tests of a group run in one worker
-    one after the other; the groups are handed out in the order of the collection,
-    to the last of three workers or more from the end."""
+    one after the other; the groups are handed out in the order of the collection."""
     config = session.config
     count: int = config.getoption("workers") or 0
     if not count or config.getoption("collectonly") or session.testsfailed:
@@ -121,7 +120,7 @@ class Workers:
 
     def _take(self, worker: _Worker, kind: str, content: Any) -> None:
         if kind == "next":
-            group = Group() if self._is_over() or not self._groups else self._next(worker)
+            group = Group() if self._is_over() or not self._groups else self._groups.popleft()
             worker.given.extend(group)
             worker.link.send(list(group))
         elif kind == "ended":
@@ -130,12 +129,6 @@ class Workers:
             hook = self._session.config.hook
             report = hook.pytest_report_from_serializable(config=self._session.config, data=content)
             hook.pytest_runtest_logreport(report=report)
-
-    def _next(self, worker: _Worker) -> Group:
-        """The first group that is left. One of several workers begins at the other end, where tests compute, so that
-        the processors have work while those of the first groups wait for servers and browsers."""
-        is_last = worker.number == self._count - 1 > 1
-        return self._groups.pop() if is_last else self._groups.popleft()
 
     def _end(self, worker: _Worker) -> None:
         self._working.remove(worker)
