@@ -304,6 +304,26 @@ async def test_nothing_is_begun_that_the_database_does_not_take(site: Site) -> N
         assert (await site.give("cordon", node="n1", reason="fan")).accepted
 
 
+async def test_the_state_that_a_command_led_to_can_be_read_as_soon_as_it_is_done(site: Site) -> None:
+    async with site.keeper():
+        for node in NODES:  # faster than the keeper looks
+            await site.give("cordon", node=node, reason="fan")
+            assert (await site.state(node_key(node), NodeState)).cordon
+        done = [one for one in await site.events() if one.kind is EventKind.DONE]
+        assert len(done) == len(NODES)
+
+
+async def test_a_record_that_was_changed_elsewhere_is_read_anew(site: Site) -> None:
+    async with site.keeper():
+        await site.give("apply")
+        await site.clock.advance(12)
+        site.fleet.version += 1  # as after a restore of the database, or by a keeper that was thought dead
+        reply = await site.give("cordon", node="n1", reason="fan")
+        assert not reply.accepted
+        await site.clock.advance(5)
+        assert (await site.give("cordon", node="n1", reason="fan")).accepted
+
+
 async def test_a_node_is_cordoned_and_drained_for_a_time(site: Site) -> None:
     async with site.keeper():
         await site.give("apply")

@@ -12,12 +12,15 @@ from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import give, raise_failed, tell
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import Conflict, OutOfRange
+from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
 
 _WAIT_S = 30.0
 DIFFERS = 3
 _POLL_S = 0.5
+_LONGEST_S = 3600.0
+"""A change is followed for so long at most."""
 _KINDS = {
     "replace": "replace",
     "again": "make again, same image",
@@ -91,8 +94,9 @@ def apply(
         question = f"Apply {count} changes?" if count else "Keep it as a revision all the same?"
         if not yes and not typer.confirm(question):
             raise typer.Exit(1)
+        told = _steps(api)
         answer = _give(api, "apply", {"comment": comment, "plan": found["mark"]})
-        _end(api, answer, wait=wait, json=json)
+        _end(api, answer, told, wait=wait, json=json)
 
 
 @app.command()
@@ -105,8 +109,9 @@ def rollback(
 ) -> None:
     """Make the services as an earlier revision had them."""
     with Client(url) as api:
+        told = _steps(api)
         answer = _give(api, "rollback", {"revision": revision, "comment": comment})
-        _end(api, answer, wait=wait, json=json)
+        _end(api, answer, told, wait=wait, json=json)
 
 
 @app.command()
@@ -158,8 +163,9 @@ def restart(
 ) -> None:
     """Make its instances again, a few at a time."""
     with Client(url) as api:
+        told = _steps(api)
         answer = _give(api, "restart", {"service": service, "nodes": ",".join(nodes or ())})
-        _end(api, answer, wait=wait, json=json, services=(service,))
+        _end(api, answer, told, wait=wait, json=json, services=(service,))
 
 
 @app.command()
@@ -218,26 +224,44 @@ def _lasts(text: str) -> dict[str, Any]:
     return {"for_s": seconds_of(text, "")} if text else {}
 
 
-def _end(api: Client, answer: Any, *, wait: bool, json: bool, services: tuple[str, ...] = ()) -> None:
-    """Follow a change to its end, with a line for each step. Conflict where it was rolled back or given up."""
+def _steps(api: Client) -> set[tuple[str, str]]:
+    """(service, step) of all that was done before: it is no part of what is followed."""
+    return {(one["service"], step) for one in api.get("/api/v1/services")["services"] for step in one["log"]}
+
+
+def _end(
+    api: Client,
+    answer: Any,
+    told: set[tuple[str, str]],
+    *,
+    wait: bool,
+    json: bool,
+    services: tuple[str, ...] = (),
+) -> None:
+    """Follow a change to its end, with a line for each step. Conflict where it was rolled back or given up, or is not
+    at its end after _LONGEST_S. `told`: steps of before."""
     raise_failed(answer)
     if json:
         print_json(answer)
     if not wait:
         return
-    told: set[str] = set()
+    until_s = time.monotonic() + _LONGEST_S
     while True:
         found = [one for one in api.get("/api/v1/services")["services"] if not services or one["service"] in services]
         for one in found:
-            for line in one["log"]:
-                stamp, _, text = line.partition(" ")
-                key = f"{one['service']} {line}"
-                if key not in told and int(stamp) >= _began_ns(answer):
-                    told.add(key)
-                    if not json:
-                        typer.echo(text)
-        if all(one["phase"] in _ENDED and one["is_wanted"] for one in found):
+            for step in one["log"]:
+                if not json and (one["service"], step) not in told:
+                    typer.echo(step.partition(" ")[2])
+                told.add((one["service"], step))
+        if all(_is_over(one) for one in found):
             break
+        if time.monotonic() > until_s:
+            raise Conflict(
+                f"it is not at its end after {duration(_LONGEST_S)}; it goes on",
+                source="fleet",
+                code="not_in_time",
+                suggestion="see what it waits for: countingroom fleet status",
+            )
         time.sleep(_POLL_S)
     if failed := [one for one in found if one["phase"] in ("failed", "rolled_back")]:
         cause: dict[str, Any] = failed[0]["cause"] or {}
@@ -251,9 +275,11 @@ def _end(api: Client, answer: Any, *, wait: bool, json: bool, services: tuple[st
         typer.echo("Done.")
 
 
-def _began_ns(answer: Any) -> int:
-    outcome: dict[str, Any] = answer.get("outcome") or {}
-    return int(outcome.get("time_ns", 0)) - 5_000_000_000
+def _is_over(one: Any) -> bool:
+    """Whether nothing more is to be done. Of a service that is not wanted any more, what is on lost nodes is left."""
+    if one["is_wanted"]:
+        return one["phase"] in _ENDED
+    return not any(instance["is_known"] for instance in one["instances"])
 
 
 def _print_plan(found: Any) -> None:

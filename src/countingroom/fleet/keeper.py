@@ -111,19 +111,15 @@ class Keeper:
         return self._record
 
     async def run(self) -> None:
-        """Keep the fleet until cancelled. Conflict where another keeper does."""
+        """Keep the fleet until cancelled."""
         await self._load()
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                present = self._revisions.get(self._record.revision)
-                # Those of the description in force come last: how a node is reached now is said there.
-                self._follow_nodes(present.nodes if present else ())
-                self._follow_nodes(self._fleet.nodes)
-                self._loaded.set()
-                await self._keep()
-        except* Conflict as group:
-            raise group.exceptions[0] from None
+        async with asyncio.TaskGroup() as self._group:
+            present = self._revisions.get(self._record.revision)
+            # Those of the description in force come last: how a node is reached now is said there.
+            self._follow_nodes(present.nodes if present else ())
+            self._follow_nodes(self._fleet.nodes)
+            self._loaded.set()
+            await self._keep()
 
     async def ready(self) -> None:
         """Wait until what is remembered has been read. LinkError where that takes too long."""
@@ -181,9 +177,8 @@ class Keeper:
             made = await self._store.add(revision)
             await self._save(apply(self._record, made, self._clock.now_ns()), {**self._revisions, made.number: made})
             self._follow_nodes(made.nodes)
-            for service in self._record.changes:
-                for node in self._nodes.values():
-                    node.forget_failures(service)
+            for node in self._nodes.values():
+                node.forget_failures()
         for service in self._record.changes:
             self._note(service, f"r{made.number} applied by {made.by}")
         return made
@@ -243,12 +238,13 @@ class Keeper:
 
     async def _load(self) -> None:
         report = edge_log(_log, "fleet: what is remembered cannot be read", "fleet: what is remembered is read")
+        await Retry(self._clock, report, pause_s=RETRY_S).run(self._read)
 
-        async def load() -> None:
-            self._version, self._record = await self._store.record()
-            self._revisions = await self._named(self._record)
-
-        await Retry(self._clock, report, pause_s=RETRY_S).run(load)
+    async def _read(self) -> None:
+        version, record = await self._store.record()
+        self._revisions = await self._named(record)
+        self._version = version
+        self._record = record
 
     async def _named(self, record: FleetRecord) -> dict[int, Revision]:
         """The revisions that a record names."""
@@ -261,7 +257,7 @@ class Keeper:
             due_ns: int | None = None
             try:
                 due_ns = await self._step()
-            except LinkError as error:
+            except (Conflict, LinkError) as error:
                 self._publish_fleet(error.cause)
                 due_ns = self._clock.now_ns() + int(RETRY_S * 1e9)
             await self._clock.sleep(_LOOK_S)
@@ -282,7 +278,7 @@ class Keeper:
             for action in made.actions:
                 self._nodes[action.node].begin(action)
             self._waiting = made.waiting
-        self._publish_all()
+        self.publish()
         return made.due_ns
 
     async def _save(self, record: FleetRecord, revisions: Mapping[int, Revision]) -> None:
@@ -296,6 +292,14 @@ class Keeper:
             raise error from None
         except LinkError as error:
             self._saves.failed(error.cause)
+            raise
+        except Conflict as error:
+            # The lease says that this is the keeper: what another process left there holds, and is gone on from.
+            _log.warning("fleet: what is remembered is read anew: %s", error)
+            with suppress(TimeoutError):
+                async with within(self._clock, SAVE_S):
+                    await self._read()
+            self._changed.set()
             raise
         self._saves.worked()
         self._record = record
@@ -331,7 +335,8 @@ class Keeper:
 
     # Published states.
 
-    def _publish_all(self) -> None:
+    def publish(self) -> None:
+        """Publish the states that have changed."""
         observed = self.observed()
         doing = {id: kind.value for node in self._nodes.values() for id, kind in node.busy.items()}
         services = ServiceStates(self._record, self._revisions, observed, doing, self._waiting, self._fleet.titles).all(

@@ -98,10 +98,10 @@ class Node:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def forget_failures(self, service: str) -> None:
+    def forget_failures(self) -> None:
         """A revision was applied: what failed before is tried again."""
         self.failed_pulls.clear()
-        self.failed_actions = {id: one for id, one in self.failed_actions.items() if id.service != service}
+        self.failed_actions.clear()
 
     async def logs(self, id: InstanceId, tail: int) -> tuple[str, ...]:
         """The last lines of an instance's output."""

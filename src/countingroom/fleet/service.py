@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
@@ -15,13 +14,11 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.commands.fleet import TARGET
-from countingroom.core.errors import Cause, Conflict
+from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FleetState, NodeState, ServiceState
 from countingroom.core.messages import EventKind
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.target import Describe, FleetTarget
-
-_log = logging.getLogger(__name__)
 
 DEPARTMENT = "fleet"
 LEASE_S = 10.0
@@ -92,14 +89,15 @@ class FleetService:
         keeper = Keeper(self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder)
         target = FleetTarget(self._clock, keeper, self._describe, publisher)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
-        async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
             publishing = group.create_task(publisher.run())
-            for what, handler in (("plan", target.answer_plan), ("logs", target.answer_logs)):
-                await stack.enter_async_context(self._bus.respond(subjects.query(DEPARTMENT, what), handler))
             try:
-                await stack.enter_async_context(server.serving())
-                await keeper.run()
-            except Conflict as error:
-                _log.warning("fleet: let go: %s", error)
+                async with AsyncExitStack() as stack:
+                    for what, handler in (("plan", target.answer_plan), ("logs", target.answer_logs)):
+                        await stack.enter_async_context(self._bus.respond(subjects.query(DEPARTMENT, what), handler))
+                    await stack.enter_async_context(server.serving())
+                    await keeper.run()
             finally:
+                # The events of the end are still published.
+                await publisher.flush()
                 publishing.cancel()

@@ -68,6 +68,7 @@ class FleetTarget:
         return None
 
     async def settle(self) -> Mapping[str, int]:
+        self._keeper.publish()
         await self._publisher.flush()
         revision = self._publisher.revision
         return {"state": revision} if revision else {}
