@@ -180,6 +180,18 @@ async def test_points_are_written_one_after_the_other_as_the_user_and_all_of_it_
     assert await bench.bus.holder("restore") == ""
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_console_that_ends_right_after_a_restore_leaves_its_lease_free(bench: Bench, turns: int) -> None:
+    """Whichever of its last steps the end of the console interrupts."""
+    async with bench.console() as console:
+        begun = await console.start(plan("a.x"), ANNA, "after the power cut", keeps_going=False)
+        while (await bench.database.snapshots.restore(begun.id)).end is RestoreEnd.RUNNING:
+            await bench.clock.advance(0.1)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    assert await bench.bus.holder("restore") == ""
+
+
 @pytest.mark.parametrize(
     ("answer", "end"),
     [

@@ -141,8 +141,10 @@ class AuditWriter:
         finally:
             self._running = False
             self._add_summaries()
-            await self._write_last(self._audit)
-            self._close()
+            try:
+                await self._write_last(self._audit)
+            finally:
+                self._close()
 
     async def _open(self) -> None:
         """Take over what earlier consoles could not write, and make room for the entries of this one."""

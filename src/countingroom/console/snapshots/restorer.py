@@ -233,10 +233,12 @@ class Restorer:
                 try:
                     await self._carry_out(self._store, self._job)
                 finally:
-                    hearing.cancel()
-                    await asyncio.gather(hearing, return_exceptions=True)
                     lease, self._job = self._job.lease, None
-                    await _release(lease)
+                    hearing.cancel()
+                    try:
+                        await asyncio.gather(hearing, return_exceptions=True)
+                    finally:  # also where the console is ended meanwhile: other consoles need not wait for its lease
+                        await _release(lease)
 
     async def _look_back(self) -> None:
         """Wait until no record of an ended process is taken for a restore under way; LinkError after READY_S."""

@@ -84,9 +84,11 @@ class AgentHost:
                 for name, system in self.systems.items():
                     group.create_task(self._serve(name, system, directory), name=f"agent {name}")
         finally:
-            if self._guardian:
-                await self._guardian.close()
-            await bus.close()
+            try:
+                if self._guardian:
+                    await self._guardian.close()
+            finally:
+                await bus.close()
 
     async def _reach(self, name: str) -> Bus:
         report = edge_log(_log, f"{name} is not connected", f"{name} is connected")
