@@ -9,12 +9,14 @@ import typer
 
 from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
+from countingroom.cli.fleet_import import app as import_app
 from countingroom.cli.outcome import give, raise_failed, tell
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import Conflict, OutOfRange
 from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
+app.add_typer(import_app, name="import")
 
 _WAIT_S = 30.0
 DIFFERS = 3

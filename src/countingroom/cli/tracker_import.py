@@ -15,16 +15,16 @@ import yaml
 from msgspec import Struct
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from countingroom.cli.import_account import CHANGED, NOT_NEEDED, TAKEN, AccountRow, Reasons, account
 from countingroom.cli.tracker_import_text import experiment_text
 from countingroom.core.errors import ConfigurationError, OutOfRange
-from countingroom.core.yaml.located import Located, Mistaken, Path, mapping, parse, show
+from countingroom.core.yaml.located import Mistaken, Path, mapping, parse
 from countingroom.core.yaml.section import Name
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.drivers.marta.alarms import text_of
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.marta.names import severity_of
 
-TAKEN, CHANGED, NOT_NEEDED = "taken", "changed", "not needed"
 CHANNELS_FILE, REGISTERS_FILE = "caen_channels.yaml", "marta_registers.yaml"
 _MOST_ROUNDS = 100
 _LEFT_OUT = "left out: "
@@ -49,18 +49,6 @@ class Wishes(Struct, frozen=True, kw_only=True):
     broker: str = ""
 
 
-class AccountRow(Struct, frozen=True, kw_only=True):
-    """A line of a file, or a file as a whole, and what became of it."""
-
-    place: str
-    what: str
-    verdict: str
-    reason: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.what}: {self.verdict}{f': {self.reason}' if self.reason else ''}"
-
-
 class Imported(Struct, frozen=True, kw_only=True):
     """The files of the description, and the account of all lines."""
 
@@ -68,10 +56,6 @@ class Imported(Struct, frozen=True, kw_only=True):
     rows: tuple[AccountRow, ...]
     passwords: dict[str, str]
     """MQTT user -> its new password."""
-
-
-Reasons = dict[Path, tuple[str, str]]
-"""Path in a file -> verdict and reason, where it is not simply taken."""
 
 
 def imported(directory: FilePath, wishes: Wishes, *, secrets: FilePath) -> Imported:
@@ -114,7 +98,7 @@ def imported(directory: FilePath, wishes: Wishes, *, secrets: FilePath) -> Impor
             reason = "it has neither `channels` nor `registers`"
             rows.append(AccountRow(place=file.name, what="the file", verdict=NOT_NEEDED, reason=reason))
             continue
-        rows += _account(file.name, text, located, reasons)
+        rows += account(file.name, text, located, reasons)
     if not (files or wishes.julabo or wishes.switchbox):
         raise ConfigurationError(
             f"{directory} has no file with `channels` or `registers`",
@@ -268,33 +252,6 @@ def _paths(value: Mapping[str, Any], above: Path = ()) -> list[Path]:
         if (inner := mapping(part)) is not None:
             found += _paths(inner, (*above, key))
     return found
-
-
-def _account(name: str, text: str, located: Located, reasons: Reasons) -> list[AccountRow]:
-    """A row for each line with a key; comments and empty lines have none."""
-    on_line: dict[int, list[Path]] = {}
-    for path, place in located.keys.items():
-        on_line.setdefault(place.line, []).append(path)
-    rows: list[AccountRow] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        content = line.strip()
-        if not content or content.startswith("#") or content in ("---", "..."):
-            continue
-        paths = on_line.get(number, [])
-        found = [verdict for path in paths for verdict in [_verdict(path, reasons)] if verdict]
-        worst = next((one for one in found if one[0] != TAKEN), found[0] if found else (TAKEN, ""))
-        what = show(min(paths, key=len)) if paths else "goes on from the line before"
-        rows.append(AccountRow(place=f"{name}:{number}", what=what, verdict=worst[0], reason=worst[1]))
-    return rows
-
-
-def _verdict(path: Path, reasons: Reasons) -> tuple[str, str] | None:
-    if path in reasons:
-        return reasons[path]
-    for end in range(len(path) - 1, 0, -1):
-        if (above := reasons.get(path[:end])) and above[0] == NOT_NEEDED:
-            return NOT_NEEDED, f"with {show(path[:end])}"
-    return None
 
 
 def _dumped(value: dict[str, Any], source: str) -> str:
