@@ -242,3 +242,14 @@ async def test_an_instance_of_an_earlier_keeper_gets_its_secrets_when_it_is_star
 async def test_an_image_is_refused_by_an_engine_of_programs(processes: ProcessEngine) -> None:
     with pytest.raises(DeviceError, match="runs programs, not images"):
         await processes.pull("hub:5000/camera:1", lambda done, whole: None)
+
+
+async def test_a_program_is_told_the_path_of_its_usb_device_by_a_later_keeper_too(
+    processes: ProcessEngine, tmp_path: Path
+) -> None:
+    asked = order("sh", "-c", "exec sleep 600", devices=("usb:A1",))
+    await processes.make(msgspec.structs.replace(asked, devices={"usb:A1": ("/dev/bus/usb/001/004", "/dev/ttyUSB7")}))
+    for engine in (processes, process_engine(tmp_path)):
+        (one,) = await engine.instances()
+        assert one.devices == {"usb:A1": ("/dev/bus/usb/001/004", "/dev/ttyUSB7")}
+    assert await processes.execute(ONE, ["sh", "-c", "echo $USB_DEVICE_1"], 5.0) == (0, "/dev/ttyUSB7\n")

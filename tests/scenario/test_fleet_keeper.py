@@ -26,7 +26,7 @@ from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.keeper import DescribedFleet, FleetStore
-from countingroom.fleet.node import Node
+from countingroom.fleet.node import Node, ReadUsb
 from countingroom.fleet.service import FleetService
 from countingroom.fleet.wanted import wanted
 from countingroom.testing.clock import FakeClock
@@ -86,13 +86,16 @@ class Site:
         self.bus = MemoryBus(self.clock)
         self.fleet = MemoryFleet()
         self.engines = {name: FakeEngine(self.clock) for name in NODES}
+        self.usb: dict[str, ReadUsb] = {}
         self.ids = itertools.count(1)
         self.described = services(camera={"command": ["camera-1"]})
 
     @asynccontextmanager
     async def keeper(self) -> AsyncGenerator[None]:
         def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-            return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line)
+            return Node(
+                self.clock, one.name, one.address, self.engines[one.name], changed, line, self.usb.get(one.name)
+            )
 
         async def describe() -> Revision:
             return wanted(self.described)

@@ -11,6 +11,7 @@ from countingroom.app.roles import Platform, Role, Setting
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.fleet.specs import Revision, WantedNode
 from countingroom.experiment.loading import load
+from countingroom.fleet.container_sections import has_local_usb
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.wanted import wanted
 
@@ -18,6 +19,7 @@ from countingroom.fleet.wanted import wanted
 def fleet(setting: Setting) -> Role:
     """The keeper of the fleet of the description."""
     from countingroom.fleet.engines.docker import DockerEngine
+    from countingroom.fleet.engines.local_usb import local_usb
     from countingroom.fleet.engines.process import ProcessEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
     from countingroom.fleet.node import Node
@@ -32,7 +34,8 @@ def fleet(setting: Setting) -> Role:
             engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
         else:
             engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
-        return Node(setting.clock, one.name, one.address, engine, changed, line)
+        usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
+        return Node(setting.clock, one.name, one.address, engine, changed, line, usb)
 
     async def run(platform: Platform) -> None:
         kept = platform.database.fleet

@@ -10,6 +10,7 @@ import typer
 from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.fleet_import import app as import_app
+from countingroom.cli.fleet_usb import usb
 from countingroom.cli.outcome import give, raise_failed, tell
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import Conflict, OutOfRange
@@ -17,6 +18,7 @@ from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
 app.add_typer(import_app, name="import")
+app.command()(usb)
 
 _WAIT_S = 30.0
 DIFFERS = 3
@@ -30,6 +32,7 @@ _KINDS = {
     "create": "create",
     "remove": "remove",
 }
+_NOTES = {"waits": "waits", "left": "left alone", "fails": "would fail"}
 _ENDED = ("done", "rolled_back", "failed", "held")
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Its name.", show_default=False)]
@@ -302,9 +305,7 @@ def _print_plan(found: Any) -> None:
         print_table(("change", "service", "node", "what", "why", "pulls first"), rows)
         typer.echo(f"{len(found['changes'])} changes; {found['stays']} instances stay as they are.")
     for one in found["notes"]:
-        typer.echo(
-            f"{'waits' if one['kind'] == 'waits' else 'left alone'}: {one['service']} {one['node']}: {one['text']}"
-        )
+        typer.echo(f"{_NOTES[one['kind']]}: {one['service']} {one['node']}: {one['text']}")
 
 
 def _by(fleet: Any) -> str:

@@ -84,6 +84,11 @@ class LimitsSection(Section):
             yield ("memory",), "give at least 6 MiB"
 
 
+def has_local_usb(engine: str, url: str) -> bool:
+    """Whether the USB devices of a node are those of this computer."""
+    return engine == "process" or url.startswith(UNIX)
+
+
 def url_problem(engine: str, url: str, *, has_tls: bool, is_insecure: bool) -> tuple[str, str] | None:
     """(key, what is wrong) of how the engine of a node is reached; None: nothing."""
     if engine == "process":

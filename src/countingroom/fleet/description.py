@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from countingroom.core.fleet.images import image_problem, port_problem
+from countingroom.core.fleet.usb import is_usb, usb_problem
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
@@ -18,6 +19,7 @@ from countingroom.fleet.container_sections import (
     RegistrySection,
     TlsSection,
     VolumeSection,
+    has_local_usb,
     url_problem,
 )
 
@@ -108,7 +110,9 @@ class ServiceSection(Section):
     """Working folder. Of a program: relative to that of the description; of an image: in the container."""
     volumes: list[VolumeSection] = []
     devices: list[str] = []
-    """Devices of the node that the container gets: `/dev/ttyUSB0`, `/dev/bus/usb`."""
+    """Devices of the node that the container gets: `/dev/ttyUSB0`, `/dev/bus/usb`; or, also for a program, a USB device
+    by its serial number: `usb:0403:6001:A50285BI`. Its path is in the variable `USB_DEVICE_1`, that of the second in
+    `USB_DEVICE_2`."""
     privileged: bool = False
     """All devices and rights of the node. With `devices` it is rarely needed."""
     network: str = ""
@@ -152,8 +156,11 @@ class ServiceSection(Section):
             if "{" not in port and (wrong := port_problem(port)):
                 yield ("ports", index), wrong
         for index, device in enumerate(self.devices):
-            if not device.startswith("/dev/"):
-                yield ("devices", index), f"a device is a path below /dev; got {device!r}"
+            if is_usb(device):
+                if "{" not in device and (wrong := usb_problem(device)):
+                    yield ("devices", index), wrong
+            elif not device.startswith("/dev/"):
+                yield ("devices", index), f"a device is a path below /dev or usb:…; got {device!r}"
         if self.ports and self.network in ("host", "none"):
             yield ("ports",), f"with network {self.network} no port is passed on"
 
@@ -162,6 +169,8 @@ class ServiceSection(Section):
         """Those in use that a program has no use for."""
         names = ("volumes", "devices", "privileged", "network", "ports", "user")
         used = [name for name in names if getattr(self, name)]
+        if all(is_usb(device) for device in self.devices) and self.devices:
+            used.remove("devices")
         return [*used, "limits"] if self.limits != LimitsSection() else used
 
 
@@ -200,6 +209,7 @@ class FleetSection(Section):
             if circle := self._circle(name):
                 yield (*here, "depends_on"), f"services wait for each other: {' → '.join(circle)}"
             yield from self._unfit(name, service)
+            yield from self._far_usb(name, service)
             count = len(self.placed(service)) * service.copies
             if (least := service.update.min_healthy) is not None and count and least >= count:
                 yield (
@@ -224,6 +234,16 @@ class FleetSection(Section):
             yield here, f"{other} runs containers: give the service an image"
         if not service.image and (keys := service.keys_of_containers):
             yield (*here, keys[0]), f"{keys[0]} is for containers: a program of the node runs without it"
+
+    def _far_usb(self, name: str, service: ServiceSection) -> Iterator[Problem]:
+        """USB devices are looked up on this computer alone."""
+        far = [one for one in self.placed(service) if not has_local_usb(self.nodes[one].engine, self.nodes[one].url)]
+        for index, device in enumerate(service.devices):
+            if far and is_usb(device):
+                yield (
+                    ("services", name, "devices", index),
+                    f"USB devices of {far[0]} cannot be looked up from here: give its path, or run countingroom there",
+                )
 
     def _circle(self, name: str) -> list[str]:
         """The way from a service back to it over `depends_on`; empty: there is none."""

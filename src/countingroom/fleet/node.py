@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
-from countingroom.core.fleet.specs import InstanceId
+from countingroom.core.fleet.specs import InstanceId, ServiceSpec
+from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
 from countingroom.fleet.health import HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
@@ -21,6 +22,7 @@ _log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 20.0
 """All instances are listed so often although nothing was told: a told change may be lost."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 15.0
+ReadUsb = Callable[[], Awaitable[Sequence[UsbDevice]]]
 MOST_PULLS = 2
 """Images that one node gets at the same time."""
 
@@ -36,8 +38,10 @@ class Node:
         engine: Engine,
         changed: asyncio.Event,
         lines: Callable[[str], None],
+        usb: ReadUsb | None = None,
     ) -> None:
-        """`lines`: takes a sentence about what was done, for operators."""
+        """`lines`: takes a sentence about what was done, for operators. `usb`: reads its USB devices; None: they are
+        not known."""
         self.name = name
         self.facts: EngineFacts | None = None
         self.busy: dict[InstanceId, FleetActionKind] = {}
@@ -51,6 +55,8 @@ class Node:
         self._checks = HealthChecks(clock, engine, address, changed)
         self._instances: dict[InstanceId, EngineInstance] = {}
         self._images: frozenset[str] = frozenset()
+        self._read_usb = usb
+        self._usb: tuple[UsbDevice, ...] | None = None
         self._is_reachable = False
         self._since_ns = clock.now_ns()
         self._cause: Cause | None = None
@@ -66,6 +72,7 @@ class Node:
             instances={id: self._observed(one) for id, one in self._instances.items()},
             images=self._images,
             cause=self._cause,
+            usb=self._usb,
         )
 
     async def run(self) -> None:
@@ -128,6 +135,8 @@ class Node:
     async def _look(self) -> None:
         instances = await self._engine.instances()
         self._images = await self._engine.images()
+        if self._read_usb:
+            self._usb = tuple(await self._read_usb())
         self._instances = {one.id: one for one in instances}
         self._checks.follow(list(instances))
         if not self._is_reachable:
@@ -157,7 +166,7 @@ class Node:
             exit_status=one.exit_status,
             crashes=one.crashes,
             reason=checked.reason,
-            drift=one.drift,
+            drift=(*one.drift, *moved_usb(one.devices, self._usb or (), self.name)) if one.devices else one.drift,
             engine_id=one.engine_id,
             grace_s=one.spec.grace_s,
         )
@@ -201,6 +210,7 @@ class Node:
                     revision=action.revision,
                     change=action.change,
                     secrets=await read_secrets(id, action.resolved.spec.secrets),
+                    devices=await self._devices(action.resolved.spec),
                 )
                 if action.kind is FleetActionKind.MAKE:
                     await self._engine.make(order)
@@ -218,6 +228,13 @@ class Node:
         else:
             self.failed_actions.pop(id, None)
             self._lines(f"{id}: {_DONE[action.kind]}, {action.why}")
+
+    async def _devices(self, spec: ServiceSpec) -> dict[str, tuple[str, ...]]:
+        """Where the USB devices of an instance are at this moment. DeviceError where one is not there."""
+        names = [device for device in spec.devices if is_usb(device)]
+        if names and self._read_usb:
+            self._usb = tuple(await self._read_usb())
+        return {name: find_usb(name, self._usb, self.name).paths for name in names}
 
     def _attempt(self, cause: Cause, before: Attempt | None) -> Attempt:
         return Attempt(cause=cause, at_ns=self._clock.now_ns(), count=before.count + 1 if before else 1)

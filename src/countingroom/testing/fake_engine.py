@@ -66,6 +66,7 @@ class FakeEngine:
             is_running=True,
             since_ns=self._clock.now_ns(),
             spec=order.spec,
+            devices=order.devices,
             engine_id=str(len(self.made)),
         )
         self.tell()

@@ -84,6 +84,16 @@ _NODE: dict[str, Any] = {
     "cause": None,
     "cordon": None,
     "warning": "",
+    "usb": [
+        {
+            "vendor": "0f18",
+            "product": "000a",
+            "serial": "ML0240108",
+            "title": "FLI MicroLine ML4720",
+            "place": "1-1.4",
+            "paths": ["/dev/bus/usb/001/004"],
+        }
+    ],
     "instances": 1,
     "healthy": 1,
 }

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.specs import InstanceId
+from countingroom.core.fleet.usb import UsbDevice
 
 
 class Health(StrEnum):
@@ -62,6 +63,8 @@ class ObservedNode(Struct, frozen=True, kw_only=True):
     """Images that are on the node, as `name:tag` or `name@digest`."""
     cause: Cause | None = None
     """Why it does not answer."""
+    usb: tuple[UsbDevice, ...] | None = None
+    """Its USB devices with a serial number; None: not known."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ class PlannedNote(Struct, frozen=True, kw_only=True):
     """What would not be done."""
 
     kind: str
-    """`waits` (done later by itself) or `left` (not done)."""
+    """`waits` (done later by itself), `left` (not done) or `fails` (the change would fail by it)."""
     service: str
     node: str = ""
     text: str

@@ -82,7 +82,7 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     """Variable of the environment -> `file:PATH` or `env:NAME`, read where the keeper runs."""
     volumes: tuple[Volume, ...] = ()
     devices: tuple[str, ...] = ()
-    """Paths of the node, `/dev/ttyUSB0`, or `usb:SERIAL`, looked up on the node."""
+    """Paths of the node, `/dev/ttyUSB0`, or `usb:VENDOR:PRODUCT:SERIAL`, looked up on the node (usb.py)."""
     privileged: bool = False
     network: str = ""
     ports: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from msgspec import Struct
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.record import Phase, SetAside
+from countingroom.core.fleet.usb import UsbDevice
 
 
 class InstanceState(Struct, frozen=True, kw_only=True):
@@ -79,6 +80,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     healthy: int = 0
     warning: str = ""
     """What is dangerous in how it is reached."""
+    usb: tuple[UsbDevice, ...] = ()
+    """Its USB devices with a serial number."""
 
 
 class FleetState(Struct, frozen=True, kw_only=True):

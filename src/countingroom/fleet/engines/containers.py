@@ -17,11 +17,13 @@ import msgspec
 
 from countingroom.core.fleet.images import split_port
 from countingroom.core.fleet.specs import InstanceId, ResourceLimits, ServiceSpec
+from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
 
 _LABEL = "countingroom"
 EXPERIMENT = f"{_LABEL}.experiment"
 NODE = f"{_LABEL}.node"
+_DEVICES = f"{_LABEL}.devices"
 _NS = 1_000_000_000
 _LOG_BYTES, _LOG_FILES = "8m", "2"
 """Of the log that the engine keeps of each container."""
@@ -41,7 +43,8 @@ def container_name(experiment: str, id: InstanceId) -> str:
 def container_config(experiment: str, order: MakeOrder, *, podman: bool) -> dict[str, Any]:
     """The body of the request that makes the container of an order."""
     spec, id = order.spec, order.id
-    environment = {**spec.environment, **order.secrets}
+    environment = {**spec.environment, **usb_environment(order.devices), **order.secrets}
+    paths = [path for one in spec.devices for path in order.devices.get(one, (one,))]
     ports = [split_port(port) for port in spec.ports]
     config: dict[str, Any] = {
         "Image": spec.image,
@@ -55,6 +58,7 @@ def container_config(experiment: str, order: MakeOrder, *, podman: bool) -> dict
             f"{_LABEL}.revision": str(order.revision),
             f"{_LABEL}.change": order.change,
             f"{_LABEL}.spec": msgspec.json.encode(spec).decode(),
+            _DEVICES: msgspec.json.encode(order.devices).decode(),
         },
         "StopTimeout": math.ceil(spec.grace_s),
         "HostConfig": {
@@ -64,9 +68,7 @@ def container_config(experiment: str, order: MakeOrder, *, podman: bool) -> dict
             "NetworkMode": spec.network or "default",
             "Memory": spec.limits.memory_bytes,
             "NanoCpus": round(spec.limits.cpus * _NS),
-            "Devices": [
-                {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"} for path in spec.devices
-            ],
+            "Devices": [{"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"} for path in paths],
             "Mounts": [
                 {
                     "Type": "bind" if one.source.startswith("/") else "volume",
@@ -105,6 +107,7 @@ def instance_of(shown: Inspected, crashes: int, reason: str, *, podman: bool, ah
     labels, state = _labels(shown), shown["State"]
     try:
         spec = msgspec.json.decode(labels.get(f"{_LABEL}.spec", "{}"), type=ServiceSpec)
+        devices = msgspec.json.decode(labels.get(_DEVICES, "{}"), type=dict[str, tuple[str, ...]])
         revision = int(labels.get(f"{_LABEL}.revision", "0"))
     except (msgspec.DecodeError, ValueError):
         return None
@@ -123,6 +126,7 @@ def instance_of(shown: Inspected, crashes: int, reason: str, *, podman: bool, ah
         drift=tuple(drift(shown, spec, podman=podman)),
         spec=spec,
         engine_id=shown["Id"][:12],
+        devices=devices,
     )
 
 

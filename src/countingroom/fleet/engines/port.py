@@ -45,6 +45,8 @@ class EngineInstance(Struct, frozen=True, kw_only=True):
     spec: ServiceSpec = ServiceSpec()
     """As it was made; what the engine does not keep has its default."""
     engine_id: str = ""
+    devices: Mapping[str, tuple[str, ...]] = {}
+    """USB device by its name -> the paths that it had when the instance was made."""
 
 
 class MakeOrder(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,8 @@ class MakeOrder(Struct, frozen=True, kw_only=True):
     change: str
     secrets: Mapping[str, str] = {}
     """Variable -> value. It is never written to a file or told to anybody but the instance."""
+    devices: Mapping[str, tuple[str, ...]] = {}
+    """USB device of the spec by its name -> its paths on the node."""
 
 
 class LogLine(Struct, frozen=True):

@@ -24,6 +24,7 @@ from msgspec import Struct
 from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.errors import DeviceError, NotFound
 from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, InstanceId, ServiceSpec
+from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines import process_runner
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
 from countingroom.fleet.secrets import read_secrets
@@ -47,6 +48,7 @@ class Made(Struct, frozen=True, kw_only=True):
     change: str
     spec: ServiceSpec
     steady_s: float = 10.0
+    devices: dict[str, tuple[str, ...]] = {}
 
 
 class RunnerState(Struct, frozen=True, kw_only=True):
@@ -101,7 +103,14 @@ class ProcessEngine:
         folder = self._place(order.id)
         await self._end(folder, 0.0)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = Made(id=order.id, digest=order.digest, revision=order.revision, change=order.change, spec=order.spec)
+        made = Made(
+            id=order.id,
+            digest=order.digest,
+            revision=order.revision,
+            change=order.change,
+            spec=order.spec,
+            devices=dict(order.devices),
+        )
         _write(folder / "made.json", msgspec.json.encode(made))
         (folder / "state.json").unlink(missing_ok=True)
         self._secrets[order.id] = order.secrets
@@ -253,6 +262,7 @@ class ProcessEngine:
                     reason="" if is_running else state.last,
                     spec=made.spec,
                     engine_id=str(state.pid) if is_running else "",
+                    devices=made.devices,
                 )
             )
         return found, runners
@@ -261,7 +271,7 @@ class ProcessEngine:
         if made.id not in self._secrets:  # it was made by a keeper before this one
             self._secrets[made.id] = await read_secrets(made.id, made.spec.secrets)
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return {**kept, **made.spec.environment, **self._secrets[made.id]}
+        return {**kept, **made.spec.environment, **usb_environment(made.devices), **self._secrets[made.id]}
 
     async def _run(self, folder: Path, made: Made) -> None:
         """Start the runner. Returns when it has its order."""

@@ -8,6 +8,7 @@ from countingroom.core.fleet.observed import Observed
 from countingroom.core.fleet.plan import FleetPlan, PlannedChange, PlannedGate, PlannedNote
 from countingroom.core.fleet.record import FleetRecord
 from countingroom.core.fleet.specs import Resolver, Revision, differences
+from countingroom.core.fleet.usb import refused_usb
 from countingroom.fleet.reconciler.apply import apply
 from countingroom.fleet.reconciler.survey import FleetView, ServiceSurvey, WantedInstance
 
@@ -144,6 +145,10 @@ def _notes(name: str, survey: ServiceSurvey, record: FleetRecord, observed: Obse
         notes.append(
             PlannedNote(kind="left", service=name, node=id.node, text=f"set aside by {aside.by}: {aside.reason}")
         )
+    for one in (*survey.missing, *survey.outdated):
+        node = observed.nodes[one.id.node]
+        if cause := refused_usb(one.resolved.spec.devices, node.usb, node.name):
+            notes.append(PlannedNote(kind="fails", service=name, node=node.name, text=cause.message))
     if aside := record.disabled.get(name):
         notes.append(PlannedNote(kind="left", service=name, text=f"disabled by {aside.by}: {aside.reason}"))
     return notes

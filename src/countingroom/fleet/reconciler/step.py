@@ -27,6 +27,7 @@ from countingroom.core.fleet.specs import (
     ServiceSpec,
     WantedService,
 )
+from countingroom.core.fleet.usb import refused_usb
 from countingroom.fleet.reconciler.actions import Delay, FleetAction, FleetActionKind, FleetStep
 from countingroom.fleet.reconciler.survey import FleetView, ServiceSurvey, WantedInstance
 
@@ -100,6 +101,8 @@ class _Step:
                 )
             if attempt := observed.failed_actions.get(one.id):
                 return _because("not_made", f"{one.id} could not be made", attempt)
+            if survey.change.phase is Phase.ROLLING and (cause := self._without_device(one)):
+                return msgspec.structs.replace(cause, message=f"{one.id} cannot be made: {cause.message}")
         for one in survey.changing:
             if (seen := one.seen) is None:
                 continue
@@ -193,6 +196,9 @@ class _Step:
         healthy = survey.healthy
         for one in ready:
             takes_away = one.seen is not None
+            if cause := self._without_device(one):
+                self.waiting.append(Delay(service.name, cause.message, one.id.node))
+                continue
             if (takes_away or only_one) and room <= 0:
                 self.waiting.append(Delay(service.name, "others are being changed" if takes_away else "the canary"))
                 break
@@ -208,6 +214,11 @@ class _Step:
             self._add(
                 FleetActionKind.REPLACE if one.seen else FleetActionKind.MAKE, one, self._why(one, change), change
             )
+
+    def _without_device(self, one: WantedInstance) -> Cause | None:
+        """Why an instance cannot have its USB devices now."""
+        node = self.fleet.observed.nodes[one.id.node]
+        return refused_usb(one.resolved.spec.devices, node.usb, node.name)
 
     def _has_image(self, one: WantedInstance, is_changing: bool) -> bool:
         """Whether the image is on the node; orders it otherwise."""
@@ -281,7 +292,11 @@ class _Step:
     # The end of a change.
 
     def _after(self, survey: ServiceSurvey, service: WantedService, change: Change) -> Change:
-        if change.phase not in _CHANGING or survey.missing or survey.outdated:
+        if change.phase not in _CHANGING:
+            return change
+        # The way back does not wait for a device that is not there.
+        going_back = change.phase is Phase.ROLLING_BACK
+        if any(not (going_back and self._without_device(one)) for one in (*survey.missing, *survey.outdated)):
             return change
         if survey.extra or survey.busy or survey.ending:
             return change

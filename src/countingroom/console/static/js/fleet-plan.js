@@ -66,7 +66,7 @@ function gates(all) {
 
 function shown(live, { plan }) {
   const noted = (kind) => plan.notes.filter((one) => one.kind === kind).map(({ service, node, text }) => `${service}${node ? ` on ${node}` : ""}: ${text}`);
-  const terms = [["Waits", noted("waits")], ["Left alone", noted("left")], ["Stays", plan.stays ? [`${plural(plan.stays, "instance")} as wanted`] : []], ...meanwhile(live).map(([term, text]) => [term, [text]])];
+  const terms = [["Waits", noted("waits")], ["Left alone", noted("left")], ["Would fail", noted("fails")], ["Stays", plan.stays ? [`${plural(plan.stays, "instance")} as wanted`] : []], ...meanwhile(live).map(([term, text]) => [term, [text]])];
   return [
     plan.changes.length ? table(plan) : el("p", {}, "Nothing to change: what runs is as it is wanted."),
     el("dl", { class: "dl" }, ...terms.filter(([, all]) => all.length).flatMap(([term, all]) => [el("dt", {}, term), el("dd", {}, ...all.map((text) => el("div", {}, text)))])),
