@@ -150,6 +150,15 @@ class PlainDefinitions:
     def of_role(self, role: str) -> Iterator[AlarmDefinition]:
         yield AlarmDefinition(id=f"role.{role}", title=f"process {role}", role=role)
 
+    def of_keeper(self) -> Iterator[AlarmDefinition]:
+        yield from ()
+
+    def of_node(self, node: str) -> Iterator[AlarmDefinition]:
+        yield from ()
+
+    def of_service(self, service: str) -> Iterator[AlarmDefinition]:
+        yield from ()
+
     def of_backups(self) -> Iterator[AlarmDefinition]:
         yield from ()
 

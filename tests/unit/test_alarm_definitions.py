@@ -269,3 +269,20 @@ def test_an_area_tells_what_its_alarms_inherit() -> None:
 def test_the_longest_shelf_of_a_priority_has_a_default(given: dict[str, Any], longest: float) -> None:
     found = Definitions(AlarmsSection.model_validate(given)).longest_shelf_s
     assert found == {1: longest, 2: 8 * 3600, 3: 24 * 3600, 4: 7 * 24 * 3600}
+
+
+def test_the_alarms_of_the_fleet_bring_their_texts_and_delays_and_the_description_comes_before_them() -> None:
+    section = {
+        "areas": {"cameras": {"services": ["cam*"], "guidance": {"do": "call anna"}, "contact": "anna"}},
+        "overrides": {"service.camera.unhealthy": {"on_delay": "30 s"}, "service.*.drift": {"off": True}},
+        "priority": {"fleet": 3},
+    }
+    made = Definitions(AlarmsSection.model_validate(section))
+    found = {one.id: one for one in (*made.of_service("camera"), *made.of_node("n1"), *made.of_keeper())}
+    bad, loop = found["service.camera.unhealthy"], found["service.camera.crash_loop"]
+    assert (bad.area, bad.on_delay_s, bad.off_delay_s, bad.contact) == ("cameras", 30.0, 10.0, "anna")
+    assert (loop.guidance.do, loop.priorities) == (("call anna",), (3, 3, 3, 3)) and loop.guidance.meaning
+    assert loop.links == {"Fleet": "/services/camera"} and loop.off_delay_s == 60.0
+    assert loop.suppressions == ("fleet.changing/camera", "fleet.disabled/camera")
+    assert "service.camera.drift" not in found
+    assert all(one.guidance.is_given and one.guidance.if_not for one in found.values())

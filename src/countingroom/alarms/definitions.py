@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from countingroom.alarms import effective
 from countingroom.alarms.description import MEMBERS, AlarmsSection, AreaSection, OverrideSection
-from countingroom.alarms.effective import Effective, Kinds
+from countingroom.alarms.effective import Effective, Kinds, completed
+from countingroom.alarms.fleet_kinds import KEEPER, NODES, SERVICES, FleetKind
 from countingroom.alarms.patterns import Patterns
 from countingroom.alarms.sections.inherited import BehaviourKeys
 from countingroom.alarms.sections.interlocks import interlock_priority
@@ -102,6 +105,38 @@ class Definitions:
         """The alarm of a process of the control system."""
         area = self._members["roles"].first(role) or ""
         yield from self._defined(identity.of_role(role), area, f"process {role}", effective.ROLE, {"role": role})
+
+    def of_keeper(self) -> Iterator[AlarmDefinition]:
+        """The alarm of the keeper of the fleet."""
+        yield from self._of_fleet(identity.FLEET_KEEPER, "", f"fleet / {KEEPER.title}", KEEPER, "", "/fleet")
+
+    def of_node(self, node: str) -> Iterator[AlarmDefinition]:
+        """The alarms of a node of the fleet."""
+        area = self._members["nodes"].first(node) or ""
+        for what, kind in NODES.items():
+            title = f"node {node} / {kind.title}"
+            yield from self._of_fleet(identity.of_node(node, what), area, title, kind, node, f"/nodes/{node}")
+
+    def of_service(self, service: str) -> Iterator[AlarmDefinition]:
+        """The alarms of a service of the fleet."""
+        area = self._members["services"].first(service) or ""
+        for what, kind in SERVICES.items():
+            title = f"service {service} / {kind.title}"
+            of = identity.of_service(service, what)
+            yield from self._of_fleet(of, area, title, kind, service, f"/services/{service}")
+
+    def _of_fleet(
+        self, of: str, area: str, title: str, kind: FleetKind, name: str, page: str
+    ) -> Iterator[AlarmDefinition]:
+        """What the description says comes before what the kind brings."""
+        about = {"on_delay_s": kind.on_delay_s, "off_delay_s": kind.off_delay_s}
+        for one in self._defined(of, area, title, effective.FLEET, about):
+            yield structs.replace(
+                one,
+                guidance=completed(one.guidance, kind.guidance),
+                links={"Fleet": page, **one.links},
+                suppressions=(*one.suppressions, *(f"{why}/{name}" for why in kind.suppressed)),
+            )
 
     def of_backups(self) -> Iterator[AlarmDefinition]:
         """The alarms of the scheduled backups."""
@@ -228,8 +263,7 @@ class Definitions:
             contact=known.contact,
             links=known.links,
             suppressions=self._suppressions(of, area),
-            **changes,
-            **about,
+            **{**about, **changes},
         )
 
     def _suppressions(self, of: str, area: str) -> tuple[str, ...]:

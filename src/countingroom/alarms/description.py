@@ -24,9 +24,12 @@ _HOUR = 3600.0
 LONGEST_SHELF_S = {"1": _HOUR, "2": 8 * _HOUR, "3": 24 * _HOUR, "4": 7 * 24 * _HOUR}
 """Priority -> the longest time that its alarms may be shelved, where the description names none."""
 
-MEMBERS = ("devices", "points", "channels", "partitions", "systems", "roles")
+MEMBERS = ("devices", "points", "channels", "partitions", "systems", "roles", "nodes", "services")
 """Keys of an area that name what is in it."""
-KINDS_OF_ALARM = ("point", "value", "device", "channel", "partition", "member", "role", "backup", "custom", "interlock")
+KINDS_OF_ALARM = (
+    *("point", "value", "device", "channel", "partition", "member", "role", "backup", "fleet", "node", "service"),
+    *("custom", "interlock"),
+)
 """First words of the identities of alarms."""
 
 
@@ -64,6 +67,10 @@ class AreaSection(InheritedKeys):
     """Systems as members of any partition. They come before partitions."""
     roles: Texts = []
     """Processes of the control system: `history`, `runs`."""
+    nodes: Texts = []
+    """Nodes of the fleet."""
+    services: Texts = []
+    """Services of the fleet."""
     areas: dict[Name, AreaSection] = {}
     """Areas in this one."""
 

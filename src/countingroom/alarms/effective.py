@@ -19,8 +19,9 @@ LINK: Kinds = ("link", "link", "link", "link")
 RUN_CONTROL: Kinds = ("run_control", "run_control", "run_control", "run_control")
 ROLE: Kinds = ("role", "role", "role", "role")
 BACKUP: Kinds = ("backup", "backup", "backup", "backup")
+FLEET: Kinds = ("fleet", "fleet", "fleet", "fleet")
 CUSTOM: Kinds = ("custom", "custom", "custom", "custom")
-_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *BACKUP, *CUSTOM))
+_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *BACKUP, *FLEET, *CUSTOM))
 
 
 class Effective(Struct, frozen=True, kw_only=True):
@@ -56,6 +57,16 @@ class Effective(Struct, frozen=True, kw_only=True):
     def _priority(self, level: int, kind: str) -> int:
         shifted = min(max(level + self.shift, HIGHEST_PRIORITY), LOWEST_PRIORITY)
         return self.ranks.get(kind, shifted)
+
+
+def completed(given: Guidance, known: Guidance) -> Guidance:
+    """What is given, and where a key is not given what is known."""
+    return Guidance(
+        meaning=given.meaning or known.meaning,
+        do=given.do or known.do,
+        time_to_act_s=known.time_to_act_s if given.time_to_act_s is None else given.time_to_act_s,
+        if_not=given.if_not or known.if_not,
+    )
 
 
 def _guidance(above: Guidance, keys: InheritedKeys) -> Guidance:

@@ -26,6 +26,7 @@ from countingroom.departments import roles
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Loaded
+from countingroom.fleet.description import FleetSection
 from countingroom.runs.description import RunsSection
 
 _SHOWN = 3
@@ -50,6 +51,7 @@ class AlarmCheck:
         channels = [f"{name}.{channel}" for name, one in hosted.items() for channel in one.behaviour.channels]
         notify = self._section.notify
         people = [*notify.channels, *notify.people, *notify.calendars]
+        fleet = loaded.experiment.section(FleetSection)
         self._rules = RuleCheck(self._section.rules, hosted, self._points, devices, self._runs, people)
         self._names: dict[str, Collection[str]] = {
             "device": devices,
@@ -58,6 +60,8 @@ class AlarmCheck:
             "partition": list(self._runs.partitions),
             "system": list(self._runs.systems),
             "role": list(roles()),
+            "node": list(fleet.nodes),
+            "service": list(fleet.services),
         }
 
     def problems(self) -> Iterator[Problem]:

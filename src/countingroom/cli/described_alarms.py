@@ -13,6 +13,7 @@ from countingroom.core.messages import Catalogue
 from countingroom.devices.description import kind_of
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Experiment
+from countingroom.fleet.description import FleetSection
 from countingroom.runs.description import RunsSection
 
 
@@ -30,6 +31,13 @@ def described_alarms(
         found += definitions.of_partition(name, systems, partition.title)
     for role in needed_roles(experiment, simulate=False):
         found += definitions.of_role(role)
+    fleet = experiment.section(FleetSection)
+    for node in fleet.nodes:
+        found += definitions.of_node(node)
+    for service in fleet.services:
+        found += definitions.of_service(service)
+    if fleet.in_use:
+        found += definitions.of_keeper()
     return [*found, *definitions.of_backups(), *definitions.of_customs()]
 
 

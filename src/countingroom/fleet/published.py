@@ -113,11 +113,19 @@ class ServiceStates:
             version=_version(self._fleet.service(id.service, seen.revision)),
             crashes=seen.crashes,
             exit_status=seen.exit_status,
+            is_over=_is_over(self._fleet.service(id.service, seen.revision), seen),
             reason=seen.reason,
             drift=seen.drift,
             doing=doing,
             engine_id=seen.engine_id,
         )
+
+
+def _is_over(service: WantedService | None, seen: ObservedInstance) -> bool:
+    if service is None or seen.health is not Health.EXITED:
+        return False
+    restart = service.spec.restart
+    return restart == "never" or (restart == "on-failure" and seen.exit_status == 0)
 
 
 def _version(service: WantedService | None) -> str:

@@ -15,7 +15,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.commands.fleet import TARGET
 from countingroom.core.errors import Cause
-from countingroom.core.fleet.states import FleetState, NodeState, ServiceState
+from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState
 from countingroom.core.messages import EventKind
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.target import Describe, FleetTarget
@@ -48,11 +48,12 @@ class FleetService:
         self._describe = describe
         self._boot = uuid4().hex
         self._holder = holder_name("fleet", self._boot)
+        self._targets: list[str] = []
+        """What this process serves: the fleet while it is its keeper."""
 
     async def run(self) -> None:
         """Keep the fleet as the only process that does, as soon as no other one does."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(heartbeat(self._bus, self._clock, role="fleet", instance="main", boot=self._boot))
             while True:
                 election = Election(
                     self._bus,
@@ -63,9 +64,27 @@ class FleetService:
                     ask_s=ASK_AGAIN_S,
                     source=DEPARTMENT,
                 )
-                await election.lead(self._lead)
+                # One that waits beats under its own name: the keeper alone tells that it keeps the fleet.
+                waiting = group.create_task(self._beat(f"standby-{self._boot[:8]}"))
 
-    async def _lead(self, _: Leadership) -> None:
+                async def lead(_: Leadership, waiting: asyncio.Task[None] = waiting) -> None:
+                    waiting.cancel()
+                    async with asyncio.TaskGroup() as parts:
+                        beating = parts.create_task(self._beat("main"))
+                        await self._lead()
+                        beating.cancel()
+
+                try:
+                    await election.lead(lead)
+                finally:
+                    waiting.cancel()
+
+    async def _beat(self, instance: str) -> None:
+        await heartbeat(
+            self._bus, self._clock, role=DEPARTMENT, instance=instance, boot=self._boot, targets=self._targets
+        )
+
+    async def _lead(self) -> None:
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
         server: CommandServer | None = None
 
@@ -96,8 +115,10 @@ class FleetService:
                     for what, handler in (("plan", target.answer_plan), ("logs", target.answer_logs)):
                         await stack.enter_async_context(self._bus.respond(subjects.query(DEPARTMENT, what), handler))
                     await stack.enter_async_context(server.serving())
+                    self._targets.append(FLEET_KEY)
                     await keeper.run()
             finally:
+                self._targets.clear()
                 # The events of the end are still published.
                 await publisher.flush()
                 publishing.cancel()

@@ -11,12 +11,14 @@ from typing import Protocol
 from countingroom.alarms.engine.described_alarms import DescribedAlarms
 from countingroom.alarms.engine.device_alarms import NOT_SERVED, DeviceAlarms, Held
 from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.engine.fleet_alarms import FleetAlarms
 from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.alarms.engine.partition_alarms import PartitionAlarms
 from countingroom.alarms.engine.role_alarms import RoleAlarms
 from countingroom.alarms.engine.settled_findings import SettledFindings
 from countingroom.alarms.engine.told_alarms import ToldAlarms
 from countingroom.alarms.engine.value_alarms import ValueAlarms
+from countingroom.core.fleet.states import FleetState, NodeState, ServiceState
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings
 from countingroom.core.partitions import PartitionState
 
@@ -64,6 +66,7 @@ class Evaluation:
         """Those that take in the readings of a few points."""
         self._devices: dict[str, DeviceAlarms] = {}
         self._partitions: dict[str, PartitionAlarms] = {}
+        self._fleet = FleetAlarms()
         self._told = ToldAlarms()
         self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
         self._lost: set[str] = set()
@@ -130,6 +133,22 @@ class Evaluation:
         if known := self._partitions.pop(name, None):
             self._find(known.removed(now_ns), now_ns)
 
+    def fleet(self, key: str, state: FleetState | NodeState | ServiceState, now_ns: int) -> None:
+        """The state of the fleet, of a node or of a service of it, at this key."""
+        is_new = self._known.fleet(key)
+        self._find(self._fleet.take(state, now_ns), now_ns)
+        self._update_suppressing(anew=is_new)
+
+    def fleet_gone(self, key: str, now_ns: int) -> None:
+        """A node or service was taken out of the fleet."""
+        self._known.forget_fleet(key)
+        self._find(self._fleet.gone(key, now_ns), now_ns)
+        self._update_suppressing()
+
+    def fleet_served(self, is_alive: bool, now_ns: int, process: str = "") -> None:
+        """Whether a process keeps the fleet. `process`: the alarm of this process."""
+        self._find(self._fleet.served(is_alive, now_ns, process), now_ns)
+
     def word(self, subject: str, word: str, now_ns: int) -> None:
         """The state of what only conditions of the section are about: `partition.mCBM`, `role.runs`."""
         self._take_word(subject, word, "", now_ns)
@@ -154,9 +173,9 @@ class Evaluation:
         """The alarm of a process."""
         return self._roles.of(presence)
 
-    def likely_alarm_of(self, is_device: bool) -> str:
-        """The alarm of the process that should serve a device or partition and was not heard yet; empty: not known."""
-        return self._roles.serving("devices" if is_device else "runs")
+    def likely_alarm_of(self, role: str) -> str:
+        """The alarm of the process of a role that should serve something and was not heard yet; empty: not known."""
+        return self._roles.serving(role)
 
     def roles(self, present: Sequence[Presence], gone: Set[str], now_ns: int) -> None:
         """The processes that send heartbeats now. `gone`: the alarms of those whose devices or partitions are not
@@ -164,6 +183,7 @@ class Evaluation:
         lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
         self._find(self._roles.look(present, now_ns, lost | gone), now_ns)
         self._find(self._told.look(present, now_ns), now_ns)
+        self._find(self._fleet.look(now_ns), now_ns)
         for role, word in self._roles.words(present):
             self.word(f"role.{role}", word, now_ns)
 
@@ -201,10 +221,14 @@ class Evaluation:
     def _take_described(self, found: Iterable[Found]) -> None:
         """Findings of custom alarms, and what the conditions of suppressions have become."""
         self._pass_on(found)
-        if not self._described.suppressing:
-            return
+        if self._described.suppressing:
+            self._update_suppressing()
+
+    def _update_suppressing(self, *, anew: bool = False) -> None:
+        """`anew`: alarms were added that may have to be suppressed."""
         active = frozenset(name for name, is_true in self._described.suppressing.items() if is_true)
-        if active != self._suppressing:
+        active |= frozenset(self._fleet.suppressing())
+        if anew or active != self._suppressing:
             self._suppressing = active
             self._suppress(active, self._all_known)
 

@@ -90,8 +90,10 @@ def removed(now_ns: int) -> AlarmFinding:
 
 
 def group_of(subject: AlarmSubject) -> str:
-    """The group within which alarms follow from each other: their device or partition; empty: none. A process is a
-    group of its own, which members of partitions can blame."""
+    """The group within which alarms follow from each other: their device or partition, or the fleet; empty: none. A
+    process is a group of its own, which members of partitions can blame."""
     if subject.partition:
         return f"partition {subject.partition}"
+    if not subject.device and identity.is_of_fleet(subject.id):
+        return "the fleet"
     return subject.device or (subject.id if identity.is_of_role(subject.id) else "")

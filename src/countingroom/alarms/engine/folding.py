@@ -2,7 +2,8 @@
 
 An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
 that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
-names, and what is lost from the process that served or ran it. Of a device that is not reached, and of a partition
+names, and what is lost from the process that served or ran it. An alarm of the fleet names the one that it follows
+from. Of a device that is not reached, and of a partition
 without an owner, nothing is known: all their other alarms follow from that.
 """
 
@@ -50,7 +51,7 @@ def causes(active: Iterable[Active]) -> dict[str, str]:
 
 def can_follow(subject: AlarmSubject, *, unknown: bool) -> bool:
     """Whether an alarm of this kind can follow from another one. A value beyond its limit is a fault of its own."""
-    return unknown or rank_of(subject) not in (_FIRST, _OTHER)
+    return unknown or rank_of(subject) not in (_FIRST, _OTHER) or identity.is_of_fleet(subject.id)
 
 
 _Place = tuple[str, str, str, int, int]
@@ -74,6 +75,9 @@ def _cause(
 ) -> int | None:
     """The number of the alarm that this one follows from: the earliest of the nearest rank; None: there is none."""
     subject = alarm.subject
+    if identity.is_of_fleet(subject.id):
+        source = identity.FLEET_KEEPER if alarm.unknown else alarm.finding.blames
+        return None if source == subject.id else lost.get(source)
     if alarm.unknown:
         source = identity.of_owner(subject.partition) if subject.partition else identity.of_link(subject.device)
         return lost.get(source)

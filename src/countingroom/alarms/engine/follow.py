@@ -22,6 +22,7 @@ from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
+from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState
 from countingroom.core.messages import Catalogue, DeviceState, MessageDecoder, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.start_up import HEARD_S, START_UP_S
@@ -33,7 +34,8 @@ LONGEST_S = 60.0
 _RETRY_S = 1.0
 _partitions = MessageDecoder(PartitionState)
 
-_PATTERNS = ("catalogue.*", "device.*", "channel.*.*", "partition.*")
+_PATTERNS = ("catalogue.*", "device.*", "channel.*.*", "partition.*", FLEET_KEY, "node.*", "service.*")
+_FLEET = {"fleet": FleetState, "node": NodeState, "service": ServiceState}
 
 
 class BusFollower:
@@ -78,6 +80,7 @@ class BusFollower:
         self._lost: set[str] = set()
         """Devices and keys that are reported gone."""
         self._states: dict[str, PartitionState] = {}
+        self._has_fleet = False
         self._served = ServedObjects(clock)
         self._readings = ReadingsFollower(bus, clock, self._read)
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
@@ -136,6 +139,8 @@ class BusFollower:
                     self._evaluation.device_gone(entry.key, device, channel, now_ns)
                 else:
                     self._evaluation.device(entry.key, device, decode(entry.data, DeviceState), now_ns)
+            case "fleet" | "node" | "service":
+                self._take_fleet(entry.key, _FLEET[kind], entry.data, now_ns)
             case _:
                 self._take_partition(entry.key, name, entry.data, now_ns)
         self._news.set()
@@ -168,6 +173,19 @@ class BusFollower:
             self._served.published(key)
             self._update_served()
         self._evaluation.partition(key, name, state, now_ns)
+
+    def _take_fleet(
+        self, key: str, kind: type[FleetState | NodeState | ServiceState], data: bytes | None, now_ns: int
+    ) -> None:
+        if data is None:
+            self._evaluation.fleet_gone(key, now_ns)
+            return
+        state = decode(data, kind)
+        if key == FLEET_KEY:
+            # It is kept by one process, which beats with this key among its targets.
+            self._has_fleet = True
+            self._update_served()
+        self._evaluation.fleet(key, state, now_ns)
 
     def _read(self, message: Readings) -> None:
         self._served.read(message.device)
@@ -234,7 +252,7 @@ class BusFollower:
         if not self._bus.connected:
             self._quiet_until_s = self._clock.monotonic() + HEARD_S
             return
-        self._served.update(self._catalogued)
+        self._served.update([*self._catalogued, FLEET_KEY] if self._has_fleet else self._catalogued)
         if self._clock.monotonic() < self._quiet_until_s:
             return
         now_ns = self._clock.now_ns()
@@ -247,8 +265,11 @@ class BusFollower:
         for name, is_alive in self._served.alive.items():
             if name in awaited:
                 continue
-            process = self._process_of.get(name) or self._evaluation.likely_alarm_of(name in self._catalogued)
-            if name in self._catalogued:
+            role = "devices" if name in self._catalogued else "fleet" if name == FLEET_KEY else "runs"
+            process = self._process_of.get(name) or self._evaluation.likely_alarm_of(role)
+            if name == FLEET_KEY:
+                self._evaluation.fleet_served(is_alive, now_ns, process)
+            elif name in self._catalogued:
                 self._evaluation.device_served(name, is_alive, now_ns, process)
             elif name in self._states:
                 self._evaluation.partition_served(name.partition(".")[2], is_alive, now_ns, process)

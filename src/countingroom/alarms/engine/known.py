@@ -11,6 +11,7 @@ from countingroom.core import numbers, units
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.chart import ChartRules
 from countingroom.core.alarms.definition import AlarmDefinition, Guidance
+from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
@@ -36,6 +37,9 @@ class Defines(Protocol):
     def of_point(self, catalogue: Catalogue, point: Point) -> AlarmDefinition | None: ...
     def of_partition(self, partition: str, systems: Iterable[str], title: str = "") -> Iterator[AlarmDefinition]: ...
     def of_role(self, role: str) -> Iterator[AlarmDefinition]: ...
+    def of_keeper(self) -> Iterator[AlarmDefinition]: ...
+    def of_node(self, node: str) -> Iterator[AlarmDefinition]: ...
+    def of_service(self, service: str) -> Iterator[AlarmDefinition]: ...
     def of_backups(self) -> Iterator[AlarmDefinition]: ...
     def of_customs(self) -> Iterator[AlarmDefinition]: ...
     def of_interlocks(self) -> Iterator[AlarmDefinition]: ...
@@ -69,6 +73,8 @@ class KnownAlarms:
         """By latching and priority: an alarm has them at each of its steps."""
         self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
+        self._of_fleet: dict[str, dict[str, AlarmDefinition]] = {}
+        """`fleet.main`, `node.<node>` or `service.<service>` -> its alarms."""
 
     def complete(self) -> None:
         """All devices that exist are known now, except those of the description that were not published yet."""
@@ -103,6 +109,19 @@ class KnownAlarms:
         self._systems.pop(partition, None)
         self._of_partitions.pop(partition, None)
 
+    def fleet(self, key: str) -> bool:
+        """A node or service of the fleet exists, at this key of the bucket of states; whether that was not known."""
+        if key in self._of_fleet:
+            return False
+        kind, _, name = key.partition(".")
+        make = {"node": self._definitions.of_node, "service": self._definitions.of_service}.get(kind)
+        self._of_fleet[key] = {one.id: one for one in (make(name) if make else self._definitions.of_keeper())}
+        return True
+
+    def forget_fleet(self, key: str) -> None:
+        """A node or service was taken out of the fleet."""
+        self._of_fleet.pop(key, None)
+
     def define(self, subject: AlarmSubject) -> AlarmDefinition | None:
         """The definition of an alarm; None: the description has switched it off. One without title: what it is about is
         not known yet."""
@@ -125,6 +144,8 @@ class KnownAlarms:
             return None if point is None else self._definitions.of_point(catalogue, point)
         if subject.partition in self._of_partitions or self._is_gone(subject):
             return None
+        if identity.is_of_fleet(subject.id) and _fleet_key(subject.id) in self._of_fleet:
+            return None
         return AlarmDefinition(id=subject.id, title="")
 
     def _is_gone(self, subject: AlarmSubject) -> bool:
@@ -135,6 +156,8 @@ class KnownAlarms:
             return False
         if partition := subject.partition:
             return self._existing is not None and partition not in self._existing
+        if identity.is_of_fleet(subject.id):
+            return FLEET_KEY in self._of_fleet  # its keeper has published all that there is
         device = subject.device
         return bool(device) and self._described is not None and device not in self._described
 
@@ -150,7 +173,11 @@ class KnownAlarms:
         if of_device is not None and (known := of_device.get(id)) is not None:
             return known
         of_partition = self._of_partitions.get(name)
-        return None if of_partition is None else of_partition.get(id)
+        if of_partition is not None and (known := of_partition.get(id)) is not None:
+            return known
+        if not self._of_fleet or not identity.is_of_fleet(id):
+            return None
+        return self._of_fleet.get(_fleet_key(id), {}).get(id)
 
     def in_area(self, area: str) -> set[str]:
         """The alarms of an area and of those below it."""
@@ -199,8 +226,21 @@ class KnownAlarms:
     def every(self) -> Iterator[AlarmDefinition]:
         """All that exist now."""
         yield from self._fixed.values()
-        for group in (*self._of_devices.values(), *self._of_partitions.values()):
+        for group in (*self._of_devices.values(), *self._of_partitions.values(), *self._of_fleet.values()):
             yield from group.values()
+
+    def suppressible(self) -> Iterator[AlarmDefinition]:
+        """All that a condition can suppress: without a section `suppress` only those of the fleet."""
+        if self._definitions.section.suppress:
+            yield from self.every()
+            return
+        for group in self._of_fleet.values():
+            yield from group.values()
+
+
+def _fleet_key(id: str) -> str:
+    """The key of the state that an alarm of the fleet is about."""
+    return FLEET_KEY if id == identity.FLEET_KEEPER else id.rpartition(".")[0]
 
 
 def _overdue(of: AlarmDefinition) -> AlarmDefinition:

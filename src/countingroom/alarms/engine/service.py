@@ -187,7 +187,7 @@ class AlarmService:
 
         def suppress(active: frozenset[str], all_known: bool) -> None:
             suppression.update(active, all_known=all_known)
-            keeper.give(lambda book: suppression.events(known.every(), book))
+            keeper.give(lambda book: suppression.events(known.suppressible(), book))
             for one in interlocks if all_known else ():
                 one.complete(self._clock.now_ns())
 

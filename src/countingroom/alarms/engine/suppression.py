@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from countingroom.alarms.engine.book import AlarmBook
+from countingroom.alarms.fleet_kinds import fleet_reason
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.events import AlarmEvent, EndSuppression, Suppress
 
@@ -30,15 +31,16 @@ class Suppression:
     def events(self, defined: Iterable[AlarmDefinition], book: AlarmBook) -> dict[str, AlarmEvent]:
         """What is to be given to alarms so that those are suppressed that should be."""
         found: dict[str, AlarmEvent] = {}
-        if not self._reasons:
-            return found
         for one in defined:
             entry = book.get(one.id)
             present = entry.record.suppressed if entry else ""
             ends = entry is not None and entry.record.suppression_ends_ns is not None
-            why = next((self._reasons[name] for name in one.suppressions if name in self._active), "")
+            why = next((self._why(name) for name in one.suppressions if name in self._active), "")
             if why and (why != present or ends):
                 found[one.id] = Suppress(why=why)
             elif present and not why and not ends and (self._all_known or self._seen & set(one.suppressions)):
                 found[one.id] = EndSuppression(delay_ns=round(one.on_delay_s * 1e9))
         return found
+
+    def _why(self, name: str) -> str:
+        return self._reasons.get(name) or fleet_reason(name)

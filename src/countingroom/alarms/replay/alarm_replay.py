@@ -172,7 +172,7 @@ class AlarmReplay:
         self._asks = True
 
     def _suppressed(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
-        return self._suppression.events(self._known.every(), book)
+        return self._suppression.events(self._known.suppressible(), book)
 
     def _hear(self, device: str) -> None:
         self._unheard.discard(device)

@@ -66,6 +66,8 @@ class PrioritiesSection(Section):
     """A process of the control system; 2 where it is not changed."""
     backup: Rank | None = None
     """A scheduled backup: 3 for one that failed, 2 where two are missing, where it is not changed."""
+    fleet: Rank | None = None
+    """A node or a service of the fleet, or its keeper; 1 to 3 where it is not changed."""
 
 
 class InheritedKeys(Section):

@@ -14,6 +14,10 @@ that an acknowledgement, a shelf and the history stay with the alarm.
     role.<role>                     a process of the control system is gone or not ready
     backup.failed                   the last scheduled backup failed
     backup.late                     two times of the schedule have passed without a new backup
+    fleet.keeper                    nothing is done to the fleet: no process keeps it, or it cannot remember
+    node.<node>.link                a node of the fleet does not answer
+    node.<node>.set_aside           a node is set aside past its time
+    service.<service>.<what>        `crash_loop`, `unhealthy`, `change`, `drift` or `disabled` of a service of the fleet
     custom.<name>                   an alarm of the section `alarms`
     overdue.<identity>              an alarm is still out of service after its due date
     interlock.<name>                an interlock has tripped
@@ -26,7 +30,9 @@ from countingroom.core.subjects import EXPERIMENT, token
 
 BACKUP_FAILED = "backup.failed"
 BACKUP_LATE = "backup.late"
+FLEET_KEEPER = "fleet.keeper"
 _OVERDUE = "overdue."
+_FLEET = ("fleet.", "node.", "service.")
 
 
 def of_point(device: str, point: str) -> str:
@@ -82,6 +88,21 @@ def of_role(role: str) -> str:
 def is_of_role(id: str) -> bool:
     """Whether it is the alarm of a process of the control system."""
     return id.startswith("role.")
+
+
+def of_node(node: str, what: str) -> str:
+    """A node of the fleet: `link`, `set_aside`."""
+    return f"node.{token(node)}.{what}"
+
+
+def of_service(service: str, what: str) -> str:
+    """A service of the fleet: `crash_loop`, `unhealthy`, `change`, `drift`, `disabled`."""
+    return f"service.{token(service)}.{what}"
+
+
+def is_of_fleet(id: str) -> bool:
+    """Whether it is an alarm of the fleet."""
+    return id.startswith(_FLEET)
 
 
 def of_custom(name: str) -> str:

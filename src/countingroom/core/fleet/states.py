@@ -29,6 +29,8 @@ class InstanceState(Struct, frozen=True, kw_only=True):
     exit_status: int | None = None
     reason: str = ""
     drift: tuple[str, ...] = ()
+    is_over: bool = False
+    """It ended, and `restart` of its service says that it is not started again."""
     doing: str = ""
     """What the keeper does to it now: `replace`."""
     engine_id: str = ""
