@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from countingroom.core.actor.words import body_problem
 from countingroom.core.fleet.images import image_problem, port_problem
+from countingroom.core.fleet.specs import InstanceId, filled
 from countingroom.core.fleet.usb import is_usb, usb_problem
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
@@ -45,6 +47,11 @@ class NodeSection(Section):
     category: str = ""
     """By which the page groups the nodes: `gfa`."""
 
+    @property
+    def every_label(self) -> dict[str, str]:
+        """Its labels and its category, which counts as one."""
+        return {"category": self.category, **self.labels} if self.category else dict(self.labels)
+
     def problems(self) -> Iterator[Problem]:
         """Keys that do not fit the engine."""
         if wrong := url_problem(self.engine, self.url, has_tls=self.tls is not None, is_insecure=self.insecure):
@@ -56,6 +63,15 @@ class NodeSection(Section):
             yield ("insecure",), f"every computer that reaches {self.url} can administer the node: use tls"
 
 
+class ActorSection(Section):
+    """Where a service speaks the actor protocol of SDSS (CLU), so that `fleet talk` reaches it."""
+
+    port: Port | str
+    """On its node; a text where it differs between instances: `{label.port}`."""
+    form: Literal["json", "legacy"] = "json"
+    """Of the replies: JSON lines, as of flicamera, or those of the hub tron."""
+
+
 class HealthSection(Section):
     """How the keeper finds out whether an instance works. One of the kinds; without one, running is healthy."""
 
@@ -65,6 +81,8 @@ class HealthSection(Section):
     """A port that accepts connections."""
     http: str = ""
     """Port and path of a GET that must answer with 200 to 399: `8080/healthz`."""
+    actor: str = ""
+    """A command of the actor protocol that must succeed: `ping`."""
     interval: Positive = 5.0
     timeout: Positive = 2.0
     failures: Annotated[int, Field(ge=1)] = 3
@@ -72,8 +90,10 @@ class HealthSection(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Keys that contradict each other."""
-        if sum(map(bool, (self.exec, self.tcp, self.http))) > 1:
-            yield (), "give one kind of check: exec, tcp or http"
+        if sum(map(bool, (self.exec, self.tcp, self.http, self.actor))) > 1:
+            yield (), "give one kind of check: exec, tcp, http or actor"
+        if wrong := body_problem(self.actor):
+            yield ("actor",), wrong
         port = self.http.partition("/")[0]
         if self.http and not (port.isdigit() and 0 < int(port) < 65536):
             yield ("http",), f"begin with the port, such as 8080/healthz; got {self.http!r}"
@@ -131,6 +151,7 @@ class ServiceSection(Section):
     restart: Literal["always", "on-failure", "never"] = "always"
     """Whether an instance that ends is started again, after a time that doubles from 2 s to 5 min while it fails."""
     health: HealthSection = HealthSection()
+    actor: ActorSection | None = None
     start_period: Annotated[Seconds, Field(ge=0)] = 30.0
     """Failed checks do not count for so long after a start."""
     grace: Annotated[Seconds, Field(ge=0, le=600)] = 10.0
@@ -148,6 +169,8 @@ class ServiceSection(Section):
             yield ("secrets", name), f"{name} is in environment too"
         for path, text in self.health.problems():
             yield ("health", *path), text
+        if self.health.actor and not self.actor:
+            yield ("health", "actor"), "say where it speaks the actor protocol: actor: {port: 19991}"
         if not self.image and not self.command:
             yield (), "say what is run: command, or image on nodes with containers"
         if self.image and "{" not in self.image and (wrong := image_problem(self.image)):
@@ -210,6 +233,7 @@ class FleetSection(Section):
                 yield (*here, "depends_on"), f"services wait for each other: {' → '.join(circle)}"
             yield from self._unfit(name, service)
             yield from self._far_usb(name, service)
+            yield from self._ports_of_actors(name, service)
             count = len(self.placed(service)) * service.copies
             if (least := service.update.min_healthy) is not None and count and least >= count:
                 yield (
@@ -245,6 +269,21 @@ class FleetSection(Section):
                     f"USB devices of {far[0]} cannot be looked up from here: give its path, or run countingroom there",
                 )
 
+    def _ports_of_actors(self, name: str, service: ServiceSection) -> Iterator[Problem]:
+        if not service.actor:
+            return
+        places: dict[tuple[str, str], str] = {}
+        for node in self.placed(service):
+            section = self.nodes[node]
+            for index in range(service.copies):
+                id = InstanceId(name, node, index)
+                port = filled(str(service.actor.port), id, section.address, section.every_label)
+                if not port.isdecimal() or not 0 < int(port) < 65536:
+                    yield ("services", name, "actor", "port"), f"on {node} it is {port!r}: a port is 1 to 65535"
+                elif other := places.get((section.address, port)):
+                    yield ("services", name, "actor", "port"), f"{id} and {other} have the same one: {port}"
+                places[section.address, port] = str(id)
+
     def _circle(self, name: str) -> list[str]:
         """The way from a service back to it over `depends_on`; empty: there is none."""
         ways: list[list[str]] = [[name]]
@@ -264,5 +303,5 @@ class FleetSection(Section):
 def _matches(service: ServiceSection, name: str, node: NodeSection) -> bool:
     if service.nodes and not any(fnmatchcase(name, pattern) for pattern in service.nodes):
         return False
-    labels = {"category": node.category, **node.labels}
+    labels = node.every_label
     return bool(service.nodes or service.where) and all(labels.get(key) == one for key, one in service.where.items())

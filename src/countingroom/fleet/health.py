@@ -12,6 +12,7 @@ from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.specs import HealthCheck, InstanceId
+from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineInstance
 
 _NS = 1_000_000_000
@@ -44,12 +45,13 @@ def judge(before: Checked, wrong: str, check: HealthCheck, now_ns: int, start_pe
 class HealthChecks:
     """The checks of all instances of one node. Each runs from the start of an instance to its end."""
 
-    def __init__(self, clock: Clock, engine: Engine, address: str, changed: asyncio.Event) -> None:
+    def __init__(self, clock: Clock, engine: Engine, address: str, changed: asyncio.Event, actors: NodeActors) -> None:
         """`address`: the host for tcp and http. `changed`: set where a health changed."""
         self._clock = clock
         self._engine = engine
         self._address = address or "127.0.0.1"
         self._changed = changed
+        self._actors = actors
         self._tasks: dict[tuple[InstanceId, int], asyncio.Task[None]] = {}
         self._found: dict[InstanceId, Checked] = {}
 
@@ -84,7 +86,7 @@ class HealthChecks:
         until_ns = one.since_ns + int(one.spec.start_period_s * _NS)
         present = Checked(since_ns=one.since_ns)
         while True:
-            wrong = await self._ask(one.id, check)
+            wrong = await self._ask(one, check)
             found = judge(present, wrong, check, self._clock.now_ns(), until_ns)
             self._found[one.id] = found
             if (found.health, found.reason) != (present.health, present.reason):
@@ -94,12 +96,15 @@ class HealthChecks:
             is_starting = present.health is Health.STARTING
             await self._clock.sleep(min(check.interval_s, 0.5) if is_starting else check.interval_s)
 
-    async def _ask(self, id: InstanceId, check: HealthCheck) -> str:
+    async def _ask(self, one: EngineInstance, check: HealthCheck) -> str:
         """Why the check failed; empty: it succeeded."""
         try:
+            if check.kind == "actor":  # with a deadline of its own
+                await self._actors.client(one.id, one.spec.actor).command(check.command[0], check.timeout_s)
+                return ""
             async with timeout(check.timeout_s):
                 if check.kind == "exec":
-                    return await self._execute(id, check)
+                    return await self._execute(one.id, check)
                 return await self._connect(check)
         except TimeoutError:
             return f"no answer within {check.timeout_s:g} s"

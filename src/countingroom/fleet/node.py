@@ -12,6 +12,8 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
+from countingroom.fleet.actors.link import Dial, dial
+from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
 from countingroom.fleet.health import HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
@@ -39,9 +41,10 @@ class Node:
         changed: asyncio.Event,
         lines: Callable[[str], None],
         usb: ReadUsb | None = None,
+        dial: Dial = dial,
     ) -> None:
         """`lines`: takes a sentence about what was done, for operators. `usb`: reads its USB devices; None: they are
-        not known."""
+        not known. `dial`: connects to actors."""
         self.name = name
         self.facts: EngineFacts | None = None
         self.busy: dict[InstanceId, FleetActionKind] = {}
@@ -52,7 +55,8 @@ class Node:
         self._engine = engine
         self._changed = changed
         self._lines = lines
-        self._checks = HealthChecks(clock, engine, address, changed)
+        self.actors = NodeActors(clock, address, dial)
+        self._checks = HealthChecks(clock, engine, address, changed, self.actors)
         self._instances: dict[InstanceId, EngineInstance] = {}
         self._images: frozenset[str] = frozenset()
         self._read_usb = usb
@@ -139,6 +143,7 @@ class Node:
             self._usb = tuple(await self._read_usb())
         self._instances = {one.id: one for one in instances}
         self._checks.follow(list(instances))
+        self.actors.follow(instances)
         if not self._is_reachable:
             self._is_reachable = True
             self._since_ns = self._clock.now_ns()
@@ -246,6 +251,7 @@ class Node:
         if tasks:
             await asyncio.wait(tasks)
         await self._checks.close()
+        await self.actors.close()
         with suppress(CountingRoomError, TimeoutError):
             async with within(self._clock, 2.0):
                 await self._engine.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from countingroom.core.fleet.specs import (
+    ActorPort,
     HealthCheck,
     Reach,
     RegistryLogin,
@@ -33,7 +36,7 @@ def wanted(section: FleetSection, *, number: int = 0, by: str = "", time_ns: int
                 name=name,
                 address=node.address or _host(node.url),
                 engine=node.engine,
-                labels={"category": node.category, **node.labels} if node.category else dict(node.labels),
+                labels=node.every_label,
                 reach=_reach(node),
                 registries=logins if node.engine != "process" else (),
             )
@@ -88,6 +91,7 @@ def _spec(service: ServiceSection) -> ServiceSpec:
         directory=service.directory,
         restart=service.restart,
         health=_health(service.health),
+        actor=ActorPort(port=str(service.actor.port), form=service.actor.form) if service.actor else UNSET,
         start_period_s=service.start_period,
         grace_s=service.grace,
     )
@@ -116,8 +120,8 @@ def _place(secret: SecretReference) -> str:
 def _health(check: HealthSection) -> HealthCheck:
     port, _, path = check.http.partition("/")
     return HealthCheck(
-        kind="exec" if check.exec else "tcp" if check.tcp else "http" if check.http else "",
-        command=tuple(check.exec),
+        kind="exec" if check.exec else "tcp" if check.tcp else "http" if check.http else "actor" if check.actor else "",
+        command=(check.actor,) if check.actor else tuple(check.exec),
         port=check.tcp or (int(port) if port else 0),
         path=f"/{path}",
         interval_s=check.interval,

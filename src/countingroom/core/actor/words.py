@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from countingroom.core.actor.messages import ActorSyntaxError, shown_line
 
+_VERB = re.compile(r"[A-Za-z_]|--help$")
 _PLAIN = re.compile(r"[^\s'\"\\]+")
 
 
@@ -28,3 +29,16 @@ def split_words(body: str) -> list[str]:
 def join_words(words: Iterable[str]) -> str:
     """The body that `split_words` reads as these words. It is one line where no word has a line end."""
     return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
+
+
+def body_problem(body: str) -> str:
+    """Why a text cannot be sent as a command to an actor; empty: it can, or there is none."""
+    try:
+        words = split_words(body)
+    except ActorSyntaxError as error:
+        return error.cause.message
+    if len(body.splitlines()) > 1:
+        return f"{shown_line(body)} is more than one line"
+    if body and (not words or not _VERB.match(body.strip())):
+        return f"{shown_line(body)} is no command: it begins with a letter"
+    return ""

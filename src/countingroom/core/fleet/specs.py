@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from countingroom.core.values import Scalar
 
@@ -43,7 +43,8 @@ class HealthCheck(Struct, frozen=True, kw_only=True):
     """How an engine or the keeper finds out whether an instance works. Without a kind, running is healthy."""
 
     kind: str = ""
-    """`exec` (a command in the container, status 0), `tcp`, `http` (status 200 to 399), `ping` (actor protocol)."""
+    """`exec` (a command in the container, status 0), `tcp`, `http` (status 200 to 399), `actor` (the one word of
+    `command` is sent by the actor protocol and must succeed)."""
     command: tuple[str, ...] = ()
     port: int = 0
     path: str = "/"
@@ -62,6 +63,15 @@ class Volume(Struct, frozen=True, kw_only=True):
     driver: str = ""
     """Of a named volume: `local`, with the options of mount(8)."""
     options: dict[str, str] = {}
+
+
+class ActorPort(Struct, frozen=True, kw_only=True):
+    """Where an instance speaks the actor protocol."""
+
+    port: str = ""
+    """A number, after the template is filled."""
+    form: str = "json"
+    """`json` or `legacy`."""
 
 
 class ResourceLimits(Struct, frozen=True, kw_only=True):
@@ -93,6 +103,8 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     restart: str = "always"
     """What the keeper does when an instance ends: `always`, `on-failure`, `never`."""
     health: HealthCheck = HealthCheck()
+    actor: ActorPort | UnsetType = UNSET
+    """UNSET is not encoded. So a field that came later changes no digest, and no instance is made again for it."""
     start_period_s: float = 30.0
     """After its start a failed check does not count for so long."""
     grace_s: float = 10.0
@@ -207,26 +219,32 @@ class Resolver:
 
 def resolve(spec: ServiceSpec, instance: InstanceId, node: WantedNode) -> ServiceSpec:
     """The template filled for one instance. A label that the node does not have becomes empty."""
+
+    def every(value: Any) -> Any:
+        if isinstance(value, str):
+            return filled(value, instance, node.address, node.labels)
+        if isinstance(value, dict):
+            return {key: every(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(value, list):
+            return [every(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return value
+
+    return msgspec.convert(every(msgspec.to_builtins(spec)), ServiceSpec)
+
+
+def filled(text: str, instance: InstanceId, address: str, labels: Mapping[str, str]) -> str:
+    """A text of a template for one instance. `address` and `labels`: of its node."""
     words = {
         "node": instance.node,
-        "address": node.address or instance.node,
+        "address": address or instance.node,
         "service": instance.service,
         "index": str(instance.index),
     }
 
     def word(found: re.Match[str]) -> str:
-        return words[found[1]] if found[1] in words else node.labels.get(found[1].removeprefix("label."), "")
+        return words[found[1]] if found[1] in words else labels.get(found[1].removeprefix("label."), "")
 
-    def filled(value: Any) -> Any:
-        if isinstance(value, str):
-            return _PLACEHOLDER.sub(word, value)
-        if isinstance(value, dict):
-            return {key: filled(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        if isinstance(value, list):
-            return [filled(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
-        return value
-
-    return msgspec.convert(filled(msgspec.to_builtins(spec)), ServiceSpec)
+    return _PLACEHOLDER.sub(word, text)
 
 
 def digest(spec: ServiceSpec) -> str:
@@ -246,9 +264,12 @@ def differences(old: ServiceSpec, new: ServiceSpec) -> tuple[str, ...]:
     """What differs, as operators read it: `image 2.4.0 → 2.4.1`, `limits.memory 3 GiB → 4 GiB`."""
     found: list[str] = []
     for field in ServiceSpec.__struct_fields__:
-        before, after = getattr(old, field), getattr(new, field)
+        before: Any = getattr(old, field)
+        after: Any = getattr(new, field)
         if before == after:
             continue
+        if field == "actor":
+            before, after = before or ActorPort(), after or ActorPort()
         if field == "image":
             found.append(f"image {_image_change(before, after)}")
         elif isinstance(before, dict) and isinstance(after, dict):

@@ -1,0 +1,62 @@
+"""The actors of one node: a client for each instance that speaks the actor protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from msgspec import UnsetType
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.fleet.specs import ActorPort, InstanceId
+from countingroom.fleet.actors.client import ActorAddress, ActorClient
+from countingroom.fleet.actors.link import Dial, dial
+from countingroom.fleet.engines.port import EngineInstance
+
+
+class NodeActors:
+    """The clients of a node's actors. Health checks and users share one connection to each."""
+
+    def __init__(self, clock: Clock, address: str, dial: Dial = dial) -> None:
+        """`address`: the host of the node."""
+        self._clock = clock
+        self._host = address or "127.0.0.1"
+        self._dial = dial
+        self._clients: dict[InstanceId, ActorClient] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def client(self, id: InstanceId, port: ActorPort | UnsetType) -> ActorClient:
+        """The client of an instance. ConfigurationError where it has no port."""
+        port = port or ActorPort()
+        if not port.port.isdecimal() or not 0 < int(port.port) < 65536:
+            raise ConfigurationError(
+                f"{id} has no port for the actor protocol: {port.port!r}",
+                source="fleet.actor",
+                suggestion="give its service: actor: {port: 19991}",
+            )
+        address = ActorAddress(self._host, int(port.port), port.form)
+        present = self._clients.get(id)
+        if present and present.address != address:
+            self._close(id)
+            present = None
+        if present is None:
+            self._clients[id] = present = ActorClient(self._clock, self._dial, address)
+        return present
+
+    def follow(self, instances: Iterable[EngineInstance]) -> None:
+        """These are there now: close the connections to others."""
+        for id in self._clients.keys() - {one.id for one in instances}:
+            self._close(id)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for id in list(self._clients):
+            self._close(id)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _close(self, id: InstanceId) -> None:
+        task = asyncio.create_task(self._clients.pop(id).close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
