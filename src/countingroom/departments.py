@@ -20,7 +20,7 @@ from countingroom.core.department import (
     in_stages,
     load,
 )
-from countingroom.core.role_grants import CONSOLE, FLEET
+from countingroom.core.role_grants import ALARMS, CONSOLE, DOORS, FLEET, RUNS
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
@@ -83,19 +83,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 database=True,
                 commands=("runs",),
                 owner="run control",
-                bus=BusGrants(
-                    answers=("query.runs.*", "owner.*"),
-                    hears=("pulse.*", "live.readings.*", "presence.alarms.*", subjects.DEPARTURES),
-                    # Hooks send commands to any department, owners orders to agents. `pulse` is its own echo.
-                    sends=("command.>", "agent.*", "owner.*", "pulse.*"),
-                    stores=("events.runs.*",),
-                    states=(
-                        *("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
-                        subjects.DESCRIPTION_KEY,
-                    ),
-                    leases=("runs", "partition.*"),
-                    reads=(subjects.READINGS_STREAM,),
-                ),
+                bus=RUNS,
                 modules=("countingroom.runs.service", "countingroom.app.database"),
             ),
         ),
@@ -177,15 +165,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 without_database=True,
                 commands=("alarms",),
                 owner="the alarm department",
-                bus=BusGrants(
-                    answers=("query.alarms.*",),
-                    # For rules and interlocks. The commands that they may send are in app/bus_users.py.
-                    hears=("live.readings.*", "presence.>", "events.>"),
-                    stores=("events.alarms.*",),
-                    states=("alarm", "notification", "notify_message", "notify_track", "rule", "interlock"),
-                    leases=("alarms",),
-                    reads=(subjects.READINGS_STREAM,),
-                ),
+                bus=ALARMS,
                 modules=(
                     *("countingroom.alarms.engine.service", "countingroom.alarms.definitions"),
                     *("countingroom.alarms.rules.rule_engine", "countingroom.storage.principals"),
@@ -267,6 +247,23 @@ DEPARTMENTS: tuple[Department, ...] = (
         api=(f"{_API}.fleet",),
         pages=(f"{_PAGES}.fleet_pages",),
         tree="navigation/fleet.html",
+    ),
+    Department(
+        name="doors",
+        title="the actor doors",
+        section=_section("doors", "DoorsSection", "Addresses at which the fleet answers as an actor of SDSS (CLU)."),
+        roles=(
+            ProcessRole(
+                name="doors",
+                start="countingroom.app.doors:doors",
+                after=("history", "fleet"),
+                needs=(),
+                database=True,
+                without_database=True,
+                bus=DOORS,
+                modules=("countingroom.doors.service", "countingroom.app.database"),
+            ),
+        ),
     ),
     Department(
         name="tracker",

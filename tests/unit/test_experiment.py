@@ -307,6 +307,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "runs",
         "fleet",
         "tracker",
+        "doors",
         "home_assistant",
         "include",
         "backup",

@@ -18,6 +18,7 @@ from countingroom.core import subjects
 from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError
 from countingroom.departments import ProcessRole, roles
+from countingroom.doors.description import DoorsSection
 from countingroom.experiment import Experiment
 from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.pvs.description import PvsSection
@@ -43,6 +44,9 @@ def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
             names, words = experiment.section(TrackerSection).principals, ("devices",)
         case "pvs":
             names, words = experiment.section(PvsSection).principals, ("devices",)
+        case "doors":
+            names = [one.name for one in experiment.section(DoorsSection).principals.values()]
+            words = ("fleet",)
         case "home_assistant":
             names, words = experiment.section(HomeAssistantSection).principals, ("devices",)
         case _:

@@ -26,7 +26,6 @@ from countingroom.bus.presence import heartbeat
 from countingroom.console.description import ConsoleSection
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.core.yaml.section import Section
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.section import DeviceSection
@@ -104,7 +103,7 @@ def needed_roles(
         role.name
         for department in departments
         for section in [sections[department.section.key] if department.section else None]
-        if not isinstance(section, Section) or section.in_use
+        if getattr(section, "in_use", True)
         for role in department.roles
         if simulate or not role.simulation_only
     ]

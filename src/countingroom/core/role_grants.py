@@ -5,12 +5,39 @@ from __future__ import annotations
 from countingroom.core import subjects
 from countingroom.core.bus_grants import BusGrants
 
+RUNS = BusGrants(
+    answers=("query.runs.*", "owner.*"),
+    hears=("pulse.*", "live.readings.*", "presence.alarms.*", subjects.DEPARTURES),
+    # Hooks send commands to any department, owners orders to agents. `pulse` is its own echo.
+    sends=("command.>", "agent.*", "owner.*", "pulse.*"),
+    stores=("events.runs.*",),
+    states=(
+        *("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
+        subjects.DESCRIPTION_KEY,
+    ),
+    leases=("runs", "partition.*"),
+    reads=(subjects.READINGS_STREAM,),
+)
+
+ALARMS = BusGrants(
+    answers=("query.alarms.*",),
+    # For rules and interlocks. The commands that they may send are in app/bus_users.py.
+    hears=("live.readings.*", "presence.>", "events.>"),
+    stores=("events.alarms.*",),
+    states=("alarm", "notification", "notify_message", "notify_track", "rule", "interlock"),
+    leases=("alarms",),
+    reads=(subjects.READINGS_STREAM,),
+)
+
 FLEET = BusGrants(
     answers=("query.fleet.*",),
     stores=("events.fleet.*",),
     states=("fleet", "node", "service"),
     leases=("fleet",),
 )
+
+DOORS = BusGrants(hears=("presence.fleet.*", "events.fleet.*"), stores=("events.doors.*",))
+"""The commands that it may send are in app/bus_users.py."""
 
 CONSOLE = BusGrants(
     answers=("command.*.restores.*",),

@@ -18,6 +18,7 @@ def node_state(node: ObservedNode, wanted: WantedNode, engine: str, record: Flee
         node=node.name,
         address=wanted.address,
         engine=engine,
+        url=wanted.reach.url,
         category=wanted.labels.get("category", ""),
         labels=dict(wanted.labels),
         is_reachable=node.is_reachable,

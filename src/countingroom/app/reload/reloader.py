@@ -35,7 +35,7 @@ their alarms are in areas."""
 COMMITS = (ALARMS, DEVICES, SIMULATORS)
 """The order in which they put it in force: a simulator ends when its device has left it."""
 CONSOLE = "console"
-ORDER = ("history", "agents", "tracker", "home_assistant", ALARMS, "runs", CONSOLE)
+ORDER = ("history", "agents", "tracker", "home_assistant", "doors", ALARMS, "runs", CONSOLE)
 """The order of restarts, by the first part of the names of processes; others come before the console."""
 ANSWER_S = 20.0
 """Time for a process to prepare, or to put in force."""

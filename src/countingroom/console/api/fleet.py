@@ -77,6 +77,7 @@ _NODE: dict[str, Any] = {
     "node": "gfa1",
     "address": "sdss-gfa1",
     "engine": "processes",
+    "url": "",
     "category": "gfa",
     "labels": {"category": "gfa"},
     "is_reachable": True,

@@ -72,6 +72,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     node: str
     address: str = ""
     engine: str = ""
+    url: str = ""
+    """Where its engine answers; empty: programs of the computer of the keeper."""
     category: str = ""
     labels: dict[str, str] = {}
     is_reachable: bool = False

@@ -1,0 +1,117 @@
+"""Doors over a bus in memory, with nodes and services as they are published, and clients that speak lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.presence import heartbeat
+from countingroom.bus.streams import prepare
+from countingroom.core import subjects
+from countingroom.core.fleet.observed import Health
+from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState, node_key, service_key
+from countingroom.core.messages import encode
+from countingroom.doors.description import DoorsSection
+from countingroom.doors.door import Door
+from countingroom.doors.service import DoorsService
+from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
+
+NODES = ("gfa1", "gfa2", "gfa10")
+
+
+class Client:
+    """A connection to a door."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *lines: str) -> None:
+        self.writer.write("".join(f"{line}\n" for line in lines).encode())
+
+    async def line(self) -> str:
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self.reader.readline()).decode().removesuffix("\n")
+
+    async def lines(self, count: int) -> list[str]:
+        return [await self.line() for _ in range(count)]
+
+    async def ask(self, line: str) -> list[str]:
+        """The replies to a command with the number 7, without the number, up to the final one."""
+        self.send(f"7 {line}")
+        found: list[str] = []
+        while True:
+            words = (await self.line()).split(" ", 2)
+            found.append(words[2])
+            if words[1] == "7" and words[2][0] in ":f":
+                return found
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class DoorStand:
+    """The doors under test."""
+
+    def __init__(self, clock: FakeClock, bus: MemoryBus, service: DoorsService) -> None:
+        self.clock = clock
+        self.bus = bus
+        self.service = service
+        self.clients: list[Client] = []
+
+    def door(self, name: str = "fliswarm") -> Door:
+        return self.service.doors[name]
+
+    async def client(self, name: str = "fliswarm", *, greeted: bool = True) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.door(name).port))
+        self.clients.append(client)
+        while greeted and "version=" not in await client.line():
+            pass
+        return client
+
+    async def node(self, name: str, **fields: Any) -> None:
+        known: dict[str, Any] = {"is_reachable": True, **fields}
+        state = NodeState(node=name, address=f"sdss-{name}", category="gfa", **known)
+        await self.bus.put(subjects.STATE_BUCKET, node_key(name), encode(state))
+
+    async def service_state(self, name: str, *instances: InstanceState) -> None:
+        state = ServiceState(service=name, instances=instances)
+        await self.bus.put(subjects.STATE_BUCKET, service_key(name), encode(state))
+
+
+def camera(node: str, health: Health | None = Health.HEALTHY, **fields: Any) -> InstanceState:
+    known: dict[str, Any] = {"engine_id": f"{node}-0123456789abcdef", **fields}
+    return InstanceState(node=node, health=health, **known)
+
+
+@asynccontextmanager
+async def doors(**given: dict[str, Any]) -> AsyncGenerator[DoorStand]:
+    """Doors with these keys; without any the legacy one `fliswarm`."""
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    await prepare(bus)
+    named = given or {"fliswarm": {}}
+    section = DoorsSection.model_validate({name: {"listen": "127.0.0.1:0"} | keys for name, keys in named.items()})
+    stand = DoorStand(clock, bus, DoorsService(bus, clock, section, "1.2"))
+    for name in NODES:
+        await stand.node(name)
+    await stand.service_state("camera", *(camera(name) for name in NODES))
+    ready = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stand.service.run(ready.set))
+        keeper = group.create_task(heartbeat(bus, clock, role="fleet", instance="main", boot="b"))
+        async with asyncio.timeout(PATIENCE_S):
+            await ready.wait()
+        try:
+            yield stand
+        finally:
+            for client in stand.clients:
+                client.close()
+                with suppress(OSError):
+                    await client.writer.wait_closed()
+            running.cancel()
+            keeper.cancel()
