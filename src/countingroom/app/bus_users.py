@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import structs
 
 from countingroom.alarms.description import AlarmsSection
+from countingroom.app.fleet_runs import fleet_roles, fleet_systems
 from countingroom.app.processes import AGENTS, Process
 from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin, FindBusLogin, TlsFiles
@@ -33,6 +34,12 @@ def users(experiment: Experiment) -> list[BusUser]:
     systems = experiment.section(RunsSection).systems
     own_roles = (_role(role, _commands(experiment, role)) for role in roles().values())
     return [*own_roles, *(_agent(name, system) for name, system in systems.items())]
+
+
+def of_services(experiment: Experiment) -> frozenset[str]:
+    """The users of services of the fleet. Their processes outlive the bus."""
+    roles = fleet_roles(experiment, simulate=False)
+    return roles | {subjects.agent_user(name) for name in fleet_systems(experiment)}
 
 
 def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
@@ -73,7 +80,13 @@ def _agent(name: str, system: SystemSection) -> BusUser:
 
     It sends no commands, but for the question whether it is the only one. That of slow control commands its device.
     """
-    sends = [subjects.pulse(name), subjects.command(AGENTS, "systems", name)]
+    sends = [
+        subjects.pulse(name),
+        subjects.command(AGENTS, "systems", name),
+        # As a service of the fleet it has this user alone.
+        subjects.presence(AGENTS, name),
+        subjects.event(DEAD_LETTERS, AGENTS),
+    ]
     hears: list[str] = []
     if isinstance(system.agent, SlowControlAgent):
         sends.append(subjects.command(AGENTS, "devices", system.agent.device))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from countingroom.app.data_folder import FLEET
+from countingroom.app.fleet_programs import OwnPrograms
 from countingroom.app.roles import Platform, Role, Setting
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.fleet.specs import Revision, WantedNode
-from countingroom.experiment.loading import load
+from countingroom.experiment.loading import load_located
 from countingroom.fleet.container_sections import has_local_usb
 from countingroom.fleet.description import FleetSection
+from countingroom.fleet.own_programs import OwnProgram
 from countingroom.fleet.wanted import wanted
+
+_log = logging.getLogger(__name__)
 
 
 def fleet(setting: Setting) -> Role:
@@ -23,42 +27,69 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.engines.process import ProcessEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
     from countingroom.fleet.node import Node
+    from countingroom.fleet.presence import ServicePresence
     from countingroom.fleet.service import FleetService
 
     section = setting.experiment.section(FleetSection)
     folder = setting.data / FLEET
     present = wanted(section)
 
-    def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-        if one.engine == "process":
-            engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
-        else:
-            engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
-        usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
-        return Node(setting.clock, one.name, one.address, engine, changed, line, usb)
-
     async def run(platform: Platform) -> None:
+        presence = ServicePresence(platform.bus, setting.clock)
+
+        def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
+            if one.engine == "process":
+                engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
+            else:
+                engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
+            usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
+            return Node(setting.clock, one.name, one.address, engine, changed, line, usb, absent=presence.absent)
+
         kept = platform.database.fleet
+        titles = {name: one.title for name, one in section.services.items()}
+        if any(one.run for one in section.services.values()):
+            titles |= await asyncio.to_thread(_own_titles, setting)
         service = FleetService(
             platform.bus,
             setting.clock,
             FleetStore(record=kept.record, save=kept.save, add=kept.add, revision=kept.revision),
             node,
-            DescribedFleet(nodes=present.nodes, titles={name: one.title for name, one in section.services.items()}),
-            lambda: asyncio.to_thread(_described, setting.file),
+            DescribedFleet(nodes=present.nodes, titles=titles),
+            lambda: asyncio.to_thread(_described, setting),
         )
         platform.ready({"nodes": len(section.nodes), "services": len(section.services)})
-        await service.run()
+        async with asyncio.TaskGroup() as group:
+            hearing = group.create_task(presence.run())
+            await service.run()
+            hearing.cancel()
 
     return run
 
 
-def _described(file: Path | None) -> Revision:
-    """What the description wants as it is on disk now. ConfigurationError with every mistake."""
-    if file is None:
+def _own_titles(setting: Setting) -> dict[str, str]:
+    """Service that is an agent or a role -> its title. It also writes the files with their passwords anew: those of the
+    services that are there are read again when one is started."""
+    try:
+        _, programs = _read(setting)
+    except CountingRoomError as error:
+        _log.warning("fleet: the description on disk cannot be used: %s", error)
+        return {}
+    return {one.name: one.title for made in programs.values() for one in made}
+
+
+def _read(setting: Setting) -> tuple[FleetSection, dict[str, list[OwnProgram]]]:
+    if setting.file is None:
         raise ConfigurationError(
             "this process was started without the file of a description",
             source="fleet",
             suggestion="start it with `countingroom up` or `countingroom serve`",
         )
-    return wanted(load(file).section(FleetSection))
+    loaded = load_located(setting.file)
+    made = OwnPrograms(loaded, setting.directory, setting.data, simulate=setting.simulate).made()
+    return loaded.experiment.section(FleetSection), made
+
+
+def _described(setting: Setting) -> Revision:
+    """What the description wants as it is on disk now. ConfigurationError with every mistake."""
+    section, programs = _read(setting)
+    return wanted(section, programs)

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from countingroom import __version__
 from countingroom.alarms.description import AlarmsSection
+from countingroom.app.fleet_runs import fleet_roles, fleet_systems
 from countingroom.app.processes import AGENTS, processes
 from countingroom.app.reload.orders import ReloadOrders
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
@@ -64,6 +65,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Whether this process takes the place of one that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
+    service: bool = False
+    """Whether this process is a service of the fleet."""
     departments: tuple[Department, ...] = DEPARTMENTS
 
     @property
@@ -97,15 +100,16 @@ Role = Callable[[Platform], Awaitable[None]]
 def needed_roles(
     experiment: Experiment, *, simulate: bool, departments: tuple[Department, ...] = DEPARTMENTS
 ) -> list[str]:
-    """The roles of the sections that are in use, and with `simulate` the simulators."""
+    """The roles of the sections that are in use, without those that the fleet runs; with `simulate` the simulators."""
     sections = experiment.sections
+    services = fleet_roles(experiment, simulate=simulate)
     return [
         role.name
         for department in departments
         for section in [sections[department.section.key] if department.section else None]
         if getattr(section, "in_use", True)
         for role in department.roles
-        if simulate or not role.simulation_only
+        if (simulate or not role.simulation_only) and role.name not in services
     ]
 
 
@@ -203,6 +207,9 @@ def agents(setting: Setting) -> Role:
         )
     if setting.systems:
         section = section.model_copy(update={"systems": {name: section.systems[name] for name in setting.systems}})
+    elif elsewhere := fleet_systems(setting.experiment):
+        here = {name: system for name, system in section.systems.items() if name not in elsewhere}
+        section = section.model_copy(update={"systems": here})
     instance = setting.systems[0] if len(setting.systems) == 1 else "main"
     host = AgentHost(
         setting.connect, setting.clock, section, directory=setting.directory, data=setting.data, instance=instance
@@ -210,7 +217,8 @@ def agents(setting: Setting) -> Role:
 
     async def run(platform: Platform) -> None:
         platform.ready({"agents": len(host.systems)})
-        async with _beating(platform.bus, setting.clock, AGENTS, instance=instance):
+        troubles = host.troubles if setting.service else tuple
+        async with _beating(platform.bus, setting.clock, AGENTS, troubles, instance=instance):
             await host.run()
 
     return run

@@ -63,6 +63,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Whether it takes the place of a process that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
+    service: bool = False
+    """Whether it is a service of the fleet."""
     launch: LaunchRenewer = launch
     """Starts the process that renews the leases, or connects to it."""
 
@@ -74,8 +76,9 @@ class ReadableFormatter(logging.Formatter):
         return str(readable(super().format(record)))
 
 
-def run_in_foreground(task: ServeTask) -> None:
-    """Run roles in the foreground until Ctrl-C or SIGTERM."""
+def run_in_foreground(task: ServeTask, *, prepare: bool = True) -> None:
+    """Run roles in the foreground until Ctrl-C or SIGTERM. `prepare`: make the streams of the bus first, which needs
+    the rights of all roles."""
     _log_to_stderr()
     keep_files_private()
 
@@ -83,7 +86,7 @@ def run_in_foreground(task: ServeTask) -> None:
         details = ", ".join(f"{key} {value}" for key, value in facts.items() if value)
         sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
 
-    prepare = not bus_users.is_embedded(task.experiment.bus, task.data)  # `up` has prepared that one
+    prepare = prepare and not bus_users.is_embedded(task.experiment.bus, task.data)  # `up` has prepared that one
     asyncio.run(run_until_stopped(task, ready, prepare=prepare, parent=None))
 
 
@@ -172,6 +175,7 @@ async def _run_roles(
         simulate=task.simulate,
         again=task.again,
         systems=task.systems,
+        service=task.service,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}

@@ -210,6 +210,7 @@ class _Processes:
                     bus_folder(self._plan.data),
                     description=section,
                     users=bus_users.users(self._plan.experiment),
+                    kept=bus_users.of_services(self._plan.experiment),
                     on_event=self._report_event,
                     clock=self._clock,
                 )

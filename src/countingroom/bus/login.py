@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+URL_VARIABLE = "COUNTINGROOM_BUS_URL"
+USER_VARIABLE = "COUNTINGROOM_BUS_USER"
+PASSWORD_VARIABLE = "COUNTINGROOM_BUS_PASSWORD"  # noqa: S105 - its name
+"""Variables of the environment by which the fleet tells a service how it reaches the bus."""
+
 
 class TlsFiles(Struct, frozen=True, kw_only=True):
     """Paths of PEM files; the empty ones are not used."""

@@ -30,6 +30,9 @@ MAIN = "main"
 BUS_ROLE = "bus"
 """The role in the heartbeats of the supervisor of the embedded server."""
 
+INSTANCE_VARIABLE = "COUNTINGROOM_SERVICE_INSTANCE"
+"""Variable of the environment by which the fleet tells a process which instance of which service it is."""
+
 DEAD_LETTERS = "dead_letters"
 """The department of events about dead letters."""
 LETTERS = 10
@@ -55,6 +58,7 @@ async def heartbeat(
     empty: nothing is) are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
+    service = os.environ.get(INSTANCE_VARIABLE, "")
     # The roles beat at whole seconds, with their pings: they wake the bus and the receivers together. Those with a
     # process each may be hundreds, so their names spread them.
     phase_s = 0.0 if instance == MAIN else crc32(instance.encode()) % _PHASES / _PHASES * INTERVAL_S
@@ -74,6 +78,7 @@ async def heartbeat(
             troubles=tuple(troubles()),
             warnings=tuple(warnings()),
             conditions=dict(conditions()),
+            service=service,
         )
         with suppress(LinkError):  # a retry is useless: the receivers count missed heartbeats
             await bus.publish(subject, encode(presence))

@@ -11,6 +11,7 @@ from countingroom.cli.check_alarms import AlarmCheck
 from countingroom.cli.check_configurations import wrong_configurations
 from countingroom.cli.check_derived import derived_problems
 from countingroom.cli.check_devices import build_devices
+from countingroom.cli.check_fleet import fleet_problems
 from countingroom.cli.check_home_assistant import home_assistant_problems, home_assistant_warnings
 from countingroom.cli.check_interlocks import InterlockCheck, InterlockFacts
 from countingroom.cli.check_points import point_warnings
@@ -49,6 +50,7 @@ def checked_description(file: Path) -> CheckedDescription:
             *tracker_problems(loaded, hosted),
             *pvs_problems(loaded, hosted),
             *wrong_configurations(loaded),
+            *fleet_problems(loaded),
         ]
         found += [*synoptic_problems(loaded, hosted), *home_assistant_problems(loaded, hosted)]
         warnings = (*warnings, *home_assistant_warnings(loaded, hosted), *result_warnings(loaded))

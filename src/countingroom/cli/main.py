@@ -27,6 +27,7 @@ COMMANDS = {
     "up": ("countingroom.cli.up", "Run an experiment: everything, in the foreground."),
     "demo": ("countingroom.cli.demo", "Run the demo: a simulated experiment."),
     "serve": ("countingroom.cli.serve", "Run some roles of an experiment."),
+    "service": ("countingroom.cli.service", "Run what the fleet orders by the environment."),
     "check": ("countingroom.cli.check", "Check a description without touching anything."),
     "schema": ("countingroom.cli.schema", "Print the description's JSON Schema, for editors."),
     "fsm": ("countingroom.cli.fsm", "Check, show and draw state machines."),

@@ -336,3 +336,5 @@ class Presence(Struct, frozen=True, kw_only=True):
     """What may become a trouble, one sentence each."""
     conditions: dict[_Name, str] = {}
     """Alarm about what only this process knows -> what is abnormal, one sentence; empty: nothing is."""
+    service: str = ""
+    """The instance of a service of the fleet that this process is, `agents-STS@n1#0`; empty: none."""

@@ -31,6 +31,8 @@ ALARMS = BusGrants(
 
 FLEET = BusGrants(
     answers=("query.fleet.*",),
+    # Agents and roles that it runs: whether they are on the bus.
+    hears=("presence.>",),
     stores=("events.fleet.*",),
     states=("fleet", "node", "service"),
     leases=("fleet",),

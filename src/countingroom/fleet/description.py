@@ -24,6 +24,7 @@ from countingroom.fleet.container_sections import (
     has_local_usb,
     url_problem,
 )
+from countingroom.fleet.own_programs import AGENT, run_problems
 
 Positive = Annotated[Seconds, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -117,6 +118,13 @@ class ServiceSection(Section):
     """A program or an image that is wanted on nodes."""
 
     title: str = ""
+    run: str = ""
+    """What of countingroom it is: `agent`, the agents of `systems`, each in a service of its own `<service>-<system>`;
+    or a role that `up` then leaves to the fleet, such as `devices`."""
+    systems: list[str] = []
+    """For `run: agent`: names of systems, or patterns with `*`. They are spread over the nodes in turn."""
+    python: str = ""
+    """For `run`: the Python that has countingroom. Default: that of countingroom, and `python3` in a container."""
     image: str = ""
     """For nodes with a container engine: `registry:5000/name:tag` or `name@sha256:…`."""
     command: list[str] = []
@@ -171,8 +179,11 @@ class ServiceSection(Section):
             yield ("health", *path), text
         if self.health.actor and not self.actor:
             yield ("health", "actor"), "say where it speaks the actor protocol: actor: {port: 19991}"
-        if not self.image and not self.command:
+        if not self.image and not self.command and not self.run:
             yield (), "say what is run: command, or image on nodes with containers"
+        yield from run_problems(self.run, self.systems, self.command, self.copies)
+        if self.python and not self.run:
+            yield ("python",), "it is for services with run: name the program in command"
         if self.image and "{" not in self.image and (wrong := image_problem(self.image)):
             yield ("image",), wrong
         for index, port in enumerate(self.ports):
@@ -234,7 +245,7 @@ class FleetSection(Section):
             yield from self._unfit(name, service)
             yield from self._far_usb(name, service)
             yield from self._ports_of_actors(name, service)
-            count = len(self.placed(service)) * service.copies
+            count = 1 if service.run == AGENT else len(self.placed(service)) * service.copies
             if (least := service.update.min_healthy) is not None and count and least >= count:
                 yield (
                     (*here, "update", "min_healthy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -14,6 +15,9 @@ from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.specs import HealthCheck, InstanceId
 from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineInstance
+
+Absent = Callable[[InstanceId], str]
+"""Why a process of countingroom is not on the bus; empty: it is."""
 
 _NS = 1_000_000_000
 _MOST_BYTES = 4096
@@ -45,8 +49,17 @@ def judge(before: Checked, wrong: str, check: HealthCheck, now_ns: int, start_pe
 class HealthChecks:
     """The checks of all instances of one node. Each runs from the start of an instance to its end."""
 
-    def __init__(self, clock: Clock, engine: Engine, address: str, changed: asyncio.Event, actors: NodeActors) -> None:
-        """`address`: the host for tcp and http. `changed`: set where a health changed."""
+    def __init__(
+        self,
+        clock: Clock,
+        engine: Engine,
+        address: str,
+        changed: asyncio.Event,
+        actors: NodeActors,
+        absent: Absent = lambda _: "the bus is not followed",
+    ) -> None:
+        """`address`: the host for tcp and http. `changed`: set where a health changed. `absent`: for `presence`."""
+        self._absent = absent
         self._clock = clock
         self._engine = engine
         self._address = address or "127.0.0.1"
@@ -98,6 +111,8 @@ class HealthChecks:
 
     async def _ask(self, one: EngineInstance, check: HealthCheck) -> str:
         """Why the check failed; empty: it succeeded."""
+        if check.kind == "presence":
+            return self._absent(one.id)
         try:
             if check.kind == "actor":  # with a deadline of its own
                 await self._actors.client(one.id, one.spec.actor).command(check.command[0], check.timeout_s)

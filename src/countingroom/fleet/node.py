@@ -15,7 +15,7 @@ from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.link import Dial, dial
 from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
-from countingroom.fleet.health import HealthChecks
+from countingroom.fleet.health import Absent, HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
 from countingroom.fleet.secrets import read_secrets
 
@@ -42,9 +42,10 @@ class Node:
         lines: Callable[[str], None],
         usb: ReadUsb | None = None,
         dial: Dial = dial,
+        absent: Absent = lambda _: "the bus is not followed",
     ) -> None:
         """`lines`: takes a sentence about what was done, for operators. `usb`: reads its USB devices; None: they are
-        not known. `dial`: connects to actors."""
+        not known. `dial`: connects to actors. `absent`: why a process of countingroom is not on the bus."""
         self.name = name
         self.facts: EngineFacts | None = None
         self.busy: dict[InstanceId, FleetActionKind] = {}
@@ -56,7 +57,7 @@ class Node:
         self._changed = changed
         self._lines = lines
         self.actors = NodeActors(clock, address, dial)
-        self._checks = HealthChecks(clock, engine, address, changed, self.actors)
+        self._checks = HealthChecks(clock, engine, address, changed, self.actors, absent)
         self._instances: dict[InstanceId, EngineInstance] = {}
         self._images: frozenset[str] = frozenset()
         self._read_usb = usb

@@ -62,6 +62,7 @@ class ServiceStates:
             service=name,
             title=self._titles.get(name, ""),
             category=service.category if service else "",
+            runs=service.runs if service else "",
             is_wanted=service is not None,
             version=_version(service) if service else "",
             phase=change.phase,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import UNSET, structs
 
 from countingroom.core.fleet.specs import (
     ActorPort,
@@ -21,10 +23,21 @@ from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.fleet.container_sections import TCP
 from countingroom.fleet.description import FleetSection, HealthSection, NodeSection, ServiceSection
+from countingroom.fleet.own_programs import OwnProgram
 
 
-def wanted(section: FleetSection, *, number: int = 0, by: str = "", time_ns: int = 0, comment: str = "") -> Revision:
-    """The revision that the description would be. `number`: 0 where it is not saved."""
+def wanted(
+    section: FleetSection,
+    programs: Mapping[str, Sequence[OwnProgram]] | None = None,
+    *,
+    number: int = 0,
+    by: str = "",
+    time_ns: int = 0,
+    comment: str = "",
+) -> Revision:
+    """The revision that the description would be. `programs`: service with `run` -> the services that are made of it.
+    `number`: 0 where it is not saved."""
+    made = programs or {}
     logins = tuple(
         RegistryLogin(host=host, user=one.user, password=_place(one.password))
         for host, one in section.registries.items()
@@ -43,27 +56,51 @@ def wanted(section: FleetSection, *, number: int = 0, by: str = "", time_ns: int
             for name, node in section.nodes.items()
         ),
         services=tuple(
-            WantedService(
-                name=name,
-                spec=_spec(service),
-                nodes=tuple(section.placed(service)),
-                copies=service.copies,
-                update=UpdatePolicy(
-                    max_parallel=service.update.max_parallel,
-                    canary=service.update.canary,
-                    min_healthy=service.update.min_healthy,
-                    healthy_for_s=service.update.healthy_for,
-                    rollback=service.update.rollback,
-                ),
-                depends_on=tuple(service.depends_on),
-                category=service.category,
-            )
-            for name, service in section.services.items()
+            one for name, service in section.services.items() for one in _services(section, name, service, made)
         ),
         by=by,
         time_ns=time_ns,
         comment=comment,
     )
+
+
+def _services(
+    section: FleetSection, name: str, service: ServiceSection, made: Mapping[str, Sequence[OwnProgram]]
+) -> Iterator[WantedService]:
+    """A service of the description; of one with `run` all that are made of it."""
+    one = WantedService(
+        name=name,
+        spec=_spec(service),
+        nodes=tuple(section.placed(service)),
+        copies=service.copies,
+        update=UpdatePolicy(
+            max_parallel=service.update.max_parallel,
+            canary=service.update.canary,
+            min_healthy=service.update.min_healthy,
+            healthy_for_s=service.update.healthy_for,
+            rollback=service.update.rollback,
+        ),
+        depends_on=tuple(
+            needed
+            for other in service.depends_on
+            for needed in ([program.name for program in made[other]] if other in made else [other])
+        ),
+        category=service.category,
+    )
+    if not service.run:
+        yield one
+    for program in made.get(name, ()) if service.run else ():
+        spec = structs.replace(
+            one.spec,
+            command=program.command,
+            environment={**program.environment, **one.spec.environment},
+            secrets={**one.spec.secrets, **program.secrets},
+            health=one.spec.health if one.spec.health.kind else _PRESENT,
+        )
+        yield structs.replace(one, name=program.name, spec=spec, nodes=program.nodes, runs=program.runs)
+
+
+_PRESENT = HealthCheck(kind="presence", interval_s=1.0)
 
 
 def _spec(service: ServiceSection) -> ServiceSpec:

@@ -1,4 +1,5 @@
-"""The users of the embedded server: a random password for each, made at each start of the bus.
+"""The users of the embedded server: a random password for each, made at each start of the bus. Those of services of the
+fleet, which outlive it, are kept.
 
 The file is in the data folder, readable by its owner alone. Children of `up` receive their passwords in their first
 line of input. A process that is started by hand, as the same account of the machine, reads the file.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -46,9 +47,21 @@ class UserPasswords(Struct, frozen=True, kw_only=True):
         return BusLogin(user=user, password=self.passwords[user])
 
 
-def new(url: str, users: Iterable[str]) -> UserPasswords:
-    """Random passwords for these users."""
-    return UserPasswords(url=url, passwords={user: secrets.token_urlsafe(_BYTES) for user in users})
+def new(url: str, users: Iterable[str], kept: Mapping[str, str] | None = None) -> UserPasswords:
+    """Random passwords for these users, but for those of `kept`."""
+    former = kept or {}
+    return UserPasswords(url=url, passwords={user: former.get(user) or secrets.token_urlsafe(_BYTES) for user in users})
+
+
+def kept(directory: Path, users: Collection[str]) -> dict[str, str]:
+    """The passwords of these users in the file of the start before; of some or all none."""
+    if not users:
+        return {}
+    try:
+        former = read(directory / FILE)
+    except ConfigurationError:
+        return {}
+    return {user: password for user, password in former.passwords.items() if user in users}
 
 
 def encoded(credentials: UserPasswords) -> bytes:

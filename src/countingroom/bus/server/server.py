@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,11 +55,14 @@ class EmbeddedServer:
         *,
         description: BusSection,
         users: Sequence[BusUser] = (),
+        kept: Collection[str] = (),
         on_event: Callable[[Event], None] = lambda event: None,
         clock: Clock | None = None,
     ) -> None:
         """`users`: those of the server beside the supervisor. Each gets a random password for the life of this object,
-        which a restart of the server keeps."""
+        which a restart of the server keeps. `kept`: those that keep theirs over all starts: their
+        processes go on."""
+        self._kept = kept
         self._directory = data_dir.resolve()
         self._description = description
         self._users = users
@@ -255,7 +258,11 @@ class EmbeddedServer:
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
         space = DiskSpace(free=shutil.disk_usage(self._directory).free, used=used)
         self.store_bytes = store_bytes(self._description.max_bytes, space)
-        self._credentials = credentials.new(self.url, [credentials.SUPERVISOR, *(user.name for user in self._users)])
+        self._credentials = credentials.new(
+            self.url,
+            [credentials.SUPERVISOR, *(user.name for user in self._users)],
+            credentials.kept(self._directory, self._kept),
+        )
         credentials.write(self._directory, self._credentials)
         conf = configuration(
             self._directory,

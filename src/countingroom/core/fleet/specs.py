@@ -44,7 +44,7 @@ class HealthCheck(Struct, frozen=True, kw_only=True):
 
     kind: str = ""
     """`exec` (a command in the container, status 0), `tcp`, `http` (status 200 to 399), `actor` (the one word of
-    `command` is sent by the actor protocol and must succeed)."""
+    `command` is sent by the actor protocol and must succeed), `presence` (its heartbeat on the bus)."""
     command: tuple[str, ...] = ()
     port: int = 0
     path: str = "/"
@@ -170,6 +170,8 @@ class WantedService(Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     """Services that must be healthy on all their reachable nodes before an instance of this one is made."""
     category: str = ""
+    runs: str = ""
+    """What of this experiment it is: `system.STS`, the agent of that system; `role.devices`; empty: nothing of it."""
 
     def instances(self) -> Iterator[InstanceId]:
         """Those that are wanted."""

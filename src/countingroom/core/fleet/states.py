@@ -42,6 +42,8 @@ class ServiceState(Struct, frozen=True, kw_only=True):
     service: str
     title: str = ""
     category: str = ""
+    runs: str = ""
+    """What of this experiment it is: `system.STS`, the agent of that system; `role.devices`."""
     is_wanted: bool = True
     """False: no revision wants it any more; its last instances are being ended."""
     version: str = ""

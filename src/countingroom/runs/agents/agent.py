@@ -72,6 +72,8 @@ class AgentRunner:
         self._clock = clock
         self._factory = factory
         self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
+        self.serves = False
+        """Whether it is the agent of its system: it has told its state and takes orders."""
         self._own_directory = directory is None
         self._directory = directory or Directory(bus, clock)
         self.saved_state = SavedState(memory, name)
@@ -115,6 +117,7 @@ class AgentRunner:
                     # The first heartbeat follows the first report. A heartbeat before it made a partition act on the
                     # last state of a killed predecessor.
                     await self._states.said_all()
+                    self.serves = True
                     await self._live()
         finally:
             await self._publisher.drain()

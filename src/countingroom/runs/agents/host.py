@@ -63,6 +63,9 @@ class AgentHost:
         lock = "guardian.lock" if instance == "main" else f"guardian.{instance}.lock"
         self._guardian = Guardian(data / "agents" / lock) if data else None
         self._entering = asyncio.Semaphore(_AT_ONCE)
+        self._agents: dict[str, AgentRunner] = {}
+        self._ended: dict[str, str] = {}
+        """System -> why its agent ended last."""
 
     @property
     def systems(self) -> dict[str, SystemSection]:
@@ -72,6 +75,14 @@ class AgentHost:
             for name, system in self._section.systems.items()
             if not isinstance(system.agent, sections.NoAgent)
         }
+
+    def troubles(self) -> list[str]:
+        """The agents that do not serve, with the reason where it is known."""
+        return [
+            f"the agent of {name} does not serve yet" + (f": {self._ended[name]}" if name in self._ended else "")
+            for name in self.systems
+            if name not in self._agents or not self._agents[name].serves
+        ]
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -103,14 +114,17 @@ class AgentHost:
             async with self._entering:
                 bus = await self._reach(subjects.connection(name, boot))
             try:
-                await self.agent(bus, name, system, boot=boot, directory=directory).run()
+                self._agents[name] = agent = self.agent(bus, name, system, boot=boot, directory=directory)
+                await agent.run()
             except* CountingRoomError as group:
                 for error in group.exceptions:
                     if isinstance(error, CountingRoomError):
                         report.failed(error.cause)
+                        self._ended[name] = error.cause.message
             except* Exception:
                 _log.exception("the agent of %s failed and is started again", name)
             finally:
+                self._agents.pop(name, None)
                 with suppress(CountingRoomError):
                     await bus.close()
             raise_if_cancelled()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from functools import partial
@@ -16,8 +17,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from countingroom.bus import nats
-from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.login import PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE, BusLogin, FindBusLogin
 from countingroom.bus.port import Bus
+from countingroom.bus.presence import INSTANCE_VARIABLE, heartbeat
 from countingroom.bus.server.credentials import of_running
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, SystemClock
@@ -50,12 +52,16 @@ def run(
     """Run until SIGTERM or Ctrl-C. `factory` is a System class, or a function that makes a system from its handle.
 
     The bus: `data`, the data folder of `countingroom up` on this machine, which must belong to the same account; it has
-    the address and the password. Or `url`, with `user` and `password` where the servers of the site want them.
+    the address and the password. Or `url`, with `user` and `password` where the servers of the site want them. Neither:
+    those of the environment, which the fleet gives to a service with `run: agent`.
     `table`, `map`: the state table (CSV or YAML) and its map. Default: a plain table with one step of configuring.
     `memory`: folder of the saved state, for a system that continues without its agent. SystemExit (status 1) when the
     agent ends with an error.
     """
     login: FindBusLogin = BusLogin
+    if data is None and not url:
+        url, user = os.environ.get(URL_VARIABLE, ""), os.environ.get(USER_VARIABLE, "")
+        password = os.environ.get(PASSWORD_VARIABLE, "")
     if data is not None:
         found, login = of_running(Path(data), subjects.agent_user(system))
         url = url or found
@@ -79,7 +85,7 @@ def run(
                     bus, clock, system, SystemKind(kind), chart, factory, boot=boot, version=version, memory=keeps
                 )
                 _log.info("the agent of %s serves", system)
-                await agent.run()
+                await _serve(bus, clock, agent, boot)
             finally:
                 await bus.close()
         except* asyncio.CancelledError:
@@ -91,6 +97,17 @@ def run(
     if refused:
         sys.stderr.write("".join(f"{cause}\n" for cause in refused))
         raise SystemExit(1)
+
+
+async def _serve(bus: Bus, clock: Clock, agent: AgentRunner, boot: str) -> None:
+    """Run the agent; as a service of the fleet with the heartbeats by which the fleet knows that it is on the bus."""
+    if not os.environ.get(INSTANCE_VARIABLE):
+        await agent.run()
+        return
+    async with asyncio.TaskGroup() as group:
+        beating = group.create_task(heartbeat(bus, clock, role="agents", instance=agent.name, boot=boot))
+        await agent.run()
+        beating.cancel()
 
 
 async def _reach(clock: Clock, url: str, name: str, login: FindBusLogin) -> Bus:

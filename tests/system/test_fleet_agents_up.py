@@ -1,0 +1,93 @@
+"""Agents as services of the fleet, as programs and in a container: run control configures with them; the death of one
+takes one system, and it comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.container_engines import IMAGE, EngineServer, docker_server
+from tests.system.running import Running, until, up
+from tests.system.test_fleet_up import fleet
+from tests.system.test_run_control import ask, partition
+from tests.warm_python import run
+
+pytestmark = pytest.mark.server
+
+FLEET = """
+fleet:
+  nodes:
+    n1: {{}}
+    box: {{engine: docker, url: "{docker}"}}
+  services:
+    agents: {{run: agent, systems: [MVD], nodes: [n1], update: {{healthy_for: 0.2 s}}}}
+    boxed:
+      run: agent
+      systems: [STS]
+      nodes: [box]
+      image: {image}
+      network: host
+      python: {python}
+      volumes: {volumes}
+      update: {{healthy_for: 0.2 s}}
+      grace: 2 s
+"""
+
+
+def bound_folders() -> list[dict[str, Any]]:
+    """The folders of this computer that its Python and countingroom need, as volumes of a container."""
+    found = {"/usr", "/lib", "/lib64", "/etc", sys.base_prefix, sys.prefix, str(Path(__file__).parents[2])}
+    return [{"source": one, "target": one, "read_only": True} for one in sorted(found) if Path(one).is_dir()]
+
+
+def states(running: Running) -> dict[str, str]:
+    """System -> what the partition shows of it."""
+    return {one["system"]: one["seen"] for one in partition(running)["members"]}
+
+
+def lost(running: Running) -> set[str]:
+    return {system for system, state in states(running).items() if state == "Connection Problem"}
+
+
+def instance(running: Running, service: str) -> dict[str, Any]:
+    return running.get(f"/services/{service}")["instances"][0]
+
+
+def process_of(docker: EngineServer, one: dict[str, Any]) -> int:
+    """The process of an instance: also that of a container is one of this computer."""
+    id: str = one["engine_id"]
+    return int(id if id.isdigit() and len(id) < 10 else docker.client("inspect", "-f", "{{.State.Pid}}", id))
+
+
+def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
+    needs: Callable[[str], str], tmp_path: Path
+) -> None:
+    run("example", "cbm", "--detectors", "2", "--pause", "0.05", "-o", str(tmp_path / "cbm")).check_returncode()
+    file, data = tmp_path / "cbm" / "experiment.yaml", tmp_path / "data"
+    with docker_server(needs) as docker:
+        words = {"docker": docker.unix.url, "image": IMAGE, "python": sys.executable, "volumes": bound_folders()}
+        file.write_text(file.read_text() + FLEET.format(**words))
+        with up(file, data) as running:
+            status, said = fleet(running, "apply", "--yes")
+            assert (status, "Done." in said) == (0, True), said
+            until(lambda: partition(running)["refusals"]["goal"] is None, "the partition is owned and looks no more")
+            ask(running, "configure_all")
+            until(lambda: partition(running)["state"] == "QA_Active", "it is configured")
+            assert set(states(running).values()) == {"Active"}
+
+            for system, service in (("MVD", "agents-MVD"), ("STS", "boxed-STS")):
+                assert running.get(f"/services/{service}")["runs"] == f"system.{system}"
+                os.kill(process_of(docker, instance(running, service)), signal.SIGKILL)
+                missed = until(lambda: lost(running), "it is missed")
+                assert missed == {system}
+                until(lambda: not lost(running), "the fleet starts it again")
+                until(lambda name=service: instance(running, name)["health"] == "healthy", "it is on the bus")
+            for service in ("agents-MVD", "boxed-STS"):
+                assert fleet(running, "disable", service, "--reason", "end")[0] == 0
+            until(lambda: not docker.client("ps", "-q"), "the end of all")
