@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import forked_workers
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
@@ -29,7 +29,8 @@ sys.dont_write_bytecode = False
 # What a shell starts in the background ignores Ctrl-C, and so do its children: here programs under test get one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("house", deadline=None)  # how long a case takes says more about the machine than about us
+# How long a case or its input takes says more about the machine than about us.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 ROOT = Path(__file__).parent.parent

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 PATIENCE_S = 60.0
-"""Enough for a machine that is ten times slower than ours, and half of what pytest allows a test."""
+"""Enough for a machine that is ten times slower than ours, and a fifth of what pytest allows a test."""

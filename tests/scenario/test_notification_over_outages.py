@@ -97,6 +97,7 @@ async def test_a_return_that_was_not_saved_before_a_kill_is_told(stand: Stand) -
             stand.switch(away=True)
             await stage.read(bath=37.5)
             await stand.until(lambda: len(stand.told()) == 1)
+            await stand.go_on()  # killed before it knows the answer it would be repeated, with the mark
             await stage.read(bath=20.0)
             await stage.clock.advance(10)
         stand.switch(away=False)

@@ -108,7 +108,10 @@ def test_a_run_is_stopped_on_a_full_disk_and_the_history_goes_on_afterwards(smal
         refused = running.http.post("/api/v1/partitions/mCBM/commands/start", json={"wait_s": 10})
         assert refused.status_code in (409, 422, 502, 503), refused.text
         assert "storage_failed" in refused.text or "disk" in refused.text
-        assert running.command("caen", "set", arguments={"point": "0.lv_setV", "value": 11.5}).is_success
+        set_it = {"arguments": {"point": "0.lv_setV", "value": 11.5}, "wait_s": 15}
+        answer = running.command("caen", "set", **set_it)
+        assert answer.is_success and answer.json()["outcome"]["kind"] == "done", answer.text
+        until(lambda: running.reading("caen", "0.lv_setV")["value"] == 11.5, "it is shown")
         filled.unlink()
         until(lambda: running.http.get("/readyz").status_code == 200, "it is ready again")
         until(lambda: running.get("/runs")["runs"][0]["end"] == "stopped", "the end of the run is in the run book")

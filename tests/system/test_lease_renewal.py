@@ -32,6 +32,8 @@ from tests.patience import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
 NAME = "partition.A"
+AT_ONCE_S = 20.0
+"""On a busy machine too; much less than the leases last that are free at once."""
 
 
 @pytest_asyncio.fixture
@@ -113,7 +115,7 @@ async def test_a_holder_whose_loop_is_busy_for_longer_than_the_lease_keeps_it(se
         lease = await bus.acquire(NAME, ttl_s=1, holder="first")
         await handed_over(bus)
         for _ in range(2):
-            time.sleep(TICK_AGE_S - 0.6)  # the loop is blocked
+            time.sleep(TICK_AGE_S / 2)  # the loop is blocked; it may have run half a second before
             assert not lease.lost
             assert await held_by(other) == "first"
         assert not lease.lost
@@ -184,7 +186,7 @@ async def test_the_leases_of_a_killed_holder_are_free_at_once(server: EmbeddedSe
     async with client(server) as other, holder(server, 60) as child:
         process = renewer(child.pid)
         child.kill()
-        assert await taken_s(other, 60) < 2.0
+        assert await taken_s(other, 60) < AT_ONCE_S
         await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
@@ -193,7 +195,7 @@ async def test_a_lease_is_kept_when_the_process_that_renews_it_dies_or_hangs(
     server: EmbeddedServer, number: signal.Signals
 ) -> None:
     async with client(server) as bus, client(server) as other:
-        lease = await bus.acquire(NAME, ttl_s=5, holder="first")
+        lease = await bus.acquire(NAME, ttl_s=60, holder="first")
         await handed_over(bus)
         former = renewer(os.getpid())
         former.send_signal(number)
@@ -202,9 +204,9 @@ async def test_a_lease_is_kept_when_the_process_that_renews_it_dies_or_hangs(
         assert renewer(os.getpid()).pid != former.pid
         assert not lease.lost
         with pytest.raises(Conflict, match="first"):
-            await other.acquire(NAME, ttl_s=5, holder="second")
+            await other.acquire(NAME, ttl_s=60, holder="second")
         await lease.release()
-        assert await taken_s(other, 5) < 2.0
+        assert await taken_s(other, 60) < AT_ONCE_S
 
 
 async def test_without_a_process_that_renews_the_event_loop_does(server: EmbeddedServer) -> None:
@@ -255,11 +257,11 @@ async def test_a_lease_that_is_lost_and_taken_again_at_once_is_kept(server: Embe
 
 async def test_of_two_candidates_over_a_restart_of_the_server_one_has_it(server: EmbeddedServer) -> None:
     async with client(server) as bus, client(server) as other:
-        lease = await bus.acquire(NAME, ttl_s=3, holder="first")
+        lease = await bus.acquire(NAME, ttl_s=5, holder="first")
         await handed_over(bus)
         assert server.pid
         os.kill(server.pid, signal.SIGKILL)
-        end = time.monotonic() + 4.5
+        end = time.monotonic() + 6.5
         while time.monotonic() < end:
             with pytest.raises((Conflict, LinkError)):
                 await other.acquire(NAME, ttl_s=3, holder="second")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 
 
 @asynccontextmanager
-async def box(*answers: bytes, timeout: float = 0.5) -> AsyncGenerator[Driver]:
+async def box(*answers: bytes, timeout: float = 2.0) -> AsyncGenerator[Driver]:
     """A box that gives these answers in turn, the last one for ever, and its driver."""
     left = list(answers)
     async with peer(lambda _: left.pop(0) if len(left) > 1 else left[0], timeout) as driver:
@@ -30,7 +30,7 @@ async def box(*answers: bytes, timeout: float = 0.5) -> AsyncGenerator[Driver]:
 
 
 @asynccontextmanager
-async def peer(answer: Callable[[bytes], bytes | None], timeout: float = 0.5) -> AsyncGenerator[Driver]:
+async def peer(answer: Callable[[bytes], bytes | None], timeout: float = 2.0) -> AsyncGenerator[Driver]:
     line, resources = RequestLine({}, b"\r", answer), SharedResources()
     section = SwitchboxSection(port=await line.start(), timeout=timeout, read_gap=0.03, write_gap=0.0)
     driver, _ = driver_of(section, resources)
@@ -65,7 +65,7 @@ async def test_a_line_that_is_no_status_is_asked_for_again(first: bytes) -> None
 
 
 async def test_half_a_line_without_its_end_spoils_only_the_next_one() -> None:
-    async with box(b'{"lv": 1, "h', OFF, ON, timeout=0.1) as driver:
+    async with box(b'{"lv": 1, "h', OFF, ON, timeout=0.4) as driver:
         assert await values(driver) in ((False, False, 0), (True, True, 2))
         assert await values(driver) == (True, True, 2)
 
@@ -85,7 +85,7 @@ async def test_a_lost_answer_is_asked_for_once_more() -> None:
         asked += 1
         return None if asked == 1 else ON
 
-    async with peer(answer, timeout=0.1) as driver:
+    async with peer(answer, timeout=0.4) as driver:
         assert await values(driver) == (True, True, 2)
 
 
@@ -96,7 +96,7 @@ async def test_nonsense_that_goes_on_is_bad_with_its_reason() -> None:
 
 
 async def test_silence_is_a_lost_link() -> None:
-    async with peer(lambda _: None, timeout=0.05) as driver:
+    async with peer(lambda _: None, timeout=0.4) as driver:
         with pytest.raises(LinkError, match="no answer"):
             await driver.read()
 
