@@ -131,7 +131,7 @@ def registry_server(needs: Needs) -> Generator[str]:
             f"http: {{addr: '127.0.0.1:{port}'}}\n"
         )
         command = [program, "serve", str(folder / "config.yml")]
-        with running(command, folder / "log", {}, lambda: _listens(port)):
+        with running(command, folder / "log", {}, lambda: listens(port)):
             yield f"127.0.0.1:{port}"
 
 
@@ -250,6 +250,6 @@ def _answers(socket_file: Path) -> bool:
             return False
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

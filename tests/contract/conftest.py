@@ -14,6 +14,7 @@ from tests.container_engines import EngineServer, docker_server, podman_server
 from tests.contract.series_servers import InfluxServer, VictoriaMetricsServer
 from tests.contract.storage.postgres import Postgres
 from tests.contract.storage.stand import Stand
+from tests.ssh_node import SshServer, ssh_server
 
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
 
@@ -51,6 +52,12 @@ def docker(needs: Callable[[str], str]) -> Iterator[EngineServer]:
 @pytest.fixture(scope="session")
 def podman(needs: Callable[[str], str]) -> Iterator[EngineServer]:
     with podman_server(needs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sshd(needs: Callable[[str], str]) -> Iterator[SshServer]:
+    with ssh_server(needs) as server:
         yield server
 
 

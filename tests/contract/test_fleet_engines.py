@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from msgspec import Struct
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import DeviceError, NotFound
@@ -19,9 +20,11 @@ from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, d
 from countingroom.fleet.engines.docker import DockerEngine
 from countingroom.fleet.engines.port import Engine, EngineInstance, MakeOrder
 from countingroom.fleet.engines.process import ProcessEngine, RunnerState, _read  # pyright: ignore[reportPrivateUsage]
+from countingroom.fleet.engines.ssh import SshEngine
 from countingroom.testing.fake_engine import FakeEngine
 from tests.container_engines import IMAGE, EngineServer
 from tests.patience import PATIENCE_S
+from tests.ssh_node import ssh_engine
 
 ONE = InstanceId("camera", "n1")
 WAITING = ("sh", "-c", "echo exposing; exec sleep 600")
@@ -43,7 +46,7 @@ class ImageEngine(DockerEngine):
 CONTAINERS = [pytest.param(name, marks=pytest.mark.server) for name in ("docker", "docker-tls", "podman")]
 
 
-@pytest.fixture(params=["fake", "process", *CONTAINERS])
+@pytest.fixture(params=["fake", "process", pytest.param("ssh", marks=pytest.mark.server), *CONTAINERS])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Engine]:
     made = engine_of(request, tmp_path)
     await made.connect()
@@ -60,20 +63,50 @@ def engine_of(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return FakeEngine(SystemClock())
     if request.param == "process":
         return process_engine(folder)
+    if request.param == "ssh":
+        return ssh_engine(request.getfixturevalue("sshd"), folder)
     server: EngineServer = request.getfixturevalue("podman" if request.param == "podman" else "docker")
     reach = server.tls if request.param == "docker-tls" and server.tls else server.unix
     return ImageEngine(SystemClock(), "mCBM", WantedNode(name="n1", engine="docker", reach=reach), folder)
 
 
-@pytest.fixture
-async def processes(tmp_path: Path) -> AsyncGenerator[ProcessEngine]:
-    made = process_engine(tmp_path)
+Programs = ProcessEngine | SshEngine
+
+
+class Computer(Struct, frozen=True):
+    """A node that runs programs, and how one looks behind its engine."""
+
+    engine: Programs
+    again: Callable[[], Programs]
+    """The engine of the next keeper, which has to connect."""
+    folder: Path
+    """Of the only instance."""
+
+    def runner(self) -> int:
+        """The process number of its runner."""
+        if isinstance(self.engine, SshEngine):
+            return int((self.folder / "runner").read_text().split()[0])
+        state = _read(self.folder / "state.json", RunnerState)
+        assert state
+        return state.runner
+
+
+@pytest.fixture(params=["process", pytest.param("ssh", marks=pytest.mark.server)])
+async def computer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Computer]:
+    def make() -> Programs:
+        made = engine_of(request, tmp_path)
+        assert isinstance(made, Programs)
+        return made
+
+    made = make()
     await made.connect()
+    base = tmp_path / "n1" if request.param == "process" else tmp_path / "mCBM" / "n1"
     try:
-        yield made
+        yield Computer(made, make, base / str(ONE))
     finally:
         for one in await made.instances():
             await made.remove(one.id, 0.0)
+        await made.close()
 
 
 def process_engine(folder: Path) -> ProcessEngine:
@@ -155,101 +188,102 @@ async def test_a_command_runs_beside_an_instance(engine: Engine) -> None:
     assert status == 1 and "no camera with serial" in output
 
 
-# The process engine alone.
+# What every engine of programs does.
 
 
-async def test_the_end_of_a_program_is_told_with_its_status_and_last_line(processes: ProcessEngine) -> None:
-    await processes.make(order("sh", "-c", "printf 'no '; echo disk; exit 7", restart="never"))
-    one = await until(processes, lambda one: not one.is_running)
+async def test_the_end_of_a_program_is_told_with_its_status_and_last_line(computer: Computer) -> None:
+    await computer.engine.make(order("sh", "-c", "printf 'no '; echo disk; exit 7", restart="never"))
+    one = await until(computer.engine, lambda one: not one.is_running)
     assert (one.exit_status, one.crashes, one.reason) == (7, 1, "no disk")
 
 
-async def test_a_program_that_ends_is_started_again_and_counts_its_ends(processes: ProcessEngine) -> None:
-    await processes.make(order("sh", "-c", "exit 3"))
-    await until(processes, lambda one: not one.is_running and one.crashes == 1)
-    await processes.start(ONE)  # it waits for its next start: this is now
-    assert (await until(processes, lambda one: one.crashes == 2)).exit_status == 3
+async def test_a_program_that_ends_is_started_again_and_counts_its_ends(computer: Computer) -> None:
+    await computer.engine.make(order("sh", "-c", "exit 3"))
+    await until(computer.engine, lambda one: not one.is_running and one.crashes >= 1)
+    await computer.engine.start(ONE)  # it waits for its next start: this is now
+    assert (await until(computer.engine, lambda one: one.crashes >= 2)).exit_status == 3
 
 
-async def test_an_instance_runs_on_without_its_keeper(processes: ProcessEngine, tmp_path: Path) -> None:
-    await processes.make(order())
-    before = await only(processes)
-    await processes.close()
-    after = await only(process_engine(tmp_path))
+async def test_an_instance_runs_on_without_its_keeper(computer: Computer) -> None:
+    await computer.engine.make(order())
+    before = await only(computer.engine)
+    await computer.engine.close()
+    await computer.engine.connect()
+    after = await only(computer.engine)
     assert after.is_running and after.engine_id == before.engine_id
 
 
-async def test_an_instance_is_ended_with_all_that_it_began(processes: ProcessEngine, tmp_path: Path) -> None:
-    far = "setsid sleep 600 & trap '' TERM; echo $! > far.new; mv far.new far; wait; sleep 600"
-    await processes.make(order("sh", "-c", far))
+async def test_an_instance_is_ended_with_all_that_it_began(computer: Computer, tmp_path: Path) -> None:
+    far = f"cd {tmp_path}; setsid sleep 600 & trap '' TERM; echo $! > far.new; mv far.new far; wait; sleep 600"
+    await computer.engine.make(order("sh", "-c", far))
     async with asyncio.timeout(PATIENCE_S):
         while not (tmp_path / "far").exists():
             await asyncio.sleep(0.01)
-    pids = [int((tmp_path / "far").read_text()), int((await only(processes)).engine_id)]
-    await processes.remove(ONE, 0.1)
+    pids = [int((tmp_path / "far").read_text()), int((await only(computer.engine)).engine_id)]
+    await computer.engine.remove(ONE, 0.1)
     async with asyncio.timeout(PATIENCE_S):
         while any(map(psutil.pid_exists, pids)):
             await asyncio.sleep(0.01)
 
 
-async def test_a_killed_runner_is_told_and_its_program_does_not_run_twice(
-    processes: ProcessEngine, tmp_path: Path
-) -> None:
-    await processes.make(order())
-    one = await only(processes)
-    state = _read(tmp_path / "n1" / str(ONE) / "state.json", RunnerState)
-    assert state
-    ending = asyncio.ensure_future(until(processes, lambda one: not one.is_running))
+async def test_a_killed_runner_is_told_and_its_program_does_not_run_twice(computer: Computer) -> None:
+    await computer.engine.make(order())
+    one = await only(computer.engine)
+    ending = asyncio.ensure_future(until(computer.engine, lambda one: not one.is_running))
     await asyncio.sleep(0.1)
-    os.kill(state.runner, signal.SIGKILL)
+    os.kill(computer.runner(), signal.SIGKILL)
     await ending
-    await processes.start(ONE)
+    await computer.engine.start(ONE)
     async with asyncio.timeout(PATIENCE_S):
         while psutil.pid_exists(int(one.engine_id)):
             await asyncio.sleep(0.01)
-    assert (await only(processes)).is_running
+    assert (await only(computer.engine)).is_running
 
 
-async def test_secrets_reach_the_program_and_no_file(processes: ProcessEngine, tmp_path: Path) -> None:
-    await processes.make(order("sh", "-c", "echo ${#TOKEN}; exec sleep 600"))
-    async with asyncio.timeout(PATIENCE_S):
-        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7"]:
-            await asyncio.sleep(0.01)
-    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"rosebud" in file.read_bytes()]
+async def test_secrets_reach_the_program_and_no_file(computer: Computer, tmp_path: Path) -> None:
+    await computer.engine.make(order("sh", "-c", "echo ${#TOKEN}; exec sleep 600"))
+    await says(computer.engine, "7")
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in files if b"rosebud" in file.read_bytes()]
+    assert not [one for one in psutil.process_iter(["cmdline"]) if "rosebud" in " ".join(one.info["cmdline"] or ())]
 
 
 async def test_an_instance_of_an_earlier_keeper_gets_its_secrets_when_it_is_started(
-    processes: ProcessEngine, tmp_path: Path
+    computer: Computer, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("rosebud\n")
     count = ("sh", "-c", "echo ${#TOKEN}; exec sleep 600")
-    await processes.make(order(*count, secrets={"TOKEN": f"file:{tmp_path / 'token'}"}))
+    await computer.engine.make(order(*count, secrets={"TOKEN": f"file:{tmp_path / 'token'}"}))
+    await says(computer.engine, "7")
+    os.kill(computer.runner(), signal.SIGKILL)  # as after a restart of the computer
     async with asyncio.timeout(PATIENCE_S):
-        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7"]:
+        while (await only(computer.engine)).is_running:
             await asyncio.sleep(0.01)
-    state = _read(tmp_path / "n1" / str(ONE) / "state.json", RunnerState)
-    assert state
-    os.kill(state.runner, signal.SIGKILL)  # as after a restart of the computer
-    async with asyncio.timeout(PATIENCE_S):
-        while (await only(processes)).is_running:
-            await asyncio.sleep(0.01)
-    await process_engine(tmp_path).start(ONE)
-    async with asyncio.timeout(PATIENCE_S):
-        while [line.text async for line in processes.logs(ONE, tail=5)] != ["7", "7"]:
-            await asyncio.sleep(0.01)
+    later = computer.again()
+    await later.connect()
+    await later.start(ONE)
+    await later.close()
+    await says(computer.engine, "7", "7")
 
 
-async def test_an_image_is_refused_by_an_engine_of_programs(processes: ProcessEngine) -> None:
+async def test_an_image_is_refused_by_an_engine_of_programs(computer: Computer) -> None:
     with pytest.raises(DeviceError, match="runs programs, not images"):
-        await processes.pull("hub:5000/camera:1", lambda done, whole: None)
+        await computer.engine.pull("hub:5000/camera:1", lambda done, whole: None)
 
 
-async def test_a_program_is_told_the_path_of_its_usb_device_by_a_later_keeper_too(
-    processes: ProcessEngine, tmp_path: Path
-) -> None:
+async def says(engine: Engine, *lines: str) -> None:
+    """Wait until the output of the only instance is this."""
+    async with asyncio.timeout(PATIENCE_S):
+        while [line.text async for line in engine.logs(ONE, tail=5)] != list(lines):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_program_is_told_the_path_of_its_usb_device_by_a_later_keeper_too(tmp_path: Path) -> None:
+    engine = process_engine(tmp_path)
     asked = order("sh", "-c", "exec sleep 600", devices=("usb:A1",))
-    await processes.make(msgspec.structs.replace(asked, devices={"usb:A1": ("/dev/bus/usb/001/004", "/dev/ttyUSB7")}))
-    for engine in (processes, process_engine(tmp_path)):
-        (one,) = await engine.instances()
+    await engine.make(msgspec.structs.replace(asked, devices={"usb:A1": ("/dev/bus/usb/001/004", "/dev/ttyUSB7")}))
+    for present in (engine, process_engine(tmp_path)):
+        (one,) = await present.instances()
         assert one.devices == {"usb:A1": ("/dev/bus/usb/001/004", "/dev/ttyUSB7")}
-    assert await processes.execute(ONE, ["sh", "-c", "echo $USB_DEVICE_1"], 5.0) == (0, "/dev/ttyUSB7\n")
+    assert await engine.execute(ONE, ["sh", "-c", "echo $USB_DEVICE_1"], 5.0) == (0, "/dev/ttyUSB7\n")
+    await engine.remove(ONE, 0.0)

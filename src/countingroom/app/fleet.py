@@ -25,6 +25,7 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.engines.docker import DockerEngine
     from countingroom.fleet.engines.local_usb import local_usb
     from countingroom.fleet.engines.process import ProcessEngine
+    from countingroom.fleet.engines.ssh import SshEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
     from countingroom.fleet.node import Node
     from countingroom.fleet.presence import ServicePresence
@@ -40,6 +41,8 @@ def fleet(setting: Setting) -> Role:
         def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
             if one.engine == "process":
                 engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
+            elif one.engine == "ssh":
+                engine = SshEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
             else:
                 engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
             usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None

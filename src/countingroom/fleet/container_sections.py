@@ -91,8 +91,9 @@ def has_local_usb(engine: str, url: str) -> bool:
 
 def url_problem(engine: str, url: str, *, has_tls: bool, is_insecure: bool) -> tuple[str, str] | None:
     """(key, what is wrong) of how the engine of a node is reached; None: nothing."""
-    if engine == "process":
-        wrong = "programs are run on this computer: only docker and podman are reached by a url"
+    if engine in ("process", "ssh"):
+        how = "programs are run on this computer" if engine == "process" else "it is reached by address and ssh"
+        wrong = f"{how}: only docker and podman are reached by a url"
         key = "url" if url else "tls" if has_tls else "insecure"
         return (key, wrong) if url or has_tls or is_insecure else None
     if url.startswith(f"{UNIX}/"):

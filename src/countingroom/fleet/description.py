@@ -25,9 +25,12 @@ from countingroom.fleet.container_sections import (
     url_problem,
 )
 from countingroom.fleet.own_programs import AGENT, run_problems
+from countingroom.fleet.ssh_section import SshSection, ssh_problem
 
 Positive = Annotated[Seconds, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+PROGRAMS = ("process", "ssh")
+"""Engines that run programs, not images."""
 
 
 class NodeSection(Section):
@@ -35,8 +38,11 @@ class NodeSection(Section):
 
     address: str = ""
     """Its host name, for health checks and for `{address}`; empty: this computer."""
-    engine: Literal["process", "docker", "podman"] = "process"
-    """What runs the services: `process`, programs of this computer, or the containers of `docker` or `podman`."""
+    engine: Literal["process", "ssh", "docker", "podman"] = "process"
+    """What runs the services: `process` programs of this computer, `ssh` programs of another one, `docker` and `podman`
+    containers."""
+    ssh: SshSection | None = None
+    """How `ssh` reaches the node."""
     url: str = ""
     """Where `docker` or `podman` answers: `unix:///run/docker.sock` or `tcp://host:2376`."""
     tls: TlsSection | None = None
@@ -55,12 +61,14 @@ class NodeSection(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Keys that do not fit the engine."""
+        if wrong := ssh_problem(self.engine, self.address, self.ssh):
+            yield (wrong[0],), wrong[1]
         if wrong := url_problem(self.engine, self.url, has_tls=self.tls is not None, is_insecure=self.insecure):
             yield (wrong[0],), wrong[1]
 
     def warnings(self) -> Iterator[Problem]:
         """What is allowed and dangerous."""
-        if self.insecure and self.engine != "process":
+        if self.insecure and self.engine not in PROGRAMS:
             yield ("insecure",), f"every computer that reaches {self.url} can administer the node: use tls"
 
 
@@ -261,7 +269,7 @@ class FleetSection(Section):
     def _unfit(self, name: str, service: ServiceSection) -> Iterator[Problem]:
         """A service on nodes that cannot run it."""
         here = ("services", name)
-        programs = [node for node in self.placed(service) if self.nodes[node].engine == "process"]
+        programs = [node for node in self.placed(service) if self.nodes[node].engine in PROGRAMS]
         if service.image and programs:
             yield (*here, "image"), f"{programs[0]} runs programs, not images: give it engine docker or podman"
         if not service.image and len(programs) < len(self.placed(service)):

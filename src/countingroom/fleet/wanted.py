@@ -14,6 +14,7 @@ from countingroom.core.fleet.specs import (
     ResourceLimits,
     Revision,
     ServiceSpec,
+    SshReach,
     UpdatePolicy,
     Volume,
     WantedNode,
@@ -22,8 +23,9 @@ from countingroom.core.fleet.specs import (
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.fleet.container_sections import TCP
-from countingroom.fleet.description import FleetSection, HealthSection, NodeSection, ServiceSection
+from countingroom.fleet.description import PROGRAMS, FleetSection, HealthSection, NodeSection, ServiceSection
 from countingroom.fleet.own_programs import OwnProgram
+from countingroom.fleet.ssh_section import SshSection
 
 
 def wanted(
@@ -51,7 +53,8 @@ def wanted(
                 engine=node.engine,
                 labels=node.every_label,
                 reach=_reach(node),
-                registries=logins if node.engine != "process" else (),
+                ssh=_ssh(node.ssh),
+                registries=logins if node.engine not in PROGRAMS else (),
             )
             for name, node in section.nodes.items()
         ),
@@ -142,6 +145,24 @@ def _reach(node: NodeSection) -> Reach:
         certificate=str(tls.certificate) if tls else "",
         key=str(tls.key) if tls else "",
         insecure=node.insecure,
+    )
+
+
+def _ssh(node: SshSection | None) -> SshReach:
+    if node is None:
+        return SshReach()
+    return SshReach(
+        user=node.user,
+        port=node.port,
+        key=str(node.key) if node.key else "",
+        passphrase=_place(node.passphrase) if node.passphrase else "",
+        agent=node.agent,
+        known_hosts=str(node.known_hosts) if node.known_hosts else "",
+        host_key=node.host_key,
+        connect_s=node.connect,
+        keepalive_s=node.keepalive,
+        folder=node.folder,
+        python=node.python,
     )
 
 

@@ -138,6 +138,27 @@ class Reach(Struct, frozen=True, kw_only=True):
     """Plain TCP is wanted."""
 
 
+class SshReach(Struct, frozen=True, kw_only=True):
+    """How a node is reached by ssh. Files are named, never held."""
+
+    user: str = ""
+    port: int = 22
+    key: str = ""
+    """File of the private key. Empty: those of the user of countingroom, and of the agent."""
+    passphrase: str = ""
+    """Of the key: `file:PATH` or `env:NAME`, read where the keeper runs."""
+    agent: bool = True
+    known_hosts: str = ""
+    host_key: str = ""
+    """`SHA256:…`, in place of a file of known hosts."""
+    connect_s: float = 10.0
+    keepalive_s: float = 10.0
+    folder: str = ".countingroom"
+    """On the node, below the home of the user where it is relative."""
+    python: str = "python3"
+    """What `{python}` is there."""
+
+
 class RegistryLogin(Struct, frozen=True, kw_only=True):
     """With what images are pulled from a registry."""
 
@@ -155,6 +176,7 @@ class WantedNode(Struct, frozen=True, kw_only=True):
     engine: str = "process"
     labels: dict[str, str] = {}
     reach: Reach = Reach()
+    ssh: SshReach = SshReach()
     registries: tuple[RegistryLogin, ...] = ()
 
 

@@ -1,0 +1,150 @@
+"""What the ssh engine does beyond the contract of all engines, on a real sshd."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
+from countingroom.fleet.engines.port import EngineInstance, MakeOrder
+from countingroom.fleet.engines.ssh import SshEngine
+from tests.patience import PATIENCE_S
+from tests.ssh_node import SshServer, ssh_engine
+
+pytestmark = pytest.mark.server
+ONE = InstanceId("camera", "n1")
+OTHER_KEY = f"SHA256:{'A' * 43}"
+
+
+@pytest.fixture
+async def engine(sshd: SshServer, tmp_path: Path) -> AsyncGenerator[SshEngine]:
+    made = ssh_engine(sshd, tmp_path)
+    await made.connect()
+    try:
+        yield made
+    finally:
+        with suppress(LinkError):
+            await made.remove(ONE, 0.0)
+        await made.close()
+
+
+def order(*command: str, **more: object) -> MakeOrder:
+    spec = ServiceSpec(command=command or ("sleep", "600"), grace_s=1.0, **more)  # type: ignore[arg-type]
+    return MakeOrder(id=ONE, spec=spec, digest=digest(spec), revision=1, change="r1-0")
+
+
+async def only(engine: SshEngine) -> EngineInstance:
+    (one,) = await engine.instances()
+    return one
+
+
+def reached_by(server: SshServer, place: Path, **changed: object) -> SshEngine:
+    reach = msgspec.structs.replace(server.reach(place), **changed)
+    return SshEngine(SystemClock(), "mCBM", WantedNode(name="n1", address="127.0.0.1", ssh=reach), place)
+
+
+async def test_a_host_key_that_is_not_known_is_told_with_its_fingerprint(sshd: SshServer, tmp_path: Path) -> None:
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{sshd.port} {sshd.public}\n")
+    known = reached_by(sshd, tmp_path, host_key="", known_hosts="known")
+    await known.connect()
+    await known.close()
+
+    (tmp_path / "none").write_text("")
+    for unknown in ({"host_key": "", "known_hosts": "none"}, {"host_key": OTHER_KEY}):
+        with pytest.raises(LinkError, match=r"the host key of 127\.0\.0\.1:\d+ is SHA256:") as told:
+            await reached_by(sshd, tmp_path, **unknown).connect()
+        assert told.value.cause.code == "host_key" and sshd.fingerprint in told.value.cause.message
+
+
+async def test_why_a_node_is_not_reached_is_told(sshd: SshServer, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nothing cannot be used: No such file"):
+        await reached_by(sshd, tmp_path, key="nothing").connect()
+    with pytest.raises(ConfigurationError, match="there is no such file"):
+        await reached_by(sshd, tmp_path, host_key="", known_hosts="nothing").connect()
+    with pytest.raises(LinkError, match="does not let nobody-here in"):
+        await reached_by(sshd, tmp_path, user="nobody-here").connect()
+    with pytest.raises(LinkError, match="onnect"):
+        await reached_by(sshd, tmp_path, port=1).connect()
+    with pytest.raises(LinkError, match="cannot be made"):
+        await reached_by(sshd, tmp_path, folder="/proc/nothing").connect()
+
+
+async def test_a_lost_connection_is_told_and_the_program_runs_on(sshd: SshServer, engine: SshEngine) -> None:
+    await engine.make(order())
+    before = await only(engine)
+    async with asyncio.timeout(PATIENCE_S), aclosing(engine.changes()) as changes:
+        await anext(changes)
+        for session in psutil.Process(sshd.pid).children():
+            session.kill()
+        with pytest.raises(LinkError):
+            while True:
+                await anext(changes)
+    with pytest.raises(LinkError):
+        await engine.instances()
+    await engine.connect()
+    assert (await only(engine)).engine_id == before.engine_id
+    await engine.start(ONE)  # it runs already
+    assert (await only(engine)).engine_id == before.engine_id
+
+
+async def test_a_process_number_alone_names_no_process(engine: SshEngine, tmp_path: Path) -> None:
+    """After a restart of the computer another program may have the number of a runner."""
+    await engine.make(order())
+    folder = tmp_path / "mCBM" / "n1" / str(ONE)
+    number, began, boot = (folder / "runner").read_text().split()
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
+        for identity in (f"{stranger.pid} {began} {boot}", f"{number} {began} other-boot"):
+            (folder / "runner").write_text(f"{identity}\n")
+            assert not (await only(engine)).is_running
+        (folder / "runner").write_text(f"{stranger.pid} {began} {boot}\n")
+        await engine.remove(ONE, 0.0)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(int(number)).terminate()
+
+
+async def test_what_was_left_half_made_is_started(engine: SshEngine, tmp_path: Path) -> None:
+    """The connection may end, or the computer stop, between any two steps."""
+    await engine.make(order())
+    await engine.remove(ONE, 0.0)
+    made = order()
+    folder = tmp_path / "mCBM" / "n1" / str(ONE)
+    content = {"id": ONE, "digest": made.digest, "revision": 1, "change": "r1-0", "spec": made.spec}
+    (folder / "made.json").write_bytes(msgspec.json.encode(content))
+    (folder / "made.new").write_text('{"id"')
+    assert not (await only(engine)).is_running
+    await engine.start(ONE)
+    assert (await only(engine)).is_running
+
+
+async def test_values_reach_a_program_as_they_are(engine: SshEngine) -> None:
+    hostile = 'a\'b "c" $HOME `id` $(id) \\ \n !x é ; &'
+    await engine.make(
+        order("sh", "-c", 'printf "%s|%s" "$1" "$VALUE"; exec sleep 600', "x", hostile, environment={"VALUE": hostile})
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            said = "\n".join([line.text async for line in engine.logs(ONE, tail=9)])
+            if said == f"{hostile}|{hostile}":
+                break
+    assert await engine.execute(ONE, ["printf", "%s", hostile], 5.0) == (0, hostile)
+    status, said = await engine.execute(ONE, ["sleep", "60"], 0.1)
+    assert status == 124 and "did not end" in said
+    with pytest.raises(ConfigurationError, match="cannot be the name of a variable"):
+        await engine.replace(order(environment={"A-B": "1"}), 0.0)
+    with pytest.raises(DeviceError, match="there is no folder /nothing"):
+        await engine.replace(order(directory="/nothing"), 0.0)
+    assert (await only(engine)).is_running
