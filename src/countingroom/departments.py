@@ -244,7 +244,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix=key, message=f"countingroom.core.fleet.states:{key.capitalize()}State", live=True)
             for key in FLEET.states
         ),
-        api=(f"{_API}.fleet",),
+        api=(f"{_API}.fleet", f"{_API}.fleet_logs"),
         pages=(f"{_PAGES}.fleet_pages",),
         tree="navigation/fleet.html",
     ),

@@ -39,12 +39,18 @@ def visited(browser: Browser) -> Generator[tuple[Requester, PlayedFleet, Callabl
         assert here.wrong == []
 
 
-def sees_one_service_and_cordons_a_node(here: Requester) -> None:
+def sees_one_service_and_cordons_a_node(here: Requester, fleet: PlayedFleet) -> None:
     page = here.page
     here.open("/services/camera")
     expect(page.locator(".nav [href='/fleet']")).to_have_attribute("aria-current", "page")
     expect(page.locator("#instance")).to_have_value("n2")
     expect(page.locator("#log")).to_contain_text("camera-2")
+    expect(page.locator("#log-told")).to_contain_text(", live")
+    fleet.say("n2", "no camera with serial 0A12-77")
+    expect(page.locator("#log")).to_contain_text("no camera with serial")
+    page.locator("#instance").select_option("all instances")
+    expect(page.locator("#log")).to_contain_text("n1 │ camera-2")
+    here.picture("service-merged")
     here.open("/nodes/n1")
     page.get_by_role("button", name="Cordon…").click()
     asked = page.locator("#confirm")
@@ -93,7 +99,7 @@ def test_an_update_that_fails_its_health_check_is_rolled_back_and_says_why(brows
         expect(row).to_contain_text("3/3")
         looks_right(here, {"fleet": "/fleet", "service": "/services/camera#n2"})
 
-        sees_one_service_and_cordons_a_node(here)
+        sees_one_service_and_cordons_a_node(here, fleet)
         here.open("/fleet")
         expect(page.locator('[data-node="n1"]')).to_contain_text("new fan")
         page.locator("#show-revisions").click()

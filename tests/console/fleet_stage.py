@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock
-from countingroom.core.fleet.specs import Revision, WantedNode
+from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.keeper import DescribedFleet, FleetStore
 from countingroom.fleet.node import Node
@@ -49,7 +49,12 @@ class PlayedFleet:
 
     async def run(self) -> None:
         """Keep the fleet until cancelled."""
+        self._loop = asyncio.get_running_loop()
         await self._service.run()
+
+    def say(self, node: str, text: str) -> None:
+        """The camera of a node writes a line. From any thread."""
+        self._loop.call_soon_threadsafe(self.engines[node].say, InstanceId("camera", node), text)
 
     def _section(self, program: str) -> FleetSection:
         nodes = {name: {"category": category} for name, category in CATEGORIES.items()}

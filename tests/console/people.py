@@ -39,12 +39,12 @@ def cheap() -> Passwords:
     return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
-def live_scope(headers: Mapping[str, str], address: str = "10.1.2.3") -> dict[str, Any]:
+def live_scope(headers: Mapping[str, str], address: str = "10.1.2.3", path: str = "/api/v1/live") -> dict[str, Any]:
     """The ASGI scope of a websocket of the live feed."""
     return {
         "type": "websocket",
-        "path": "/api/v1/live",
-        "raw_path": b"/api/v1/live",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "scheme": "ws",

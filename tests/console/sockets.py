@@ -47,11 +47,13 @@ class Socket:
 
 
 @asynccontextmanager
-async def opened(app: FastAPI, headers: Mapping[str, str], address: str = "10.1.2.3") -> AsyncGenerator[Socket]:
+async def opened(
+    app: FastAPI, headers: Mapping[str, str], address: str = "10.1.2.3", path: str = "/api/v1/live"
+) -> AsyncGenerator[Socket]:
     """A socket with the handshake done; closed at the end."""
     socket = Socket()
     socket.to_server.put_nowait({"type": "websocket.connect"})
-    serving = asyncio.ensure_future(app(live_scope(headers, address), socket.to_server.get, socket.take))
+    serving = asyncio.ensure_future(app(live_scope(headers, address, path), socket.to_server.get, socket.take))
     try:
         yield socket
     finally:

@@ -18,6 +18,7 @@ from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.fleet.specs import InstanceId, Reach, ResourceLimits, ServiceSpec, Volume, WantedNode, digest
 from countingroom.fleet.engines.docker import DockerEngine
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
+from countingroom.fleet.log_archive import LogArchive
 from tests.container_engines import IMAGE, EngineServer, free_port, make_certificates, registry_server
 from tests.patience import PATIENCE_S
 
@@ -215,3 +216,31 @@ async def test_the_output_is_followed(engine: DockerEngine) -> None:
             if line.text == "two":
                 break
     assert seen == ["one", "two"]
+
+
+async def test_the_log_of_a_container_that_was_replaced_or_removed_is_kept(
+    docker: EngineServer, tmp_path: Path
+) -> None:
+    engine = DockerEngine(
+        SystemClock(), "mCBM", WantedNode(name="n1", engine="docker", reach=docker.unix), tmp_path, LogArchive(tmp_path)
+    )
+    await engine.connect()
+
+    async def read(tail: int = 50) -> list[str]:
+        return [line.text for line in [line async for line in engine.logs(ONE, tail=tail)]]
+
+    try:
+        await engine.make(order(command=("sh", "-c", "trap 'echo ended; exit' TERM; echo one; sleep 600 & wait")))
+        await engine.replace(order("r2-0", command=("sh", "-c", "echo two; exec sleep 600")), 2.0)
+        async with asyncio.timeout(PATIENCE_S):
+            while "two" not in (text := await read()):
+                await asyncio.sleep(0.02)
+        assert text[:2] == ["one", "ended"] and "end of the log of" in text[2] and text[3:] == ["two"]
+        assert await read(1) == ["two"]
+        async with aclosing(engine.logs(ONE, tail=3, follow=True)) as lines:
+            assert [(await anext(lines)).text for _ in range(3)][-1] == "two"
+        await engine.remove(ONE, 0.0)
+        assert (await read())[3] == "two"
+    finally:
+        await engine.remove(ONE, 0.0)
+        await engine.close()

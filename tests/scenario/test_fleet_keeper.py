@@ -400,7 +400,8 @@ async def test_logs_are_asked_over_the_bus(site: Site) -> None:
         await site.clock.advance(5)
         subject = subjects.query("fleet", "logs")
         answer = await site.bus.request(subject, encode(LogQuery(service="camera", node="n1")), timeout_s=5)
-        assert decode(answer.data, _logs) == LogAnswer(lines=("('camera-1',)",))
+        told = decode(answer.data, _logs)
+        assert isinstance(told, LogAnswer) and told.lines == ("camera-1",) and all(told.times_ns)
         answer = await site.bus.request(subject, encode(LogQuery(service="camera", node="n9")), timeout_s=5)
         assert isinstance(decode(answer.data, _logs), QueryRefusal)
         done = [one.message for one in await site.events() if one.kind is EventKind.NOTE]

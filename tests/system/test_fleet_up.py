@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from countingroom.cli import fleet_logs
 from tests import warm_python
 from tests.system.running import Running, until, up
 
@@ -50,6 +51,9 @@ def test_services_are_applied_rolled_back_and_outlive_keeper_and_experiment(tmp_
         status, said = fleet(running, "apply", "--yes", "--comment", "first")
         assert (status, "Done." in said) == (0, True), said
         assert "writing as writer-n2" in fleet(running, "logs", "writer@n2")[1]
+        followed = fleet_logs._followed(running.url, [("writer", "n1", 0)], 5, 0)  # pyright: ignore[reportPrivateUsage]
+        assert [line["text"] for line in next(followed)] == ["writing as writer-n1"]
+        followed.close()
         first = pids(running)
 
         file.write_text(DESCRIPTION.format(seconds=500))  # its check fails on n2

@@ -27,6 +27,7 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.engines.process import ProcessEngine
     from countingroom.fleet.engines.ssh import SshEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
+    from countingroom.fleet.log_archive import LogArchive
     from countingroom.fleet.node import Node
     from countingroom.fleet.presence import ServicePresence
     from countingroom.fleet.service import FleetService
@@ -44,7 +45,8 @@ def fleet(setting: Setting) -> Role:
             elif one.engine == "ssh":
                 engine = SshEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
             else:
-                engine = DockerEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
+                name, archive = setting.experiment.experiment.name, LogArchive(folder / one.name / "logs")
+                engine = DockerEngine(setting.clock, name, one, setting.directory, archive)
             usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
             return Node(setting.clock, one.name, one.address, engine, changed, line, usb, absent=presence.absent)
 

@@ -10,14 +10,16 @@ import typer
 from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.fleet_import import app as import_app
+from countingroom.cli.fleet_logs import logs
 from countingroom.cli.fleet_usb import usb
 from countingroom.cli.outcome import give, raise_failed, tell
 from countingroom.cli.output import Json, print_json, print_table
-from countingroom.core.errors import Conflict, OutOfRange
+from countingroom.core.errors import Conflict
 from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
 app.add_typer(import_app, name="import")
+app.command()(logs)
 app.command()(usb)
 
 _WAIT_S = 30.0
@@ -127,35 +129,6 @@ def revisions(url: Url = DEFAULT_URL, json: Json = False) -> None:
     found = fetch(url, "/api/v1/fleet/revisions", json)["revisions"]
     rows = ((f"r{one['number']}", format_time(one["time_ns"]), one["by"], one["comment"]) for one in found)
     print_table(("revision", "applied", "by", "comment"), rows)
-
-
-@app.command()
-def logs(
-    service: Service,
-    node: Annotated[str, typer.Argument(metavar="[NODE]", help="Needed where it is on several.")] = "",
-    index: Annotated[int, typer.Option("--index", min=0, help="Of several instances on the node.")] = 0,
-    tail: Annotated[int, typer.Option("--tail", "-n", min=1, max=5000, help="So many lines, the last.")] = 200,
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """The last lines of the output of an instance, also of one that ended. SERVICE@NODE is taken too."""
-    service, _, after = service.partition("@")
-    node = node or after
-    with Client(url) as api:
-        if not node:
-            found = api.get(f"/api/v1/services/{service}")["instances"]
-            nodes = sorted({one["node"] for one in found})
-            if len(nodes) != 1:
-                raise OutOfRange(
-                    f"{service} is on {len(nodes)} nodes", source="fleet", suggestion=f"name one: {', '.join(nodes)}"
-                )
-            node = nodes[0]
-        answer = api.get(f"/api/v1/services/{service}/logs", node=node, index=index, tail=tail)
-    if json:
-        print_json(answer)
-        return
-    for line in answer["lines"]:
-        typer.echo(line)
 
 
 @app.command()

@@ -218,10 +218,10 @@ class Keeper:
         self._note(service, f"restart of {len(found)} by {by}")
         return len(found)
 
-    async def logs(self, id: InstanceId, tail: int) -> tuple[str, ...]:
-        """The last lines of an instance's output."""
-        self.check_node(id.node)
-        return await self._nodes[id.node].logs(id, tail)
+    def node(self, name: str) -> Node:
+        """NotFound where there is no such node."""
+        self.check_node(name)
+        return self._nodes[name]
 
     def _follow_nodes(self, wanted: Sequence[WantedNode]) -> None:
         """Follow these nodes too, as they are wanted now."""

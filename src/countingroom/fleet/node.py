@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 
 from countingroom.core.clock import Clock, within
@@ -14,7 +14,7 @@ from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.link import Dial, dial
 from countingroom.fleet.actors.node_actors import NodeActors
-from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, MakeOrder
+from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, LogLine, MakeOrder
 from countingroom.fleet.health import Absent, HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
 from countingroom.fleet.secrets import read_secrets
@@ -60,6 +60,7 @@ class Node:
         self._checks = HealthChecks(clock, engine, address, changed, self.actors, absent)
         self._instances: dict[InstanceId, EngineInstance] = {}
         self._images: frozenset[str] = frozenset()
+        self._looked = asyncio.Event()
         self._read_usb = usb
         self._usb: tuple[UsbDevice, ...] | None = None
         self._is_reachable = False
@@ -115,10 +116,14 @@ class Node:
         self.failed_pulls.clear()
         self.failed_actions.clear()
 
-    async def logs(self, id: InstanceId, tail: int) -> tuple[str, ...]:
-        """The last lines of an instance's output."""
-        async with aclosing(self._engine.logs(id, tail=tail)) as lines:
-            return tuple([line.text async for line in lines])
+    def logs(self, id: InstanceId, tail: int, since_ns: int = 0, *, follow: bool = False) -> AsyncGenerator[LogLine]:
+        """The last lines of an instance's output; with `follow` the next ones too."""
+        return self._engine.logs(id, tail=tail, since_ns=since_ns, follow=follow)
+
+    @property
+    def looked(self) -> asyncio.Event:
+        """Set when the instances are listed the next time."""
+        return self._looked
 
     async def _follow(self) -> None:
         """Returns, or raises the error of the engine, where it is lost."""
@@ -143,6 +148,8 @@ class Node:
         if self._read_usb:
             self._usb = tuple(await self._read_usb())
         self._instances = {one.id: one for one in instances}
+        self._looked.set()
+        self._looked = asyncio.Event()
         self._checks.follow(list(instances))
         self.actors.follow(instances)
         if not self._is_reachable:

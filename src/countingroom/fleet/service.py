@@ -112,13 +112,19 @@ class FleetService:
             publishing = group.create_task(publisher.run())
             try:
                 async with AsyncExitStack() as stack:
-                    for what, handler in (("plan", target.answer_plan), ("logs", target.answer_logs)):
-                        await stack.enter_async_context(self._bus.respond(subjects.query(DEPARTMENT, what), handler))
+                    for what, handler in (
+                        ("plan", target.answer_plan),
+                        ("logs", target.answer_logs),
+                        ("log_lines", target.answer_log_lines),
+                    ):
+                        subject = subjects.query(DEPARTMENT, what)
+                        await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=128))
                     await stack.enter_async_context(server.serving())
                     self._targets.append(FLEET_KEY)
                     await keeper.run()
             finally:
                 self._targets.clear()
+                await target.close()
                 # The events of the end are still published.
                 await publisher.flush()
                 publishing.cancel()

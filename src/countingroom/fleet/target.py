@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 import msgspec
 
@@ -15,14 +16,23 @@ from countingroom.core.clock import Clock
 from countingroom.core.commands.fleet import FLEET
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, NotFound
 from countingroom.core.fleet.plan import FleetPlan
-from countingroom.core.fleet.queries import LONGEST_TAIL, FleetPlanAnswer, FleetPlanQuery, LogAnswer, LogQuery
+from countingroom.core.fleet.queries import (
+    LONGEST_TAIL,
+    FleetPlanAnswer,
+    FleetPlanQuery,
+    LogAnswer,
+    LogFollowQuery,
+    LogQuery,
+)
 from countingroom.core.fleet.record import FleetRecord, SetAside
 from countingroom.core.fleet.specs import InstanceId, Revision
 from countingroom.core.messages import Command, decode, encode
 from countingroom.core.policy import Permission
 from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
+from countingroom.fleet.engines.port import LogLine
 from countingroom.fleet.keeper import Keeper
+from countingroom.fleet.log_sessions import LogSessions
 from countingroom.fleet.reconciler import apply as records
 
 Describe = Callable[[], Awaitable[Revision]]
@@ -37,6 +47,7 @@ class FleetTarget:
         self._keeper = keeper
         self._describe = describe
         self._publisher = publisher
+        self._logs = LogSessions(clock, self._read_log, lambda node: keeper.node(node).looked)
         self._handlers = from_rows(
             FLEET,
             {
@@ -96,10 +107,33 @@ class FleetTarget:
             return encode(QueryRefusal(cause=malformed("a query of a log", error, "fleet")))
         id = InstanceId(query.service, query.node, query.index)
         try:
-            lines = await self._keeper.logs(id, max(1, min(query.tail, LONGEST_TAIL)))
+            tail = max(1, min(query.tail, LONGEST_TAIL))
+            async with aclosing(self._keeper.node(id.node).logs(id, tail, query.since_ns)) as lines:
+                found = [line async for line in lines]
         except CountingRoomError as error:
             return encode(QueryRefusal(cause=error.cause))
-        return encode(LogAnswer(lines=lines))
+        texts, times = tuple(line.text for line in found), tuple(line.time_ns for line in found)
+        return encode(LogAnswer(lines=texts, times_ns=times))
+
+    async def answer_log_lines(self, message: Message) -> bytes:
+        """The answer to `query.fleet.log_lines`, as soon as there are lines."""
+        try:
+            query = decode(message.data, LogFollowQuery)
+        except msgspec.DecodeError as error:
+            return encode(QueryRefusal(cause=malformed("a query of lines of logs", error, "fleet")))
+        try:
+            for one in query.of:
+                self._keeper.check_node(one.node)
+            return encode(await self._logs.next(query))
+        except CountingRoomError as error:
+            return encode(QueryRefusal(cause=error.cause))
+
+    async def close(self) -> None:
+        """End what readers of logs have begun."""
+        await self._logs.close()
+
+    def _read_log(self, id: InstanceId, tail: int, since_ns: int) -> AsyncGenerator[LogLine]:
+        return self._keeper.node(id.node).logs(id, tail, since_ns, follow=True)
 
     async def _wanted(self, revision: int) -> Revision:
         if not revision:

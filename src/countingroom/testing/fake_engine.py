@@ -32,6 +32,9 @@ class FakeEngine:
         """Images, or first words of commands, that cannot be started."""
         self.unhealthy: set[str] = set()
         """Images, or first words of commands, whose health check fails."""
+        self.output: dict[InstanceId, list[LogLine]] = {}
+        """What its instances have written."""
+        self._said = asyncio.Event()
         self._clock = clock
         self._news = asyncio.Event()
 
@@ -69,6 +72,7 @@ class FakeEngine:
             devices=order.devices,
             engine_id=str(len(self.made)),
         )
+        self.say(order.id, " ".join(order.spec.command) or order.spec.image)
         self.tell()
 
     async def replace(self, order: MakeOrder, grace_s: float) -> None:
@@ -91,7 +95,21 @@ class FakeEngine:
         self, id: InstanceId, *, tail: int, since_ns: int = 0, follow: bool = False
     ) -> AsyncGenerator[LogLine]:
         self._answer()
-        yield LogLine(0, f"{self._find(id).spec.command}")
+        self._find(id)
+        there = self.output.setdefault(id, [])
+        place = max(len(there) - tail, 0)
+        while True:
+            for line in there[place:]:
+                if line.time_ns >= since_ns:
+                    yield line
+            place = len(there)
+            if not follow:
+                return
+            self._said.clear()
+            await self._said.wait()
+            self._answer()
+            if id not in self.present or not self.present[id].is_running:
+                return
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
         self._answer()
@@ -114,12 +132,18 @@ class FakeEngine:
         """Something changed."""
         self._news.set()
 
+    def say(self, id: InstanceId, text: str) -> None:
+        """An instance writes a line."""
+        self.output.setdefault(id, []).append(LogLine(self._clock.now_ns(), text))
+        self._said.set()
+
     def end(self, id: InstanceId, status: int) -> None:
         """The program of an instance ends by itself."""
         one = self.present[id]
         self.present[id] = msgspec.structs.replace(
             one, is_running=False, since_ns=self._clock.now_ns(), exit_status=status, crashes=one.crashes + 1
         )
+        self._said.set()
         self.tell()
 
     def _answer(self) -> None:

@@ -253,7 +253,7 @@ async def get_service(service: str, console: Console) -> Response:
 @router.get(
     "/services/{service}/logs",
     summary="The last lines of the output of an instance",
-    responses={200: example({"lines": ["12:00:01 exposing"]}), **refusals(404, 503)},
+    responses={200: example({"lines": ["exposing"], "times_ns": [1790000000000000000]}), **refusals(404, 503)},
 )
 async def get_logs(
     service: str,
@@ -261,11 +261,13 @@ async def get_logs(
     node: Annotated[str, Query(max_length=200)],
     index: Annotated[int, Query(ge=0)] = 0,
     tail: Annotated[int, Query(ge=1, le=LONGEST_TAIL)] = 200,
+    since_ns: Annotated[int, Query(ge=0, description="only lines from this time on, ns since the epoch")] = 0,
 ) -> Response:
-    """Also of an instance that has ended."""
-    query = LogQuery(service=service, node=node, index=index, tail=tail)
+    """Also of an instance that has ended, or was replaced. The websocket `/api/v1/fleet/logs` sends lines as they are
+    written; its first message names instances, `{"of": [{"service": "camera", "node": "gfa1"}], "tail": 200}`."""
+    query = LogQuery(service=service, node=node, index=index, tail=tail, since_ns=since_ns)
     answer = await ask(console.bus, DEPARTMENT, "logs", query, LogAnswer)
-    return as_json({"lines": answer.lines})
+    return as_json({"lines": answer.lines, "times_ns": answer.times_ns})
 
 
 @router.post(

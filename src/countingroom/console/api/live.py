@@ -70,24 +70,24 @@ async def live(websocket: WebSocket, console: Annotated[ConsoleContext, Depends(
     found = requester(websocket)
     try:
         await websocket.accept()  # a browser shows the reason of a close only where the socket was accepted
-        with console.viewers.place(found.name, _address(websocket), operates=found.operates):
+        with console.viewers.place(found.name, address_of(websocket), operates=found.operates):
             await _serve(websocket, console, found.name)
     except* TimeoutError:
         await websocket.close(1003, "the first message was no subscription")
     except* (WebSocketDisconnect, OSError):  # the client has left
         pass
     except* CountingRoomError as errors:
-        await websocket.close(*_why(errors))
+        await websocket.close(*why_closed(errors))
 
 
 async def _serve(websocket: WebSocket, console: ConsoleContext, user: str) -> None:
     async with within(console.clock, _FIRST_S):
-        watch, resume = parse(await _receive(websocket))
+        watch, resume = parse(await receive_text(websocket))
     await _wait_for_turn(console, user)
     with console.feed.viewer(watch, resume) as viewer:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(_send(websocket, console.feed, viewer))
-            watching = tasks.create_task(_close_when_over(websocket, console.sessions, sending))
+            watching = tasks.create_task(close_when_over(websocket, console.sessions, sending))
             try:
                 await _listen(websocket, console, viewer, user)
             finally:
@@ -95,11 +95,13 @@ async def _serve(websocket: WebSocket, console: ConsoleContext, user: str) -> No
                 watching.cancel()
 
 
-def _address(connection: HTTPConnection) -> str:
+def address_of(connection: HTTPConnection) -> str:
+    """The address of the client; empty where it is not known."""
     return connection.client.host if connection.client else ""
 
 
-async def _receive(websocket: WebSocket) -> str:
+async def receive_text(websocket: WebSocket) -> str:
+    """The next message. WebSocketDisconnect, RequestError."""
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1005), message.get("reason"))
@@ -114,7 +116,7 @@ async def _receive(websocket: WebSocket) -> str:
 async def _listen(websocket: WebSocket, console: ConsoleContext, viewer: Viewer, user: str) -> None:
     """A later message changes the subscription, and a snapshot answers it."""
     while True:
-        text = await _receive(websocket)
+        text = await receive_text(websocket)
         await _wait_for_turn(console, user)
         viewer.watch, _ = parse(text)
         viewer.restart()
@@ -131,16 +133,18 @@ async def _send(websocket: WebSocket, feed: LiveFeed, viewer: Viewer) -> None:
         await websocket.send_text(await feed.next(viewer))
 
 
-async def _close_when_over(websocket: WebSocket, sessions: SessionService, sending: asyncio.Task[None]) -> None:
+async def close_when_over(websocket: WebSocket, sessions: SessionService, sending: asyncio.Task[None]) -> None:
+    """End a connection whose session is over."""
     why = await sessions.until_over(requester(websocket))
     sending.cancel()
     await websocket.close(LOGIN_OVER, why[:120])
 
 
-def _why(errors: ExceptionGroup[CountingRoomError]) -> tuple[int, str]:
+def why_closed(errors: ExceptionGroup[CountingRoomError]) -> tuple[int, str]:
+    """(close code, reason) of what ended a connection."""
     first = errors.exceptions[0]
     if isinstance(first, ExceptionGroup):
-        return _why(first)
+        return why_closed(first)
     code = _TRY_LATER if first.cause.code == TOO_MANY else 1003
     # The protocol allows 123 bytes, and a longer reason would break the connection without one.
     return code, first.cause.message.encode()[:120].decode(errors="ignore")

@@ -25,6 +25,7 @@ from countingroom.fleet.engines.container_api import CALL_S, answering, open_eng
 from countingroom.fleet.engines.container_images import prepare_volumes, pull, registry_login
 from countingroom.fleet.engines.containers import Inspected, container_name
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.log_archive import MOST_KEPT, LogArchive
 
 _log = logging.getLogger(__name__)
 _START_S = 60.0
@@ -38,12 +39,16 @@ _EVENTS = ("start", "die", "died", "destroy", "remove", "rename", "update", "pau
 class DockerEngine:
     """The containers of one node that belong to one experiment."""
 
-    def __init__(self, clock: Clock, experiment: str, node: WantedNode, directory: Path) -> None:
-        """`directory`: of the description, for relative paths of certificates."""
+    def __init__(
+        self, clock: Clock, experiment: str, node: WantedNode, directory: Path, archive: LogArchive | None = None
+    ) -> None:
+        """`directory`: of the description, for relative paths of certificates. `archive`: keeps the logs of what is
+        removed."""
         self._clock = clock
         self._experiment = experiment
         self._node = node
         self._directory = directory
+        self._archive = archive
         self._source = f"fleet.{node.name}"
         self._docker: Any = None
         """Any: the library has no types for its answers."""
@@ -142,18 +147,22 @@ class DockerEngine:
     async def logs(
         self, id: InstanceId, *, tail: int, since_ns: int = 0, follow: bool = False
     ) -> AsyncGenerator[LogLine]:
-        present = await self._present(id)
-        asked: dict[str, Any] = {"stdout": True, "stderr": True, "timestamps": True, "tail": tail}
-        if since_ns:
-            asked["since"] = (since_ns + self._ahead_ns) // 1_000_000_000
-        container = self._container(present["Id"])
-        if not follow:
-            async with self._answering(f"the log of {id} could not be read"):
-                text = "".join(await container.log(**asked))
-            for line in text.splitlines()[-tail:]:
-                yield self._line(line)
+        earlier = await asyncio.to_thread(self._archive.last, id, tail, since_ns) if self._archive else []
+        try:
+            present = await self._present(id)
+        except NotFound:
+            if follow or not earlier:
+                raise
+            present = None
+        now = await self._read_log(present["Id"], id, tail, since_ns) if present else []
+        for line in earlier[-(tail - len(now)) :] if len(now) < tail else []:
+            yield line
+        if not follow or present is None:
+            for line in now:
+                yield line
             return
-        rest = ""
+        container, rest = self._container(present["Id"]), ""
+        asked = self._asked(tail, since_ns)
         async with self._answering(f"the log of {id} could not be followed", None):
             stream = container.log(**asked, follow=True)
             async with aclosing(stream):
@@ -161,6 +170,15 @@ class DockerEngine:
                     *lines, rest = (rest + piece).split("\n")
                     for line in lines:
                         yield self._line(line)
+
+    def _asked(self, tail: int, since_ns: int) -> dict[str, Any]:
+        asked: dict[str, Any] = {"stdout": True, "stderr": True, "timestamps": True, "tail": tail}
+        return asked | ({"since": (since_ns + self._ahead_ns) // 1_000_000_000} if since_ns else {})
+
+    async def _read_log(self, container: str, id: InstanceId, tail: int, since_ns: int = 0) -> list[LogLine]:
+        async with self._answering(f"the log of {id} could not be read"):
+            text = "".join(await self._container(container).log(**self._asked(tail, since_ns)))
+        return [self._line(line) for line in text.splitlines()[-tail:]]
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
         present, key = await self._present(id), (id, tuple(command))
@@ -311,6 +329,12 @@ class DockerEngine:
                 await self._container(container).stop(t=math.ceil(grace_s))
 
     async def _delete(self, container: str, id: InstanceId) -> None:
+        if self._archive:
+            try:
+                kept = await self._read_log(container, id, MOST_KEPT)
+                await asyncio.to_thread(self._archive.keep, id, kept, container[:12])
+            except (CountingRoomError, OSError) as error:
+                _log.warning("fleet: the log of a container of %s is lost: %s", id, error)
         with suppress(NotFound):
             async with self._answering(f"{id} could not be removed", _START_S):
                 await self._container(container).delete(force=True, v=True)

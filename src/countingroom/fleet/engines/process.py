@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
@@ -27,12 +27,12 @@ from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, In
 from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines import process_runner
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.engines.process_log import read_process_log
 from countingroom.fleet.secrets import read_secrets
 
 _START_S = 10.0
 """The time for the runner to take its order."""
 _LOOK_S = 0.02
-_FOLLOW_S = 0.5
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
 """Variables that a program gets from the environment of countingroom. All others may hold secrets of it."""
 _TAIL_BYTES = 1 << 20
@@ -156,11 +156,10 @@ class ProcessEngine:
     async def logs(
         self, id: InstanceId, *, tail: int, since_ns: int = 0, follow: bool = False
     ) -> AsyncGenerator[LogLine]:
-        for line in await asyncio.to_thread(_last_lines, self._place(id), tail):
-            yield LogLine(0, line)
-        if follow:
-            async for line in self._follow(self._place(id) / "log"):
-                yield LogLine(0, line)
+        lines = read_process_log(self._clock, self._place(id), tail=tail, since_ns=since_ns, follow=follow)
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
         made = _read(self._place(id) / "made.json", Made)
@@ -324,34 +323,6 @@ class ProcessEngine:
         # What a killed runner left runs in no program's place any more.
         await asyncio.to_thread(process_runner.end_family, folder)
 
-    async def _follow(self, log: Path) -> AsyncGenerator[str]:
-        """Lines as they are written. A file has no push that all file systems have: it is looked at twice a second."""
-        place = await asyncio.to_thread(_size, log)
-        rest = b""
-        while True:
-            place, data = await asyncio.to_thread(_read_on, log, place)
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield line.decode(errors="replace")
-            if not data:
-                await self._clock.sleep(_FOLLOW_S)
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
-
-
-def _read_on(log: Path, place: int) -> tuple[int, bytes]:
-    """(the place after it, what stands behind a place of the log). A log that became shorter was begun anew."""
-    try:
-        with log.open("rb") as file:
-            place = place if os.fstat(file.fileno()).st_size >= place else 0
-            file.seek(place)
-            data = file.read(1 << 16)
-    except FileNotFoundError:
-        return 0, b""
-    return place + len(data), data
-
 
 def _is_locked(folder: Path) -> bool:
     """Whether a runner holds the lock of the folder."""
@@ -379,13 +350,3 @@ def _write(file: Path, content: bytes) -> None:
     new = file.with_name(f"{file.name}.new")
     new.write_bytes(content)
     new.replace(file)
-
-
-def _last_lines(folder: Path, most: int) -> list[str]:
-    data = b""
-    for name in ("log.1", "log"):
-        with suppress(OSError), (folder / name).open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(file.tell() - _TAIL_BYTES, 0))
-            data += file.read()
-    return [line.decode(errors="replace") for line in data.split(b"\n") if line][-most:]

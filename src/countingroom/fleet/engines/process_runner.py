@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ LOG_BYTES = 4 << 20
 """Of each of the two files of the log."""
 LINE_BYTES = 2000
 LOOK_S = 0.02
+MARK_NS = 100_000_000
+"""Between two times in `times`: (place in the log, ns since the epoch), 16 bytes each."""
 
 
 class Runner:
@@ -36,7 +39,9 @@ class Runner:
         self.folder = Path(order["folder"])
         self.state: dict[str, Any] = {"runner": os.getpid(), "pid": 0, "running": False, "since_ns": 0}
         self.state |= {"status": None, "crashes": 0, "last": ""}
-        self.log = open_log(self.folder)
+        self.log = open_log(self.folder, "log")
+        self.times = open_log(self.folder, "times")
+        self.marked_ns = 0
         self.rest = b""
         """The line that is not complete yet."""
         self.is_told = False
@@ -191,14 +196,22 @@ class Runner:
         with contextlib.suppress(OSError):
             if self.log.tell() > LOG_BYTES:
                 self.log.close()
-                (self.folder / "log").replace(self.folder / "log.1")
-                self.log = open_log(self.folder)
+                self.times.close()
+                for name in ("log", "times"):
+                    (self.folder / name).replace(self.folder / f"{name}.1")
+                self.log = open_log(self.folder, "log")
+                self.times = open_log(self.folder, "times")
+                self.marked_ns = 0
+            now_ns = time.time_ns()
+            if not 0 <= now_ns - self.marked_ns < MARK_NS:
+                self.marked_ns = now_ns
+                self.times.write(struct.pack("<QQ", self.log.tell(), now_ns))
             self.log.write(data)
 
 
-def open_log(folder: Path) -> FileIO:
-    """The log, to append to."""
-    return FileIO(folder / "log", "ab")
+def open_log(folder: Path, name: str) -> FileIO:
+    """The log or its times, to append to."""
+    return FileIO(folder / name, "ab")
 
 
 def family(folder: Path) -> list[int]:

@@ -3,23 +3,19 @@ import { $, data, el, setText, setClass } from "./dom.js";
 import { FleetStates, aside, culprit, ends, healthy, isUnderWay, judged, phase, placeOf, plural, serviceNow, since, steps, wantedNow } from "./fleet-model.js";
 import { button, serviceAct } from "./fleet-acts.js";
 import { banners, fact, instanceRow, nodeLink, put, stepLines } from "./fleet-parts.js";
-import { ask } from "./snapshot-words.js";
-import { clock } from "./format.js";
+import { LogStream } from "./fleet-log.js";
 
 const LINES = 500;
-const SOON_MS = 400;
+const ALL = "*";
 
 export function page(live) {
   const name = data.service,
     fleet = new FleetStates(live, draw),
     chosen = $("#instance");
   let wanted = decodeURIComponent(location.hash.slice(1)),
-    lines = [],
-    seen = null,
-    asked = 0,
-    timer = null;
-
-  const instance = () => fleet.service(name)?.instances.find((one) => placeOf(one) === chosen.value);
+    seen = "[]", // the instances whose log is shown
+    isPaused = false;
+  const stream = new LogStream(LINES, show);
 
   function draw() {
     const service = fleet.service(name),
@@ -65,64 +61,53 @@ export function page(live) {
     choices(all);
   }
 
-  // The worst instance first where none was chosen.
+  // The worst instance first where none was chosen; all of them, merged, where none is abnormal.
   function choices(all) {
     const names = all.map(placeOf);
     const had = chosen.value;
-    put(chosen, names.map((one) => el("option", { value: one }, one)));
-    const worst = all.find((one) => judged(one)[0] === 2) ?? culprit(fleet.service(name)) ?? all[0];
-    chosen.value = names.includes(wanted) ? wanted : names.includes(had) ? had : worst ? placeOf(worst) : "";
+    put(chosen, [all.length > 1 ? el("option", { value: ALL }, "all instances") : null, ...names.map((one) => el("option", { value: one }, one))]);
+    const worst = all.find((one) => judged(one)[0] === 2) ?? culprit(fleet.service(name)) ?? (all.length > 1 ? null : all[0]);
+    const choice = (one) => names.includes(one) || (one === ALL && all.length > 1);
+    chosen.value = choice(wanted) ? wanted : choice(had) ? had : worst ? placeOf(worst) : all.length ? ALL : "";
     wanted = "";
-    const one = instance();
-    const now = one ? JSON.stringify([placeOf(one), one.health, one.since_ns, one.engine_id, one.crashes, one.is_known]) : "";
+    const of = all.filter((one) => chosen.value === ALL || placeOf(one) === chosen.value).map(({ node, index }) => ({ service: name, node, index }));
+    const now = JSON.stringify(of);
     if (now === seen) return;
     seen = now;
-    soon();
+    stream.follow(of);
   }
 
-  function soon() {
-    timer ??= setTimeout(load, SOON_MS);
-  }
-
-  async function load() {
-    clearTimeout(timer);
-    timer = null;
-    const one = instance(),
-      mine = ++asked;
-    if (!one) {
-      lines = [];
-      setText($("#log"), "There is no instance now.");
-      return setText($("#log-told"), "");
-    }
-    const query = new URLSearchParams({ node: one.node, index: String(one.index), tail: String(LINES) });
-    let why = "";
-    const told = await ask(`/api/v1/services/${encodeURIComponent(name)}/logs?${query}`, (message) => (why = message));
-    if (mine !== asked) return;
-    if (told) show(told.lines, `as of ${clock(live.nowNs())} UTC`);
-    else setText($("#log-told"), why);
-  }
-
-  function show(all, when) {
-    lines = all;
+  function show(lines, why) {
+    if (isPaused) return;
     const place = $("#log"),
       text = $("#filter").value.toLowerCase(),
-      some = text ? lines.filter((line) => line.toLowerCase().includes(text)) : lines,
+      several = chosen.value === ALL,
+      width = several ? Math.max(0, ...lines.map((line) => placeOf(line).length)) : 0,
+      all = lines.map((line) => (several && line.node ? `${placeOf(line).padEnd(width)} │ ${line.text}` : line.text)),
+      some = text ? all.filter((line) => line.toLowerCase().includes(text)) : all,
       atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
-    setText(place, some.join("\n") || (text && lines.length ? "No line has this text." : "It has written nothing."));
-    if (when) setText($("#log-told"), `${text ? `${some.length} of ` : ""}${plural(lines.length, "line")}, ${when}`);
+    setText(place, some.join("\n") || (text && all.length ? "No line has this text." : seen === "[]" ? "There is no instance now." : "It has written nothing."));
+    setText($("#log-told"), `${text ? `${some.length} of ` : ""}${plural(all.length, "line")}, ${why || "live"}`);
     if (atEnd) place.scrollTop = place.scrollHeight;
   }
 
   chosen.addEventListener("change", () => {
-    seen = null;
+    wanted = chosen.value;
     choices(fleet.service(name)?.instances ?? []);
   });
   addEventListener("hashchange", () => {
     wanted = decodeURIComponent(location.hash.slice(1));
     draw();
   });
-  $("#filter").addEventListener("input", () => show(lines, $("#log-told").textContent.replace(/^.*?, /, "")));
-  $("#refresh").addEventListener("click", load);
+  $("#filter").addEventListener("input", () => show(stream.lines, stream.why));
+  $("#pause").addEventListener("click", () => {
+    isPaused = !isPaused;
+    setText($("#pause"), isPaused ? "Go on" : "Pause");
+    if (isPaused) setText($("#log-told"), `${plural(stream.lines.length, "line")}, paused`);
+    else show(stream.lines, stream.why);
+  });
+  addEventListener("pagehide", () => stream.drop());
+  addEventListener("pageshow", ({ persisted }) => persisted && stream.connect());
   live.on("link", draw);
   draw();
 }

@@ -1,0 +1,94 @@
+"""The output of an instance of the process engine, as its runner keeps it: `log`, `log.1`, and their times."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+
+from countingroom.core.clock import Clock
+from countingroom.fleet.engines.port import LogLine
+
+_FOLLOW_S = 0.5
+_TAIL_BYTES = 1 << 20
+_MARK = struct.Struct("<QQ")
+"""Place in the log, and when what follows was written, ns since the epoch."""
+
+
+async def read_process_log(
+    clock: Clock, folder: Path, *, tail: int, since_ns: int, follow: bool
+) -> AsyncGenerator[LogLine]:
+    """The last lines, then with `follow` the next ones as they are written."""
+    lines, place = await asyncio.to_thread(_last, folder, whole_lines=follow)
+    for line in [one for one in lines if not since_ns or one.time_ns >= since_ns][-tail:] if tail else ():
+        yield line
+    # A file has no push that all file systems have: it is looked at twice a second.
+    while follow:
+        lines, next_place = await asyncio.to_thread(_next, folder, place)
+        for line in lines:
+            yield line
+        if next_place == place:
+            await clock.sleep(_FOLLOW_S)
+        place = next_place
+
+
+def _last(folder: Path, *, whole_lines: bool) -> tuple[list[LogLine], int]:
+    """The lines at the end of the log, and the place after them."""
+    found: list[LogLine] = []
+    place = 0
+    for name, times in (("log.1", "times.1"), ("log", "times")):
+        start, data = _end_of(folder / name)
+        if whole_lines and name == "log":
+            data = data[: data.rfind(b"\n") + 1]
+        found += _lines(data, start, _marks(folder / times))
+        place = start + len(data)
+    return found, place
+
+
+def _next(folder: Path, place: int) -> tuple[list[LogLine], int]:
+    """The whole lines behind a place of the log, and the place after them. A log that became shorter was begun anew."""
+    try:
+        with (folder / "log").open("rb") as file:
+            if os.fstat(file.fileno()).st_size < place:
+                rest = (folder / "log.1").read_bytes()[place:] if (folder / "log.1").exists() else b""
+                return _lines(rest, place, _marks(folder / "times.1")), 0
+            file.seek(place)
+            data = file.read(1 << 16)
+    except FileNotFoundError:
+        return [], 0
+    data = data[: data.rfind(b"\n") + 1] or (data if len(data) == 1 << 16 else b"")
+    return _lines(data, place, _marks(folder / "times") if data else []), place + len(data)
+
+
+def _lines(data: bytes, start: int, marks: list[tuple[int, int]]) -> list[LogLine]:
+    places = [place for place, _ in marks]
+    found: list[LogLine] = []
+    for raw in data.split(b"\n"):
+        if raw:
+            index = bisect_right(places, start) - 1
+            found.append(LogLine(marks[index][1] if index >= 0 else 0, raw.decode(errors="replace")))
+        start += len(raw) + 1
+    return found
+
+
+def _end_of(file: Path) -> tuple[int, bytes]:
+    """(place, bytes) of the last part of a file."""
+    with suppress(OSError), file.open("rb") as opened:
+        place = max(opened.seek(0, os.SEEK_END) - _TAIL_BYTES, 0)
+        opened.seek(place)
+        data = opened.read()
+        # Of a part that begins within a line, the next one is the first.
+        head = data.find(b"\n") + 1 if place else 0
+        return place + head, data[head:]
+    return 0, b""
+
+
+def _marks(file: Path) -> list[tuple[int, int]]:
+    with suppress(OSError):
+        data = file.read_bytes()
+        return [*_MARK.iter_unpack(data[: len(data) // _MARK.size * _MARK.size])]
+    return []
