@@ -241,10 +241,10 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=tuple(
-            StateKey(prefix=key, message=f"countingroom.core.fleet.states:{key.capitalize()}State", live=True)
-            for key in FLEET.states
+            StateKey(prefix=key, message=f"countingroom.core.fleet.{file}:{key.capitalize()}State", live=True)
+            for key, file in (*((one, "states") for one in ("fleet", "node", "service")), ("talk", "talk"))
         ),
-        api=(f"{_API}.fleet", f"{_API}.fleet_logs"),
+        api=(f"{_API}.fleet", f"{_API}.fleet_logs", f"{_API}.fleet_talks"),
         pages=(f"{_PAGES}.fleet_pages",),
         tree="navigation/fleet.html",
     ),

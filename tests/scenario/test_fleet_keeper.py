@@ -90,13 +90,11 @@ class Site:
         self.ids = itertools.count(1)
         self.described = services(camera={"command": ["camera-1"]})
 
+    def node(self, one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
+        return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line, self.usb.get(one.name))
+
     @asynccontextmanager
     async def keeper(self) -> AsyncGenerator[None]:
-        def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-            return Node(
-                self.clock, one.name, one.address, self.engines[one.name], changed, line, self.usb.get(one.name)
-            )
-
         async def describe() -> Revision:
             return wanted(self.described)
 
@@ -104,7 +102,7 @@ class Site:
             self.bus.client(),
             self.clock,
             self.fleet.store(),
-            node,
+            self.node,
             DescribedFleet(nodes=wanted(self.described).nodes, titles={"camera": "Cameras"}),
             describe,
         )

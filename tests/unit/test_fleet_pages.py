@@ -13,7 +13,7 @@ from tests.console.people import house
 from tests.console.stage import stage
 
 EXPERTS = {"apply", "rollback", "resume", "drain", "disable", "enable"}
-SHIFTERS = {"restart", "cordon", "uncordon", "halt"}
+SHIFTERS = {"restart", "talk", "cordon", "uncordon", "halt"}
 
 
 async def test_pages_show_what_is_there_and_say_what_a_role_may_not_do() -> None:

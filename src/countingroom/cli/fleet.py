@@ -11,6 +11,7 @@ from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.fleet_import import app as import_app
 from countingroom.cli.fleet_logs import logs
+from countingroom.cli.fleet_talk import talk, talks
 from countingroom.cli.fleet_usb import usb
 from countingroom.cli.outcome import give, raise_failed, tell
 from countingroom.cli.output import Json, print_json, print_table
@@ -21,6 +22,9 @@ app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, p
 app.add_typer(import_app, name="import")
 app.command()(logs)
 app.command()(usb)
+# The options of what is sent are its own.
+app.command(context_settings={"allow_interspersed_args": False})(talk)
+app.command()(talks)
 
 _WAIT_S = 30.0
 DIFFERS = 3

@@ -34,7 +34,7 @@ FLEET = BusGrants(
     # Agents and roles that it runs: whether they are on the bus.
     hears=("presence.>",),
     stores=("events.fleet.*",),
-    states=("fleet", "node", "service"),
+    states=("fleet", "node", "service", "talk"),
     leases=("fleet",),
 )
 

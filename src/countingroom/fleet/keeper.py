@@ -22,7 +22,10 @@ from countingroom.core.fleet.plan import FleetPlan
 from countingroom.core.fleet.record import Change, FleetRecord, Phase
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
+from countingroom.core.fleet.talk import Speaker
 from countingroom.core.retry import Retry, edge_log
+from countingroom.fleet.actors.client import ActorClient
+from countingroom.fleet.actors.speakers import speakers
 from countingroom.fleet.node import Node
 from countingroom.fleet.published import ServiceStates, node_state
 from countingroom.fleet.reconciler.actions import Delay
@@ -222,6 +225,14 @@ class Keeper:
         """NotFound where there is no such node."""
         self.check_node(name)
         return self._nodes[name]
+
+    def speakers(self) -> list[Speaker]:
+        """The actors of the fleet."""
+        return speakers(self._record, self._revisions, self._nodes, self._wanted_nodes)
+
+    def actor(self, id: InstanceId) -> ActorClient:
+        """The client of an instance. DeviceError where it does not run."""
+        return self._nodes[id.node].actor(id)
 
     def _follow_nodes(self, wanted: Sequence[WantedNode]) -> None:
         """Follow these nodes too, as they are wanted now."""

@@ -12,8 +12,9 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
+from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.link import Dial, dial
-from countingroom.fleet.actors.node_actors import NodeActors
+from countingroom.fleet.actors.node_actors import NodeActors, not_running
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, LogLine, MakeOrder
 from countingroom.fleet.health import Absent, HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
@@ -100,6 +101,19 @@ class Node:
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
         finally:
             await self._end()
+
+    def speakers(self) -> list[InstanceId]:
+        """Instances that speak the actor protocol."""
+        return [id for id, one in self._instances.items() if one.spec.actor]
+
+    def actor(self, id: InstanceId) -> ActorClient:
+        """The client of an instance. DeviceError where it does not run. On a node that does not answer it may run."""
+        one = self._instances.get(id)
+        if one is None:
+            raise not_running(id, "is not there")
+        if self._is_reachable and not one.is_running:
+            raise not_running(id, f"does not run: {one.reason}" if one.reason else "does not run")
+        return self.actors.client(id, one.spec.actor)
 
     def begin(self, action: FleetAction) -> None:
         """Carry out an action; its end is seen in `observed`."""

@@ -16,7 +16,9 @@ from countingroom.core.clock import Clock
 from countingroom.core.commands.fleet import TARGET
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState
+from countingroom.core.fleet.talk import TalkState
 from countingroom.core.messages import EventKind
+from countingroom.fleet.actors.talks import Talks, forget_talks
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.target import Describe, FleetTarget
 
@@ -88,7 +90,7 @@ class FleetService:
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
         server: CommandServer | None = None
 
-        def publish(key: str, state: NodeState | ServiceState | FleetState | None) -> None:
+        def publish(key: str, state: NodeState | ServiceState | FleetState | TalkState | None) -> None:
             if state is None:
                 publisher.delete(key)
             else:
@@ -106,10 +108,12 @@ class FleetService:
                 )
 
         keeper = Keeper(self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder)
-        target = FleetTarget(self._clock, keeper, self._describe, publisher)
+        talks = Talks(self._clock, keeper.speakers, keeper.actor, publish)
+        target = FleetTarget(self._clock, keeper, self._describe, publisher, talks)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(publisher.run())
+            group.create_task(forget_talks(self._bus, self._clock, talks, publisher))
             try:
                 async with AsyncExitStack() as stack:
                     for what, handler in (

@@ -30,6 +30,7 @@ from countingroom.core.messages import Command, decode, encode
 from countingroom.core.policy import Permission
 from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
+from countingroom.fleet.actors.talks import Talks, order_of
 from countingroom.fleet.engines.port import LogLine
 from countingroom.fleet.keeper import Keeper
 from countingroom.fleet.log_sessions import LogSessions
@@ -42,12 +43,13 @@ Describe = Callable[[], Awaitable[Revision]]
 class FleetTarget:
     """Carries out the commands of the table `FLEET`."""
 
-    def __init__(self, clock: Clock, keeper: Keeper, describe: Describe, publisher: Publisher) -> None:
+    def __init__(self, clock: Clock, keeper: Keeper, describe: Describe, publisher: Publisher, talks: Talks) -> None:
         self._clock = clock
         self._keeper = keeper
         self._describe = describe
         self._publisher = publisher
         self._logs = LogSessions(clock, self._read_log, lambda node: keeper.node(node).looked)
+        self._talks = talks
         self._handlers = from_rows(
             FLEET,
             {
@@ -56,6 +58,7 @@ class FleetTarget:
                 "halt": self._halt,
                 "resume": self._resume,
                 "restart": self._restart,
+                "talk": self._talk,
                 "cordon": self._cordon,
                 "drain": self._drain,
                 "uncordon": self._uncordon,
@@ -182,6 +185,12 @@ class FleetTarget:
         await self._keeper.ready()
         nodes = request.names("nodes") if request.text("nodes", "") else ()
         return _told(instances=await self._keeper.restart(request.text("service"), nodes, request.by))
+
+    async def _talk(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        id = request.command.id
+        self._talks.begin(id, request.by, order_of(request))
+        return self._talks.run(id)
 
     async def _cordon(self, request: CommandRequest) -> Completion:
         return await self._set_aside_node(request, drain=False)

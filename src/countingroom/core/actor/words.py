@@ -31,14 +31,22 @@ def join_words(words: Iterable[str]) -> str:
     return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
 
 
+def check_body(body: str) -> None:
+    """ActorSyntaxError where a text cannot be sent as a command to an actor."""
+    words = split_words(body)
+    if len(body.splitlines()) > 1:
+        raise ActorSyntaxError(f"{shown_line(body)} is more than one line", suggestion="send one command a line")
+    if not words or not _VERB.match(body.strip()):
+        raise ActorSyntaxError(
+            f"{shown_line(body)} is no command: it begins with a letter", suggestion="begin with the name of a command"
+        )
+
+
 def body_problem(body: str) -> str:
-    """Why a text cannot be sent as a command to an actor; empty: it can, or there is none."""
+    """What `check_body` says of a text; empty: nothing, or there is no text."""
     try:
-        words = split_words(body)
+        if body:
+            check_body(body)
     except ActorSyntaxError as error:
         return error.cause.message
-    if len(body.splitlines()) > 1:
-        return f"{shown_line(body)} is more than one line"
-    if body and (not words or not _VERB.match(body.strip())):
-        return f"{shown_line(body)} is no command: it begins with a letter"
     return ""

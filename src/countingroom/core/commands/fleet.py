@@ -74,6 +74,35 @@ FLEET = table(
         ),
     ),
     CommandRow(
+        name="talk",
+        description="Send a command to actors of the fleet, to all at the same time.",
+        details="It ends when each has answered or its deadline is over, and fails as `policy` says. Its replies are "
+        "in the state `talk.<id>`, with the id of the command.",
+        permission=Permission.OPERATE,
+        arguments=(
+            Argument(name="command", description="What they are sent: `expose 2 --dark`."),
+            Argument(name="services", description="Names or patterns of services, with commas.", optional=True),
+            Argument(name="nodes", description="Names or patterns of nodes, with commas.", optional=True),
+            Argument(name="where", description="Labels of nodes, with commas: `site=APO`.", optional=True),
+            Argument(name="category", description="Category of the nodes.", optional=True),
+            Argument(
+                name="policy",
+                description="How many must succeed.",
+                choices=("all", "majority", "any"),
+                optional=True,
+            ),
+            Argument(
+                name="deadline_s",
+                description="For each actor; 60 where it is not given.",
+                type=Type.FLOAT,
+                unit="s",
+                low=0,
+                high=86_400,
+                optional=True,
+            ),
+        ),
+    ),
+    CommandRow(
         name="cordon",
         description="Leave a node as it is: no instance is made, changed or ended there.",
         permission=Permission.OPERATE,

@@ -23,7 +23,7 @@ from countingroom.core.actor.messages import (
     MessageCode,
     shown_line,
 )
-from countingroom.core.actor.words import body_problem
+from countingroom.core.actor.words import check_body
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.fleet.actors.link import ActorLink, Dial
@@ -82,8 +82,7 @@ class ActorClient:
         the last two the outcome is not known.
         """
         # What an actor would not answer is not sent: one of CLU ends the connection at a quote without its end.
-        if wrong := body_problem(body) if body.strip() else "there is no command":
-            raise ActorSyntaxError(wrong, source="fleet.actor")
+        check_body(body)
         number, heard = 0, self._heard
         one = _Open(told or _untold, asyncio.get_running_loop().create_future())
         try:

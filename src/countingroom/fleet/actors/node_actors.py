@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import UnsetType
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import ConfigurationError, DeviceError
 from countingroom.core.fleet.specs import ActorPort, InstanceId
 from countingroom.fleet.actors.client import ActorAddress, ActorClient
 from countingroom.fleet.actors.link import Dial, dial
@@ -60,3 +60,13 @@ class NodeActors:
         task = asyncio.create_task(self._clients.pop(id).close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def not_running(id: InstanceId, why: str) -> DeviceError:
+    """The error for an actor whose program does not run."""
+    return DeviceError(
+        f"{id} {why}",
+        source="fleet.actor",
+        code="not_running",
+        suggestion=f"see: countingroom fleet logs {id.service}@{id.node}",
+    )
