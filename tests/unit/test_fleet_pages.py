@@ -10,6 +10,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
 from countingroom.core.messages import encode
 from tests.console.people import house
+from tests.console.runs_stage import partition
 from tests.console.stage import stage
 
 EXPERTS = {"apply", "rollback", "resume", "drain", "disable", "enable"}
@@ -46,3 +47,23 @@ async def test_pages_show_what_is_there_and_say_what_a_role_may_not_do() -> None
                 assert set(data["fleet"]) == keys
         for path in ("/services/none", "/nodes/none"):
             assert (await eve.get(path, headers={"accept": "text/html"})).status_code == 404
+
+
+async def test_a_system_leads_to_the_service_of_its_agent_and_back() -> None:
+    async with stage(SystemClock()) as here, house(here) as home:
+        latest = home.context.latest
+        await latest.ready()
+        eve = await home.program("eve")
+        for key, state in (
+            (subjects.partition_key("mCBM"), partition()),
+            (service_key("agents-STS"), ServiceState(service="agents-STS", runs="system.STS")),
+            (service_key("hosts"), ServiceState(service="hosts", runs="role.devices")),
+        ):
+            await here.bus.put(subjects.STATE_BUCKET, key, encode(state))
+        while service_key("hosts") not in latest.words:
+            await asyncio.sleep(0.001)
+        assert '<a href="/services/agents-STS"' in (await eve.get("/partitions/mCBM")).text
+        for service, partitions in (("agents-STS", ["mCBM"]), ("hosts", [])):
+            text = (await eve.get(f"/services/{service}")).text
+            data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+            assert data["partitions"] == partitions

@@ -194,6 +194,7 @@ async def test_a_service_is_present_while_its_heartbeats_come(monkeypatch: pytes
     presence = ServicePresence(bus.client(), clock)
     one, other = InstanceId("agents-STS", "n1"), InstanceId("agents-STS", "n2")
     hearing = asyncio.create_task(presence.run())
+    assert presence.absent(one) is None
     await clock.advance(4.0)
     assert presence.absent(one) == "it is not on the bus"
     monkeypatch.setenv("COUNTINGROOM_SERVICE_INSTANCE", "agents-STS@n1#0")

@@ -16,8 +16,8 @@ from countingroom.core.fleet.specs import HealthCheck, InstanceId
 from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineInstance
 
-Absent = Callable[[InstanceId], str]
-"""Why a process of countingroom is not on the bus; empty: it is."""
+Absent = Callable[[InstanceId], str | None]
+"""Why a process of countingroom is not on the bus; empty: it is; None: that cannot be told now."""
 
 _NS = 1_000_000_000
 _MOST_BYTES = 4096
@@ -100,7 +100,8 @@ class HealthChecks:
         present = Checked(since_ns=one.since_ns)
         while True:
             wrong = await self._ask(one, check)
-            found = judge(present, wrong, check, self._clock.now_ns(), until_ns)
+            now_ns = self._clock.now_ns()
+            found = present if wrong is None else judge(present, wrong, check, now_ns, until_ns)
             self._found[one.id] = found
             if (found.health, found.reason) != (present.health, present.reason):
                 self._changed.set()
@@ -109,8 +110,8 @@ class HealthChecks:
             is_starting = present.health is Health.STARTING
             await self._clock.sleep(min(check.interval_s, 0.5) if is_starting else check.interval_s)
 
-    async def _ask(self, one: EngineInstance, check: HealthCheck) -> str:
-        """Why the check failed; empty: it succeeded."""
+    async def _ask(self, one: EngineInstance, check: HealthCheck) -> str | None:
+        """Why the check failed; empty: it succeeded; None: it could not be made."""
         if check.kind == "presence":
             return self._absent(one.id)
         try:

@@ -23,14 +23,14 @@ class ServicePresence:
         """Follow them until cancelled."""
         await follow_heartbeats(self._bus, self._hear, lambda: None)
 
-    def absent(self, id: InstanceId) -> str:
-        """Why an instance is not on the bus; empty: it is, or that cannot be told now."""
+    def absent(self, id: InstanceId) -> str | None:
+        """Why an instance is not on the bus; empty: it is; None: it is not known, because the bus was not followed."""
         now = self._clock.monotonic()
         found = self._heard.get(f"{id.service}@{id.node}#{id.index}")
         if found and now - found[1] <= MISSED * found[0].interval_s:
             return found[0].troubles[0] if found[0].troubles else ""
         if not self._bus.connected or now - self._began <= MISSED:
-            return ""
+            return None
         return "it is not on the bus" if found is None else f"it left the bus {now - found[1]:.0f} s ago"
 
     def _hear(self, presence: Presence) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
+from countingroom.console.present import fleet_words
 from countingroom.core.commands.fleet import FLEET
 from countingroom.core.errors import NotFound
 from countingroom.core.fleet.states import FleetState, NodeState, ServiceState, node_key, service_key
@@ -45,9 +46,12 @@ class FleetPages:
 
     async def service(self, request: Request, service: str) -> HTMLResponse:
         """One service: its instances, their log, the last steps of its change."""
-        if not isinstance(self._context.latest.words.get(service_key(service)), ServiceState):
+        words = self._context.latest.words
+        state = words.get(service_key(service))
+        if not isinstance(state, ServiceState):
             raise NotFound(f"there is no service {service!r}", source="console", suggestion="see the page Fleet")
-        data = {**self._data(request, {service_key(service)}), "service": service}
+        partitions = fleet_words.partitions_of(words, state)
+        data = {**self._data(request, {service_key(service)}), "service": service, "partitions": partitions}
         return self._render(request, "service.html", "service", service, above="Fleet", data=data)
 
     async def node(self, request: Request, node: str) -> HTMLResponse:

@@ -20,6 +20,7 @@ from countingroom.console.pages.commanded import commanded
 from countingroom.console.pages.page_set import Render
 from countingroom.console.present import (
     device_views,
+    fleet_words,
     partition_views,
     partition_words,
     revision_difference,
@@ -101,6 +102,7 @@ class RunPages:
             above="Partitions",
             state=state,
             control=control,
+            services=fleet_words.services_of_systems(words),
             chart=Markup(svg(state.chart, state.state)),  # noqa: S704 - our own code, which escapes the names in it
             events=[shown(one) for one in context.recent_events.recent(40, source=partition)],
             data={

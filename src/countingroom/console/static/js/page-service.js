@@ -8,6 +8,14 @@ import { LogStream } from "./fleet-log.js";
 const LINES = 500;
 const ALL = "*";
 
+// What of the experiment it is, with the partitions that have its system.
+function runsFact(runs) {
+  const [kind, name] = runs.split(".");
+  if (kind !== "system") return fact("role", name);
+  const links = data.partitions.flatMap((one) => [" · ", el("a", { href: `/partitions/${encodeURIComponent(one)}` }, one)]);
+  return fact("agent of", el("span", {}, name, ...links));
+}
+
 export function page(live) {
   const name = data.service,
     fleet = new FleetStates(live, draw),
@@ -35,6 +43,7 @@ export function page(live) {
     setClass($("#state"), `st big s-${service.disabled ? "off" : level === 4 ? "no_link" : good === all.length && !isUnderWay(service) ? "on" : "part"}`);
     put($("#facts"), [
       service.title ? fact("title", service.title) : null,
+      service.runs ? runsFact(service.runs) : null,
       fact("healthy", `${good} of ${all.length}`),
       fact("wanted", wantedNow(service), service.version && service.target === service.revision ? `r${service.revision}` : ""),
       fact("since", since(service.since_ns, nowNs)),
