@@ -20,7 +20,7 @@ from countingroom.core.department import (
     in_stages,
     load,
 )
-from countingroom.core.role_grants import ALARMS, CONSOLE, DOORS, FLEET, RUNS
+from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, RUNS
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
@@ -121,15 +121,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 needs=("simulators",),
                 commands=("devices",),
                 owner="its device host",
-                bus=BusGrants(
-                    # The alarm engine: its silence leads to safe outputs. Other device hosts: for derived points.
-                    hears=("presence.alarms.*", "presence.devices.*", "live.readings.*"),
-                    reads=(subjects.READINGS_STREAM,),
-                    sends=("live.readings.*",),
-                    stores=("readings.*.*", "events.devices.*"),
-                    states=("device", "channel", "catalogue", "interlock_host"),
-                    leases=("device.*",),
-                ),
+                bus=DEVICES,
                 modules=("countingroom.devices.host.host", "countingroom.devices.registry"),
             ),
         ),
@@ -306,6 +298,12 @@ DEPARTMENTS: tuple[Department, ...] = (
         api=(f"{_API}.snapshots", f"{_API}.restores"),
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
+    ),
+    # No process of its own yet: `countingroom mirror` shows what its rules let out.
+    Department(
+        name="mirror",
+        title="the mirror",
+        section=_section("mirror", "MirrorSection", "What of the experiment leaves the laboratory, and in which form."),
     ),
     Department(
         name="pvs",

@@ -14,6 +14,7 @@ from countingroom.cli.check_devices import build_devices
 from countingroom.cli.check_fleet import fleet_problems
 from countingroom.cli.check_home_assistant import home_assistant_problems, home_assistant_warnings
 from countingroom.cli.check_interlocks import InterlockCheck, InterlockFacts
+from countingroom.cli.check_mirror import mirror_problems, mirror_warnings
 from countingroom.cli.check_points import point_warnings
 from countingroom.cli.check_pvs import pvs_problems, pvs_warnings
 from countingroom.cli.check_results import result_warnings
@@ -51,13 +52,20 @@ def checked_description(file: Path) -> CheckedDescription:
             *pvs_problems(loaded, hosted),
             *wrong_configurations(loaded),
             *fleet_problems(loaded),
+            *mirror_problems(loaded),
         ]
         found += [*synoptic_problems(loaded, hosted), *home_assistant_problems(loaded, hosted)]
         warnings = (*warnings, *home_assistant_warnings(loaded, hosted), *result_warnings(loaded))
         problems = loaded.in_order([*found, *alarms.problems(), *locks.problems()])
         return CheckedDescription(
             problems=problems,
-            warnings=(*warnings, *tracker_warnings(loaded), *pvs_warnings(loaded), *snapshot_warnings(loaded, hosted)),
+            warnings=(
+                *warnings,
+                *tracker_warnings(loaded),
+                *mirror_warnings(loaded),
+                *pvs_warnings(loaded),
+                *snapshot_warnings(loaded, hosted),
+            ),
             loaded=loaded,
             hosted=hosted,
             interlocks=[] if problems else locks.facts(),

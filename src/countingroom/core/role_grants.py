@@ -19,6 +19,16 @@ RUNS = BusGrants(
     reads=(subjects.READINGS_STREAM,),
 )
 
+DEVICES = BusGrants(
+    # The alarm engine: its silence leads to safe outputs. Other device hosts: for derived points.
+    hears=("presence.alarms.*", "presence.devices.*", "live.readings.*"),
+    reads=(subjects.READINGS_STREAM,),
+    sends=("live.readings.*",),
+    stores=("readings.*.*", "events.devices.*"),
+    states=("device", "channel", "catalogue", "interlock_host"),
+    leases=("device.*",),
+)
+
 ALARMS = BusGrants(
     answers=("query.alarms.*",),
     # For rules and interlocks. The commands that they may send are in app/bus_users.py.

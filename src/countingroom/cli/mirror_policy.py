@@ -1,0 +1,110 @@
+"""The policy of a description: its rules, its approved templates, and all names that it and this computer know."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.last_check import LEAST, LastCheck
+from countingroom.core.mirror.pseudonyms import Pseudonyms
+from countingroom.core.mirror.redactor import Redactor
+from countingroom.core.mirror.templates import Approval
+from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.template_files import read_templates
+
+if TYPE_CHECKING:
+    from countingroom.experiment import Loaded
+
+_HOSTS = ("host", "hosts", "address", "addresses", "advertise", "broker", "name_servers", "server", "servers", "url")
+_USERS = ("user", "username", "login_name")
+_HERE = re.compile(r"localhost|127\.[\d.]+|0\.0\.0\.0|::1?|\[::1?\]|builtin")
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """All that decides what leaves."""
+
+    section: MirrorSection
+    redactor: Redactor
+    check: LastCheck
+    approvals: tuple[Approval, ...]
+    names: tuple[tuple[str, str], ...]
+
+
+def policy(file: Path, now_s: float) -> Policy:
+    """The policy of the description in this file. ConfigurationError where it publishes nothing, or its key or
+    templates cannot be read."""
+    from countingroom.experiment import load_with_problems
+    from countingroom.experiment.loading import Invalid
+
+    loaded = load_with_problems(file)
+    if loaded.problems:
+        raise Invalid(loaded.problems)
+    section = loaded.experiment.section(MirrorSection)
+    if section.key is None:
+        raise ConfigurationError(
+            "the section mirror has no key",
+            source=str(file),
+            code="no_key",
+            suggestion="describe what is published: docs/howto/publish-outside.md",
+        )
+    pseudonyms = Pseudonyms(section.key.read("mirror.key").encode())
+    if section.rotate:
+        pseudonyms = pseudonyms.period(int(now_s // section.rotate))
+    approvals = tuple(read_templates(file.parent / one for one in section.templates))
+    names = tuple(dict.fromkeys((*section.never.names(), *described_names(loaded), *names_here())))
+    check = LastCheck(names)
+    redactor = Redactor(pseudonyms, check, section.records(), approvals)
+    return Policy(section=section, redactor=redactor, check=check, approvals=approvals, names=names)
+
+
+def described_names(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Computers and users that the description names: addresses of devices, brokers, databases and nodes."""
+    value = loaded.located.value
+    yield from _walk({key: one for key, one in cast("Mapping[str, Any]", value).items() if key != "mirror"})
+    fleet = cast("Mapping[str, Any]", value.get("fleet") or {})
+    for name in cast("Mapping[str, Any]", fleet.get("nodes") or {}):
+        if len(name) >= LEAST:
+            yield "host", name
+
+
+def names_here() -> Iterator[tuple[str, str]]:
+    """The name of this computer and of its user, and the home of that user."""
+    for name in {socket.gethostname(), socket.getfqdn()}:
+        if len(name) >= LEAST and not _HERE.fullmatch(name):
+            yield "host", name
+    user = getpass.getuser()
+    if len(user) >= LEAST and user != "root":  # the word stands in too many lines, and tells nothing
+        yield "user", user
+        yield "path", str(Path.home())
+
+
+def _walk(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in cast("Mapping[Any, Any]", value).items():
+            yield from _walk(inner, str(name))
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from _walk(inner, key)
+    elif isinstance(value, str):
+        if key in _HOSTS and (host := _host(value)):
+            yield "host", host
+        elif key in _USERS and len(value) >= LEAST and value != "root":
+            yield "user", value
+
+
+def _host(text: str) -> str:
+    """The host of an address: `mqtt://broker.lab:1883`, `10.0.0.3:502`, `plc`."""
+    try:
+        found = urlsplit(text if "://" in text else f"//{text}").hostname or ""
+    except ValueError:
+        return ""
+    is_name = len(found) >= LEAST and not _HERE.fullmatch(found) and "{" not in found
+    return found if is_name else ""

@@ -1,0 +1,200 @@
+"""A record, or a log, as it leaves: the rules of its fields, the approved templates, then the last check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from msgspec import Struct, field
+
+from countingroom.core.mirror.fields import (
+    WITHHELD,
+    CheckedLines,
+    FieldDecision,
+    FieldReader,
+    LinesOf,
+    LinesTaken,
+    RecordRule,
+)
+from countingroom.core.mirror.last_check import LEAST, Hit, LastCheck
+from countingroom.core.mirror.pseudonyms import Pseudonyms
+from countingroom.core.mirror.templates import Approval, Part, read_line, render
+
+TOO_LONG = "(a line that is too long or has too many slots)"
+"""In place of its template in the count of withheld lines."""
+
+
+_BEFORE = 300
+"""Characters that are looked at together with the next text."""
+
+
+class PublicLine(Struct, frozen=True, omit_defaults=True):
+    """One or several lines as they leave."""
+
+    parts: tuple[Part, ...] = ()
+    withheld: int = 0
+    """So many lines in a row stood here; then there are no parts."""
+
+    @property
+    def text(self) -> str:
+        """The line as text."""
+        if self.withheld:
+            return f"[{self.withheld} line{'s' if self.withheld > 1 else ''} withheld]"
+        return "".join(one.text for one in self.parts)
+
+
+class LogCount(Struct):
+    """How many lines of a log leave."""
+
+    lines: int = 0
+    kept: int = 0
+    whole: int = 0
+    """Of those kept: without a masked slot."""
+    withheld: Counter[str] = field(default_factory=Counter[str])
+    """Template -> lines that are withheld, for the queue of approvals."""
+    hits: int = 0
+    """Lines that only the last check withheld."""
+
+    @property
+    def share(self) -> float:
+        """Part of the lines that leaves."""
+        return self.kept / self.lines if self.lines else 1.0
+
+
+class Redacted(Struct, frozen=True, kw_only=True):
+    """A record as it leaves."""
+
+    record: Mapping[str, Any] | None
+    """None where the record as a whole is withheld."""
+    decisions: tuple[FieldDecision, ...]
+    hit: Hit | None = None
+    """What the last check found: an alarm inside, as the rules should not have let it pass."""
+    log: LogCount
+
+
+class Redactor:
+    """Applies a policy."""
+
+    def __init__(
+        self, pseudonyms: Pseudonyms, check: LastCheck, records: Mapping[str, RecordRule], approvals: Iterable[Approval]
+    ) -> None:
+        """`records`: kind of record -> its fields. A kind that is not listed never leaves."""
+        self._pseudonyms = pseudonyms
+        self._check = check
+        self._records = records
+        self._approvals = {one.template: one for one in approvals}
+
+    def record(self, kind: str, record: Mapping[str, Any], own: Sequence[str] = ()) -> Redacted:
+        """The record as it leaves. `own`: its host, process id and user, which its log must not tell."""
+        log = LogCount()
+        if (rules := self._records.get(kind)) is None:
+            why = f"records of the kind {kind} are not published"
+            return Redacted(record=None, decisions=(FieldDecision(path=kind, what="not listed", why=why),), log=log)
+        lines = _LogLines(self, log, own)
+        reader = FieldReader(self._pseudonyms, lines)
+        taken = reader.take(record, rules)
+        decisions = tuple(reader.decisions)
+        if taken is WITHHELD:
+            return Redacted(record=None, decisions=decisions, log=log)
+        if hit := self._find(taken):
+            why = f"the last check found a {hit.kind} in it, {hit.how}"
+            decisions = (*decisions, FieldDecision(path="the record", what="withheld", why=why))
+            return Redacted(record=None, decisions=decisions, hit=hit, log=log)
+        return Redacted(record=taken, decisions=decisions, log=log)
+
+    def lines(self, lines: Iterable[str], count: LogCount, own: Sequence[str] = ()) -> list[PublicLine]:
+        """A log as it leaves; what was done is added to `count`."""
+        out: list[PublicLine] = []
+        withheld = 0
+        before = ""
+        for line in lines:
+            count.lines += 1
+            parts, template = self._line(line, before, own, count)
+            if parts is None:
+                withheld += 1
+                count.withheld[template] += 1
+                continue
+            if withheld:
+                out.append(PublicLine(withheld=withheld))
+                withheld = 0
+            before = before[-_BEFORE:] + "".join(one.text for one in parts)
+            out.append(PublicLine(parts))
+            count.kept += 1
+            count.whole += not any(one.is_masked for one in parts)
+        if withheld:
+            out.append(PublicLine(withheld=withheld))
+        return out
+
+    def _line(self, line: str, before: str, own: Sequence[str], count: LogCount) -> tuple[tuple[Part, ...] | None, str]:
+        """Its parts, None where it is withheld; and its template."""
+        if not line.strip():
+            return (Part(""),), ""
+        read = read_line(line)
+        if read is None:
+            return None, TOO_LONG
+        approval = self._approvals.get(read.template)
+        if approval is None or approval.refused:
+            return None, read.template
+        rendered = render(read, approval, self._pseudonyms, own)
+        if self._check.find(rendered.text, before):
+            count.hits += 1
+            return None, read.template
+        return rendered.parts, read.template
+
+    def _find(self, taken: Any) -> Hit | None:
+        """Look at all texts and keys of the record, and at neighbours together: of all, of the keys, of the texts."""
+        texts = list(_texts(taken))
+        for text, _ in texts:
+            if hit := self._check.find(text):
+                return hit
+        for kinds in (("key", "text", "number"), ("key",), ("text",)):
+            before = ""
+            for text, kind in texts:
+                if kind in kinds:
+                    if before and (hit := self._check.across(text, before)):
+                        return hit
+                    before = before[-_BEFORE:] + text
+        return None
+
+
+class _LogLines(LinesOf):
+    """The rule `log` for one record."""
+
+    def __init__(self, redactor: Redactor, count: LogCount, own: Sequence[str]) -> None:
+        self._redactor = redactor
+        self._count = count
+        self._own = own
+
+    def __call__(self, lines: Sequence[str], path: str) -> LinesTaken:
+        withheld, kept = self._count.withheld.total(), self._count.kept
+        public = self._redactor.lines(lines, self._count, self._own)
+        withheld = self._count.withheld.total() - withheld
+        kept = self._count.kept - kept
+        why = f"{kept} lines leave, {withheld} are withheld" if withheld else f"{kept} lines leave"
+        decision = FieldDecision(path=path, what="published" if kept or not withheld else "withheld", why=why)
+        return LinesTaken(value=CheckedLines(one.text for one in public), decisions=(decision,))
+
+
+def _texts(value: Any) -> Iterator[tuple[str, str]]:
+    """All that can be read in a record, with what it is: a key, a text or a number. Of lines that were looked at the
+    first and the last, for their neighbours."""
+    match value:
+        case dict():
+            for key, inner in cast("dict[str, Any]", value).items():
+                yield str(key), "key"
+                yield from _texts(inner)
+        case CheckedLines():
+            yield from ((one, "text") for one in (value[:1] + value[1:][-1:]))
+        case list():
+            numbers = [one for one in cast("list[Any]", value) if isinstance(one, int) and 31 < one < 127]
+            if len(numbers) >= LEAST:  # the codes of letters
+                yield "".join(map(chr, numbers)), "text"
+            for inner in cast("list[Any]", value):
+                yield from _texts(inner)
+        case str():
+            yield value, "text"
+        case bool() | None:
+            pass
+        case _:
+            yield f"{value!r}", "number"

@@ -1,0 +1,194 @@
+"""The section `mirror`: what leaves the laboratory. What it does not name stays inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from countingroom.core.mirror import fields
+from countingroom.core.mirror.last_check import LEAST
+from countingroom.core.text_patterns import expression
+from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.core.yaml.section import Name, Seconds, Section
+
+Problem = tuple[tuple[str | int, ...], str]
+
+_WORDS = ("boolean", "time", "log")
+
+
+class FieldSection(Section):
+    """What a field must be in order to leave: one kind. Kinds without settings are written as a word: `time`."""
+
+    boolean: bool = False
+    """True or false."""
+    integer: tuple[int, int] | None = None
+    """A whole number from the first to the second: `[1, 10000000]`."""
+    number: tuple[float, float] | None = None
+    """A number from the first to the second."""
+    digits: Annotated[int, Field(ge=1, le=12)] = 6
+    """Significant digits of a `number`."""
+    one_of: list[str | int | float | bool] = []
+    """One of these values."""
+    pattern: str = ""
+    """A text that this regular expression describes as a whole."""
+    time: bool = False
+    """A time: ISO 8601 with a zone, or seconds, milliseconds or nanoseconds since 1970."""
+    pseudonym: Name | None = None
+    """A name that leaves as its alias; the kind of the name: `host`."""
+    log: bool = False
+    """Lines of a log: a line leaves where its template is approved."""
+    items: FieldSection | None = None
+    """A list with items of one kind."""
+    most: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Of `items` so many of the last items."""
+    table: FieldSection | None = None
+    """A table with any keys, and values of one kind."""
+    key: FieldSection | None = None
+    """Of a `table`: what its keys must be."""
+    fields: dict[str, FieldSection] = {}
+    """A record within the record."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        if given in _WORDS:
+            return {given: True}
+        raise ValueError(f"a rule is one of the words {', '.join(_WORDS)}, or has settings: {{ integer: [0, 100] }}")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that are given; exactly one is right."""
+        flags = {one: bool(getattr(self, one)) for one in (*_WORDS, "one_of", "pattern", "fields")}
+        given = {one: getattr(self, one) is not None for one in ("integer", "number", "pseudonym", "items", "table")}
+        return tuple(name for name, is_given in {**flags, **given}.items() if is_given)
+
+    def problems(self) -> Iterator[Problem]:
+        """What does not fit together, with its place."""
+        if len(self.kinds) != 1:
+            told = ", ".join(self.kinds) or "none"
+            yield (), f"give one kind: {', '.join(_KINDS)}; got {told}"
+            return
+        for name in ("integer", "number"):
+            limits: tuple[float, float] | None = getattr(self, name)
+            if limits and limits[0] > limits[1]:
+                yield (name,), f"{limits[0]:g} is above {limits[1]:g}"
+        if self.pattern:
+            try:
+                expression(self.pattern)
+            except ValueError as error:
+                yield ("pattern",), str(error)
+        if self.table and self.key is None:
+            yield (), "a table needs a key: what its keys must be"
+        if self.key and self.table is None:
+            yield ("key",), "key belongs to a table"
+        if self.key and self.key.kinds and self.key.kinds[0] not in _OF_KEYS:
+            yield ("key",), f"a key is one of {', '.join(_OF_KEYS)}"
+        for name in ("items", "table", "key"):
+            inner: FieldSection | None = getattr(self, name)
+            for path, text in inner.problems() if inner else ():
+                yield (name, *path), text
+        for name, inner in self.fields.items():
+            for path, text in inner.problems():
+                yield ("fields", name, *path), text
+
+    def rule(self) -> fields.FieldRule:
+        """The rule of this section."""
+        (kind,) = self.kinds
+        match kind:
+            case "boolean":
+                return fields.BooleanRule()
+            case "time":
+                return fields.TimeRule()
+            case "log":
+                return fields.LogRule()
+            case "one_of":
+                return fields.OneOfRule(values=tuple(self.one_of))
+            case "pattern":
+                return fields.PatternRule(pattern=self.pattern)
+            case _:
+                return self._nested_rule()
+
+    def _nested_rule(self) -> fields.FieldRule:
+        if self.integer:
+            return fields.IntegerRule(least=self.integer[0], most=self.integer[1])
+        if self.number:
+            return fields.NumberRule(least=self.number[0], most=self.number[1], digits=self.digits)
+        if self.pseudonym:
+            return fields.AliasRule(of=self.pseudonym)
+        if self.items:
+            return fields.ListRule(of=self.items.rule(), most=self.most)
+        if self.table and self.key:
+            return fields.TableRule(key=self.key.rule(), of=self.table.rule())
+        return fields.RecordRule(fields={name: one.rule() for name, one in self.fields.items()})
+
+
+_KINDS = (*_WORDS, "integer", "number", "one_of", "pattern", "pseudonym", "items", "table", "fields")
+_OF_KEYS = ("integer", "one_of", "pattern", "pseudonym", "time")
+
+
+class NeverSection(Section):
+    """Names that must not leave in any form. Computers, addresses and users that the description itself names are added
+    by themselves."""
+
+    hosts: list[str] = []
+    users: list[str] = []
+    paths: list[str] = []
+    words: list[str] = []
+    """Anything else: names of projects, of rooms, of people."""
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Kind and name of each."""
+        for kind, names in (("host", self.hosts), ("user", self.users), ("path", self.paths), ("word", self.words)):
+            for name in names:
+                yield kind, name
+
+    def problems(self) -> Iterator[Problem]:
+        """Names that would be found in any text."""
+        for key in ("hosts", "users", "paths", "words"):
+            for number, name in enumerate(getattr(self, key)):
+                if len(name.strip()) < LEAST:
+                    yield (key, number), f"{name!r} would be found in any text: a name has at least {LEAST} characters"
+
+
+class MirrorSection(Section):
+    """What of the experiment is shown outside."""
+
+    key: SecretReference | None = None
+    """The key of the aliases, at least 16 characters."""
+    rotate: Annotated[Seconds, Field(ge=86400)] | None = None
+    """After this time the aliases change, so that nothing can be followed for longer."""
+    publish: dict[Name, dict[str, FieldSection]] = {}
+    """Kind of record -> its fields that leave: `run`."""
+    templates: list[Path] = []
+    """Files with the approved templates of log lines, made by `countingroom mirror learn`; relative to the
+    description."""
+    never: NeverSection = NeverSection()
+    """Names that the last check looks for."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is published."""
+        return bool(self.publish)
+
+    def problems(self) -> Iterator[Problem]:
+        """What does not fit together, with its place."""
+        if self.publish and self.key is None:
+            yield ("publish",), "give a key for the aliases: key: { file: … } or { env: … }"
+        for kind, given in self.publish.items():
+            for name, one in given.items():
+                for path, text in one.problems():
+                    yield ("publish", kind, name, *path), text
+        for path, text in self.never.problems():
+            yield ("never", *path), text
+
+    def records(self) -> dict[str, fields.RecordRule]:
+        """Kind of record -> its rules."""
+        return {
+            kind: fields.RecordRule(fields={name: one.rule() for name, one in given.items()})
+            for kind, given in self.publish.items()
+        }
