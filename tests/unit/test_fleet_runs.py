@@ -13,7 +13,7 @@ from countingroom.app.fleet_programs import ORDER_VARIABLE, OwnPrograms, decoded
 from countingroom.app.fleet_runs import run_problems
 from countingroom.app.processes import processes
 from countingroom.app.roles import needed_roles
-from countingroom.bus.login import PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE
+from countingroom.bus.login import CA_VARIABLE, PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE, TlsFiles
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.server import credentials
@@ -95,7 +95,7 @@ def test_an_agent_needs_no_file_of_the_description(tmp_path: Path) -> None:
     assert (task.roles, task.systems, task.bus_url) == (("agents",), ("STS",), "nats://127.0.0.1:4222")
     assert system.chart.initial == "Off" and system.chart.to_common("On") == "Active"
     assert system.agent.model_dump()["configure"] == [["up", "{hv}"]]
-    assert task.experiment.bus.user == "agent-STS"
+    assert task.service and (task.service.user, task.service.password) == ("agent-STS", "rosebud")
 
 
 def test_up_leaves_to_the_fleet_what_is_a_service(tmp_path: Path) -> None:
@@ -170,6 +170,34 @@ def test_containers_of_this_computer_reach_the_bus_by_its_network(tmp_path: Path
     assert decoded(spec.environment[ORDER_VARIABLE]).data == ""
     site = described(tmp_path, services.replace("network: host", ""), "bus: {url: 'nats://daq:4222', user: house}")
     assert not [*site.problems, *run_problems(site.experiment)]
+
+
+def test_other_computers_reach_the_bus_where_it_listens(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("the authority")
+    files = "certificate: bus.pem, key: bus.key, ca: ca.pem"
+    services = "    a: {run: agent, systems: [STS], nodes: [far], image: x}\n" + AGENTS.replace("STS, ", "")
+    loaded = described(tmp_path, services, f"bus: {{listen: {{address: daq1, {files}}}}}")
+    assert not [*loaded.problems, *run_problems(loaded.experiment)]
+    found = services_of(loaded, tmp_path)
+    far, near = found["a-STS"].spec.environment, found["agents-MVD"].spec.environment
+    assert (far[URL_VARIABLE], far[CA_VARIABLE]) == ("tls://daq1:4222", "the authority")
+    assert near[URL_VARIABLE] == "nats://127.0.0.1:4222" and CA_VARIABLE not in near
+    task = service_process.task_of(far)
+    assert task.service and task.service.tls == TlsFiles(authority="the authority")
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [
+        ("address: daq1", "give certificate, key and ca"),
+        ("address: daq1, certificate: c, key: k", "give certificate, key and ca"),
+        ("address: daq1, certificate: c, key: k, ca: a, insecure: true", "leave insecure out"),
+        ("address: daq1, insecure: true", "go over the network as they are"),
+    ],
+)
+def test_a_bus_that_listens_without_tls_is_told(tmp_path: Path, listen: str, said: str) -> None:
+    loaded = described(tmp_path, more=f"bus: {{listen: {{{listen}}}}}")
+    assert any(said in one.message for one in (*loaded.problems, *loaded.warnings))
 
 
 def test_passwords_of_services_outlive_the_bus(tmp_path: Path) -> None:

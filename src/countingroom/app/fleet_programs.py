@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from countingroom.app import bus_users
 from countingroom.app.data_folder import FLEET
-from countingroom.app.fleet_runs import fleet_of, fleet_roles, is_here, run_problems, systems_of
-from countingroom.bus.login import PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE
+from countingroom.app.fleet_runs import fleet_of, fleet_roles, is_here, is_local, run_problems, systems_of
+from countingroom.bus.login import CA_VARIABLE, PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE
 from countingroom.bus.presence import INSTANCE_VARIABLE
 from countingroom.bus.server import credentials
 from countingroom.core import subjects
@@ -160,12 +160,19 @@ class OwnPrograms:
 
     def _bus(self, section: FleetSection, service: ServiceSection, nodes: list[str], user: str) -> dict[str, str]:
         bus = self._experiment.bus
-        url = bus.url or credentials.read(credentials.bus_folder(self._data) / credentials.FILE).url
-        return {
+        url, ca = bus.url, bus.tls_ca
+        if not url:
+            url = credentials.read(credentials.bus_folder(self._data) / credentials.FILE).url
+            if bus.listen and not all(is_local(section, node, service) for node in nodes):
+                scheme = "nats" if bus.listen.insecure else "tls"
+                url = f"{scheme}://{bus.listen.address}:{url.rpartition(':')[2]}"
+                ca = self._directory / bus.listen.ca if bus.listen.ca else None
+        found = {
             INSTANCE_VARIABLE: "{service}@{node}#{index}",
             URL_VARIABLE: url,
             USER_VARIABLE: bus.user or user,
         }
+        return {**found, CA_VARIABLE: _text(ca)} if ca else found
 
     def _password(self, user: str) -> dict[str, str]:
         """The reference to the password of a user, whose file is written where there is none."""
@@ -181,6 +188,17 @@ class OwnPrograms:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         credentials.write_private(folder / user, f"{password}\n".encode())
         return {PASSWORD_VARIABLE: f"file:{folder / user}"}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the authority of the bus cannot be read: {error}",
+            source="fleet",
+            suggestion="give its file in the section bus",
+        ) from error
 
 
 def _command(section: FleetSection, service: ServiceSection, nodes: list[str]) -> tuple[str, ...]:

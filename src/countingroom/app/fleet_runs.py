@@ -84,11 +84,17 @@ def _out_of_reach(
 ) -> Iterator[Problem]:
     placed: Sequence[str] = section.placed(service)
     far = [node for node in placed if not is_local(section, node, service)]
-    if far and not experiment.bus.url:
+    bus = experiment.bus
+    if bus.url and (own := [key for key in ("creds_file", "nkey_file", "tls_certificate") if getattr(bus, key)]):
         yield (
             ("services", name),
-            f"on {far[0]} it cannot reach the bus, which listens on loopback of this computer alone: give bus.url, the "
-            "servers of the site" + (", or network: host" if _could_be_local(section, far[0]) else ""),
+            f"its login would need the file of bus.{own[0]} on its node: give users_file, or user and password",
+        )
+    if far and not bus.url and not bus.listen:
+        yield (
+            ("services", name),
+            f"on {far[0]} it cannot reach the bus, which listens on loopback of this computer alone: give bus.listen, "
+            "or bus.url, the servers of the site" + (", or network: host" if _could_be_local(section, far[0]) else ""),
         )
     role = roles().get(service.run)
     elsewhere = [node for node in placed if not is_here(section, node)]

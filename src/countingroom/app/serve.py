@@ -28,6 +28,7 @@ from countingroom.app.shared_renewer import renewer_at, socket_beside
 from countingroom.app.watchdog import TICK_S
 from countingroom.bus import nats, streams
 from countingroom.bus.dead_letters import DeadLetters
+from countingroom.bus.login import BusLogin
 from countingroom.bus.nats.renewal_process import LaunchRenewer
 from countingroom.bus.port import Bus
 from countingroom.bus.server.credentials import SUPERVISOR
@@ -63,8 +64,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Whether it takes the place of a process that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
-    service: bool = False
-    """Whether it is a service of the fleet."""
+    service: BusLogin | None = None
+    """The one login of a service of the fleet; None: it is none."""
     launch: LaunchRenewer = launch
     """Starts the process that renews the leases, or connects to it."""
 
@@ -158,7 +159,8 @@ async def _run_roles(
     url = task.bus_url or bus_users.url(section, task.data)
 
     async def connect(user: str, name: str, launch_renewer: LaunchRenewer | None = None) -> Bus:
-        login = bus_users.login(section, task.passwords, task.data, user)
+        login = (lambda one=task.service: one) if task.service else None
+        login = login or bus_users.login(section, task.passwords, task.data, user)
         return await nats.connect(
             url, name=name, login=login, clock=clock, dead_letters=dead_letters, launch_renewer=launch_renewer
         )
@@ -175,7 +177,7 @@ async def _run_roles(
         simulate=task.simulate,
         again=task.again,
         systems=task.systems,
-        service=task.service,
+        service=task.service is not None,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}

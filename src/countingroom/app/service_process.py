@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from countingroom.app import serve as serving
 from countingroom.app.fleet_programs import (
@@ -15,7 +14,7 @@ from countingroom.app.fleet_programs import (
     ServiceOrder,
     decoded,
 )
-from countingroom.bus.login import PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE
+from countingroom.bus.login import URL_VARIABLE, login_of_environment
 from countingroom.console.description import ConsoleSection
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.umask import keep_files_private
@@ -42,7 +41,7 @@ def task_of(environment: Mapping[str, str]) -> serving.ServeTask:
     directory = Path(order.directory)
     if not order.directory or not directory.is_dir():
         directory = Path.cwd()
-    experiment = validated({**order.value, "bus": _bus(environment, url)}, directory)
+    experiment = validated({**order.value, "bus": {"url": url}}, directory)
     return serving.ServeTask(
         experiment=experiment,
         directory=directory,
@@ -51,17 +50,8 @@ def task_of(environment: Mapping[str, str]) -> serving.ServeTask:
         data=_data(environment, order, experiment.experiment.name),
         port=experiment.section(ConsoleSection).port,
         systems=order.systems,
-        service=True,
+        service=login_of_environment(environment),
     )
-
-
-def _bus(environment: Mapping[str, str], url: str) -> dict[str, Any]:
-    user = environment.get(USER_VARIABLE, "")
-    return {
-        "url": url,
-        "user": user,
-        **({"password_env": PASSWORD_VARIABLE} if PASSWORD_VARIABLE in environment else {}),
-    }
 
 
 def _data(environment: Mapping[str, str], order: ServiceOrder, name: str) -> Path:

@@ -208,7 +208,9 @@ class _Processes:
             if not url:
                 server = EmbeddedServer(
                     bus_folder(self._plan.data),
-                    description=section,
+                    description=section.model_copy(update={"listen": listen.below(self._plan.description.parent)})
+                    if (listen := section.listen)
+                    else section,
                     users=bus_users.users(self._plan.experiment),
                     kept=bus_users.of_services(self._plan.experiment),
                     on_event=self._report_event,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -153,6 +154,42 @@ class Mqtt(Section):
         return self
 
 
+class Listen(Section):
+    """Where the embedded server takes connections from other computers, for services of the fleet."""
+
+    address: Annotated[str, Field(min_length=1)]
+    """The name or address of this computer as the others reach it. The certificate is for this name."""
+    host: str = "0.0.0.0"
+    """Address to listen on; loopback stays among them, so it is that of all interfaces."""
+    certificate: Path | None = None
+    """A file with the certificate of the server (PEM), relative to the description."""
+    key: Path | None = None
+    """The file with its private key."""
+    ca: Path | None = None
+    """A file with the authority that signed the certificate. Services are given it."""
+    insecure: bool = False
+    """Without TLS: passwords and data go over the network as they are."""
+
+    def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """A connection that would not be encrypted, or not checked."""
+        named = {"certificate": self.certificate, "key": self.key, "ca": self.ca}
+        missing = [name for name, file in named.items() if not file]
+        if self.insecure and len(missing) < len(named):
+            yield ("insecure",), "it has a certificate: leave insecure out"
+        elif missing and not self.insecure:
+            yield (missing[0],), "give certificate, key and ca; insecure: true accepts that passwords are not encrypted"
+
+    def warnings(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What is allowed and dangerous."""
+        if self.insecure:
+            yield ("insecure",), "passwords and data of services go over the network as they are: use a certificate"
+
+    def below(self, directory: Path) -> Listen:
+        """The same with absolute paths, where they are relative to this directory."""
+        files = {"certificate": self.certificate, "key": self.key, "ca": self.ca}
+        return self.model_copy(update={name: (directory / file).absolute() for name, file in files.items() if file})
+
+
 class BusSection(Credentials):
     """The message bus of the experiment."""
 
@@ -178,11 +215,15 @@ class BusSection(Credentials):
     """Disk space for all streams together; when it is full, the oldest readings are deleted."""
     mqtt: Mqtt | None = None
     """The MQTT listener of the embedded server; off when missing."""
+    listen: Listen | None = None
+    """Other computers may connect to the embedded server; loopback alone when missing."""
 
     @model_validator(mode="after")
     def _own_server(self) -> BusSection:
         if self.url and self.mqtt:
             raise ValueError("mqtt works only with the embedded server; with url, use the MQTT of the site's servers")
+        if self.url and self.listen:
+            raise ValueError("listen is for the embedded server: services reach the servers of the site by url")
         return self
 
     @model_validator(mode="after")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 URL_VARIABLE = "COUNTINGROOM_BUS_URL"
 USER_VARIABLE = "COUNTINGROOM_BUS_USER"
+CA_VARIABLE = "COUNTINGROOM_BUS_CA"
 PASSWORD_VARIABLE = "COUNTINGROOM_BUS_PASSWORD"  # noqa: S105 - its name
 """Variables of the environment by which the fleet tells a service how it reaches the bus."""
 
@@ -16,6 +17,8 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
     """Paths of PEM files; the empty ones are not used."""
 
     ca: str = ""
+    authority: str = ""
+    """The certificates themselves, in place of the file `ca`."""
     certificate: str = ""
     key: str = ""
 
@@ -34,6 +37,16 @@ class BusLogin(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"BusLogin({self.user})"  # a password must not get into a log by a traceback
+
+
+def login_of_environment(environment: Mapping[str, str]) -> BusLogin:
+    """The login of a service of the fleet."""
+    authority = environment.get(CA_VARIABLE, "")
+    return BusLogin(
+        user=environment.get(USER_VARIABLE, ""),
+        password=environment.get(PASSWORD_VARIABLE, ""),
+        tls=TlsFiles(authority=authority) if authority else None,
+    )
 
 
 FindBusLogin = Callable[[], BusLogin]

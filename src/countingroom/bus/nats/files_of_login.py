@@ -13,11 +13,12 @@ from countingroom.core.errors import ConfigurationError
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
     """For a link that is encrypted and checks the certificate of the server. ConfigurationError when a file is bad."""
     try:
-        context = ssl.create_default_context(cafile=files.ca or None)
+        context = ssl.create_default_context(cafile=files.ca or None, cadata=files.authority or None)
         if files.certificate:
             context.load_cert_chain(files.certificate, files.key or None)
     except (OSError, ssl.SSLError) as error:
-        named = ", ".join(one for one in (files.ca, files.certificate, files.key) if one)
+        given = (files.ca, "the authority" if files.authority else "", files.certificate, files.key)
+        named = ", ".join(one for one in given if one)
         raise ConfigurationError(f"the TLS files of the bus cannot be used: {error} ({named})", source="bus") from error
     return context
 

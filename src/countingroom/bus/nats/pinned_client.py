@@ -46,9 +46,10 @@ class PinnedTransport(TcpTransport):
 
 
 class PinnedClient(Client):
-    """The client of nats-py with seven changes: it never closes itself, it can discard unsent messages, a server that
-    closes the connection during the handshake does not count as connected, PinnedTransport, pings of all processes at
-    the same times, `close` leaves no connection open, and headers are read in a third of the time."""
+    """The client of nats-py with eight changes: it never closes itself, it can discard unsent messages, a server that
+    closes the connection during the handshake does not count as connected, with TLS files it uses no plain link,
+    PinnedTransport, pings of all processes at the same times, `close` leaves no connection open, and headers are read
+    in a third of the time."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
@@ -69,6 +70,14 @@ class PinnedClient(Client):
                 if task:
                     task.cancel()
             raise ConnectionResetError("the server closed the connection before it answered")
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # That of nats-py encrypts the link where the server requires it, and else sends the password as it is.
+        if initial_connection and "tls" in self.options and not info.get("tls_required"):
+            if not info.get("tls_available"):
+                raise nats.errors.Error("nats: the server offers no TLS, which the description asks for")
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes the client for good on most errors that a server sends, such as an authorization error while

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.bus.description import Mqtt
+from countingroom.bus.description import Listen, Mqtt
 from countingroom.bus.server import mqtt_account
 from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.bus.server.permissions import BusUser
@@ -60,6 +60,7 @@ def configuration(
     passwords: Mapping[str, str],
     mqtt: Mqtt | None = None,
     mqtt_port: int = 0,
+    listen: Listen | None = None,
 ) -> dict[str, Any]:
     """The content of the configuration file. `users`: those beside the supervisor, which has all permissions;
     a client without a user is refused."""
@@ -86,6 +87,12 @@ def configuration(
         },
     }
     conf |= _accounts(users, passwords, mqtt)
+    if listen:
+        conf["listen"] = f"{listen.host}:{port}"
+        if listen.certificate:
+            conf["tls"] = {"cert_file": str(listen.certificate), "key_file": str(listen.key), "timeout": 5}
+            # The processes of this computer connect by loopback without. A client with TLS files insists on them.
+            conf["allow_non_tls"] = True
     if mqtt:
         conf["accounts"][mqtt_account.ACCOUNT] = mqtt_account.account(mqtt, ACCOUNT)
         conf["mqtt"] = {

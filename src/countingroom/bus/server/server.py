@@ -273,6 +273,7 @@ class EmbeddedServer:
             passwords=self._credentials.passwords,
             mqtt=mqtt,
             mqtt_port=known.mqtt_port,
+            listen=self._description.listen,
         )
         server_process.move_streams(self._directory / "store", former=NAMELESS, account=ACCOUNT)
         credentials.write_private(self._directory / "nats.conf", text(conf).encode())

@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from countingroom.bus import nats
-from countingroom.bus.login import PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE, BusLogin, FindBusLogin
+from countingroom.bus.login import URL_VARIABLE, BusLogin, FindBusLogin, login_of_environment
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import INSTANCE_VARIABLE, heartbeat
 from countingroom.bus.server.credentials import of_running
@@ -60,8 +60,8 @@ def run(
     """
     login: FindBusLogin = BusLogin
     if data is None and not url:
-        url, user = os.environ.get(URL_VARIABLE, ""), os.environ.get(USER_VARIABLE, "")
-        password = os.environ.get(PASSWORD_VARIABLE, "")
+        url = os.environ.get(URL_VARIABLE, "")
+        login = lambda: login_of_environment(os.environ)  # noqa: E731
     if data is not None:
         found, login = of_running(Path(data), subjects.agent_user(system))
         url = url or found
