@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
 
 from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
+from countingroom.cli.fleet_follow import follow_change, phase_text, steps_so_far
 from countingroom.cli.fleet_import import app as import_app
 from countingroom.cli.fleet_logs import logs
 from countingroom.cli.fleet_talk import talk, talks
 from countingroom.cli.fleet_usb import usb
-from countingroom.cli.outcome import give, raise_failed, tell
+from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, print_json, print_table
-from countingroom.core.errors import Conflict
-from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
 app.add_typer(import_app, name="import")
@@ -28,9 +26,6 @@ app.command()(talks)
 
 _WAIT_S = 30.0
 DIFFERS = 3
-_POLL_S = 0.5
-_LONGEST_S = 3600.0
-"""A change is followed for so long at most."""
 _KINDS = {
     "replace": "replace",
     "again": "make again, same image",
@@ -39,7 +34,6 @@ _KINDS = {
     "remove": "remove",
 }
 _NOTES = {"waits": "waits", "left": "left alone", "fails": "would fail"}
-_ENDED = ("done", "rolled_back", "failed", "held")
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="Its name.", show_default=False)]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="Its name.", show_default=False)]
@@ -66,7 +60,7 @@ def status(url: Url = DEFAULT_URL, json: Json = False) -> None:
     print_table(
         ("service", "wanted", "healthy", "state", "instances that are not as wanted"),
         (
-            (one["service"], _wanted(one), f"{one['healthy']}/{one['wanted']}", _phase(one), _wrong(one))
+            (one["service"], _wanted(one), f"{one['healthy']}/{one['wanted']}", phase_text(one), _wrong(one))
             for one in services
         ),
     )
@@ -105,9 +99,9 @@ def apply(
         question = f"Apply {count} changes?" if count else "Keep it as a revision all the same?"
         if not yes and not typer.confirm(question):
             raise typer.Exit(1)
-        told = _steps(api)
+        told = steps_so_far(api)
         answer = _give(api, "apply", {"comment": comment, "plan": found["mark"]})
-        _end(api, answer, told, wait=wait, json=json)
+        follow_change(api, answer, told, wait=wait, json=json)
 
 
 @app.command()
@@ -120,9 +114,9 @@ def rollback(
 ) -> None:
     """Make the services as an earlier revision had them."""
     with Client(url) as api:
-        told = _steps(api)
+        told = steps_so_far(api)
         answer = _give(api, "rollback", {"revision": revision, "comment": comment})
-        _end(api, answer, told, wait=wait, json=json)
+        follow_change(api, answer, told, wait=wait, json=json)
 
 
 @app.command()
@@ -145,9 +139,9 @@ def restart(
 ) -> None:
     """Make its instances again, a few at a time."""
     with Client(url) as api:
-        told = _steps(api)
+        told = steps_so_far(api)
         answer = _give(api, "restart", {"service": service, "nodes": ",".join(nodes or ())})
-        _end(api, answer, told, wait=wait, json=json, services=(service,))
+        follow_change(api, answer, told, wait=wait, json=json, services=(service,))
 
 
 @app.command()
@@ -206,64 +200,6 @@ def _lasts(text: str) -> dict[str, Any]:
     return {"for_s": seconds_of(text, "")} if text else {}
 
 
-def _steps(api: Client) -> set[tuple[str, str]]:
-    """(service, step) of all that was done before: it is no part of what is followed."""
-    return {(one["service"], step) for one in api.get("/api/v1/services")["services"] for step in one["log"]}
-
-
-def _end(
-    api: Client,
-    answer: Any,
-    told: set[tuple[str, str]],
-    *,
-    wait: bool,
-    json: bool,
-    services: tuple[str, ...] = (),
-) -> None:
-    """Follow a change to its end, with a line for each step. Conflict where it was rolled back or given up, or is not
-    at its end after _LONGEST_S. `told`: steps of before."""
-    raise_failed(answer)
-    if json:
-        print_json(answer)
-    if not wait:
-        return
-    until_s = time.monotonic() + _LONGEST_S
-    while True:
-        found = [one for one in api.get("/api/v1/services")["services"] if not services or one["service"] in services]
-        for one in found:
-            for step in one["log"]:
-                if not json and (one["service"], step) not in told:
-                    typer.echo(step.partition(" ")[2])
-                told.add((one["service"], step))
-        if all(_is_over(one) for one in found):
-            break
-        if time.monotonic() > until_s:
-            raise Conflict(
-                f"it is not at its end after {duration(_LONGEST_S)}; it goes on",
-                source="fleet",
-                code="not_in_time",
-                suggestion="see what it waits for: countingroom fleet status",
-            )
-        time.sleep(_POLL_S)
-    if failed := [one for one in found if one["phase"] in ("failed", "rolled_back")]:
-        cause: dict[str, Any] = failed[0]["cause"] or {}
-        raise Conflict(
-            f"{failed[0]['service']}: {_phase(failed[0])}: {cause.get('message', '')}",
-            source="fleet",
-            code="rolled_back" if failed[0]["phase"] == "rolled_back" else "change_failed",
-            suggestion=cause.get("suggestion") or "see countingroom fleet status",
-        )
-    if not json:
-        typer.echo("Done.")
-
-
-def _is_over(one: Any) -> bool:
-    """Whether nothing more is to be done. Of a service that is not wanted any more, what is on lost nodes is left."""
-    if one["is_wanted"]:
-        return one["phase"] in _ENDED
-    return not any(instance["is_known"] for instance in one["instances"])
-
-
 def _print_plan(found: Any) -> None:
     if not found["changes"]:
         typer.echo(f"Nothing to change: {found['stays']} instances are as wanted.")
@@ -291,14 +227,6 @@ def _by(fleet: Any) -> str:
 
 def _wanted(one: Any) -> str:
     return f"r{one['revision']}" + (f" {one['version']}" if one["version"] else "")
-
-
-def _phase(one: Any) -> str:
-    if one["disabled"]:
-        return f"disabled: {one['disabled']['reason']}"
-    words: dict[str, str] = {"done": "as wanted", "rolling": "is being changed", "rolling_back": "is being rolled back"}
-    phase: str = one["phase"]
-    return words.get(phase, phase.replace("_", " "))
 
 
 def _wrong(one: Any) -> str:

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
+
+import msgspec
 
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
-from countingroom.core.fleet.observed import Attempt, ObservedInstance, ObservedNode
+from countingroom.core.fleet.observed import Attempt, ImagePull, ObservedInstance, ObservedNode
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.client import ActorClient
@@ -22,6 +25,7 @@ from countingroom.fleet.secrets import read_secrets
 
 _log = logging.getLogger(__name__)
 
+PROGRESS_S = 0.5
 LOOK_AGAIN_S = 20.0
 """All instances are listed so often although nothing was told: a told change may be lost."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 15.0
@@ -50,7 +54,8 @@ class Node:
         self.name = name
         self.facts: EngineFacts | None = None
         self.busy: dict[InstanceId, FleetActionKind] = {}
-        self.pulling: set[str] = set()
+        self.pulling: dict[str, ImagePull] = {}
+        self._told_s = 0.0
         self.failed_pulls: dict[str, Attempt] = {}
         self.failed_actions: dict[InstanceId, Attempt] = {}
         self._clock = clock
@@ -79,6 +84,7 @@ class Node:
             instances={id: self._observed(one) for id, one in self._instances.items()},
             images=self._images,
             cause=self._cause,
+            pulls=tuple(self.pulling.values()),
             usb=self._usb,
         )
 
@@ -120,7 +126,7 @@ class Node:
         if action.instance:
             self.busy[action.instance] = action.kind
         elif action.image:
-            self.pulling.add(action.image)
+            self.pulling[action.image] = ImagePull(image=action.image, since_ns=self._clock.now_ns())
         task = asyncio.create_task(self._carry_out(action))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -209,13 +215,22 @@ class Node:
         finally:
             if action.instance:
                 self.busy.pop(action.instance, None)
-            self.pulling.discard(action.image)
+            self.pulling.pop(action.image, None)
+            self._changed.set()
+
+    def _pulled(self, image: str, done: int, whole: int) -> None:
+        """Progress of a pull: told at most every PROGRESS_S."""
+        if before := self.pulling.get(image):
+            self.pulling[image] = msgspec.structs.replace(before, done_bytes=done, whole_bytes=whole)
+        now_s = self._clock.monotonic()
+        if now_s - self._told_s >= PROGRESS_S:
+            self._told_s = now_s
             self._changed.set()
 
     async def _pull(self, image: str) -> None:
         try:
             async with self._pulls:
-                await self._engine.pull(image, _unseen)
+                await self._engine.pull(image, partial(self._pulled, image))
         except CountingRoomError as error:
             before = self.failed_pulls.get(image)
             self.failed_pulls[image] = self._attempt(error.cause, before)
@@ -285,10 +300,6 @@ _DONE = {
     FleetActionKind.START: "started again",
     FleetActionKind.REMOVE: "ended",
 }
-
-
-def _unseen(done: int, whole: int) -> None:
-    """Progress that is not shown."""
 
 
 def _fault(name: str, error: Exception) -> Cause:

@@ -30,6 +30,7 @@ def node_state(node: ObservedNode, wanted: WantedNode, engine: str, record: Flee
         warning=f"{wanted.reach.url} is without TLS: every computer that reaches it can administer the node"
         if wanted.reach.insecure
         else "",
+        pulls=node.pulls,
         usb=node.usb or (),
     )
 

@@ -51,6 +51,9 @@ class FakeEngine:
         return frozenset(self.stock)
 
     async def pull(self, image: str, progress: Progress) -> None:
+        for tenths in (1, 4):
+            await self._work()
+            progress(tenths * 4_000_000, 40_000_000)
         await self._work()
         if image not in self.registry:
             raise DeviceError(f"manifest of {image} unknown", source="fake", code="no_image")

@@ -85,6 +85,14 @@ _NODE: dict[str, Any] = {
     "cause": None,
     "cordon": None,
     "warning": "",
+    "pulls": [
+        {
+            "image": "hub:5000/camera:2.4.1",
+            "done_bytes": 12000000,
+            "whole_bytes": 40000000,
+            "since_ns": 1790000000000000000,
+        }
+    ],
     "usb": [
         {
             "vendor": "0f18",

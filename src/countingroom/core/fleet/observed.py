@@ -50,6 +50,16 @@ class ObservedInstance(Struct, frozen=True, kw_only=True):
     """Of the spec that it was made from: its time between the request to end and SIGKILL."""
 
 
+class ImagePull(Struct, frozen=True, kw_only=True):
+    """An image that a node gets at present."""
+
+    image: str
+    done_bytes: int = 0
+    whole_bytes: int = 0
+    """As far as it is known: it grows with each layer that begins. 0: nothing is known yet."""
+    since_ns: int = 0
+
+
 class ObservedNode(Struct, frozen=True, kw_only=True):
     """A node as its engine shows it."""
 
@@ -63,6 +73,7 @@ class ObservedNode(Struct, frozen=True, kw_only=True):
     """Images that are on the node, as `name:tag` or `name@digest`."""
     cause: Cause | None = None
     """Why it does not answer."""
+    pulls: tuple[ImagePull, ...] = ()
     usb: tuple[UsbDevice, ...] | None = None
     """Its USB devices with a serial number; None: not known."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.fleet.observed import Health
+from countingroom.core.fleet.observed import Health, ImagePull
 from countingroom.core.fleet.record import Phase, SetAside
 from countingroom.core.fleet.usb import UsbDevice
 
@@ -86,6 +86,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
     healthy: int = 0
     warning: str = ""
     """What is dangerous in how it is reached."""
+    pulls: tuple[ImagePull, ...] = ()
+    """Images that it gets at present."""
     usb: tuple[UsbDevice, ...] = ()
     """Its USB devices with a serial number."""
 

@@ -34,9 +34,14 @@ async def pull(docker: Any, image: str, login: Mapping[str, str] | None, progres
             if news is None:
                 return
             detail: Mapping[str, Any] = news.get("progressDetail") or {}
-            if news.get("status") == "Downloading" and detail.get("total"):
-                layers[news.get("id", "")] = (int(detail.get("current") or 0), int(detail["total"]))
-                progress(sum(done for done, _ in layers.values()), sum(whole for _, whole in layers.values()))
+            layer, status = news.get("id", ""), news.get("status")
+            if status == "Downloading" and detail.get("total"):
+                layers[layer] = (int(detail.get("current") or 0), int(detail["total"]))
+            elif status in ("Download complete", "Pull complete") and layer in layers:
+                layers[layer] = (layers[layer][1], layers[layer][1])
+            else:
+                continue
+            progress(sum(done for done, _ in layers.values()), sum(whole for _, whole in layers.values()))
 
 
 def registry_login(image: str, registries: Sequence[RegistryLogin]) -> dict[str, str] | None:

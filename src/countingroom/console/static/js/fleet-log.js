@@ -50,8 +50,11 @@ export class LogStream {
   take(data) {
     const { lines = [], missed = 0, cause = null } = JSON.parse(data);
     this.pauseMs = FIRST_MS;
-    if (missed) this.lines.push({ node: "", index: 0, text: `── ${missed} lines came too fast and are left out ──`, time_ns: 0 });
+    if (missed) this.lines.push({ node: "", index: 0, text: `── ${missed} lines came too fast and are left out ──`, time_ns: this.lastNs });
+    // The first lines of several instances come one instance after the other: they are put in the order of their times.
+    for (const line of lines) line.time_ns ||= this.lastNs;
     this.lines.push(...lines);
+    if (this.of.length > 1) this.lines.sort((a, b) => a.time_ns - b.time_ns);
     // Numbers of JavaScript hold times to a quarter of a microsecond: a line is never asked for twice because of it.
     for (const line of lines) this.lastNs = Math.max(this.lastNs, line.time_ns + 256);
     if (this.lines.length > KEPT) this.lines.splice(0, this.lines.length - KEPT);

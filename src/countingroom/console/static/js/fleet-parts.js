@@ -6,6 +6,21 @@ import { isOld, judged, nodePage, placeOf, runs, servicePage, since, wrongChange
 
 const DISCS = { healthy: "on", starting: "part", exited: "off", unhealthy: "part" };
 
+// Images that nodes get at present: [node, pull].
+export function pullRows(pulls, nowNs) {
+  return pulls.map(([node, { image, done_bytes: done, whole_bytes: whole, since_ns: sinceNs }]) => {
+    const amount = whole ? `${(done / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB` : "begins";
+    return el(
+      "div",
+      { class: "fl-pull", "data-pull": `${node} ${image}` },
+      nodeLink(node),
+      el("span", {}, image),
+      el("progress", { "aria-label": `Pull of ${image} on ${node}`, ...(whole ? { value: done, max: whole } : {}) }),
+      el("span", { class: "num" }, amount, el("small", {}, ` since ${since(sinceNs, nowNs)}`)),
+    );
+  });
+}
+
 // Puts these in the place where they differ from what is there, and keeps the focus on what had it.
 export function put(place, nodes) {
   const fresh = nodes.filter(Boolean);

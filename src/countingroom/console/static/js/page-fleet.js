@@ -3,7 +3,7 @@ import { $, el, setText } from "./dom.js";
 import { command, refusal } from "./acts.js";
 import { FleetStates, culprit, ends, healthy, isOld, isUnderWay, judged, nodeNow, placeOf, runs, serviceNow, servicePage, since, steps, wantedNow } from "./fleet-model.js";
 import { button, chooseNode, serviceAct } from "./fleet-acts.js";
-import { banners, disc, fact, nodeLink, put, serviceLink, sign, stepLines, warned } from "./fleet-parts.js";
+import { banners, disc, fact, nodeLink, pullRows, put, serviceLink, sign, stepLines, warned } from "./fleet-parts.js";
 import { planChange, showRevisions } from "./fleet-plan.js";
 
 const LAST_STEPS = 6;
@@ -34,7 +34,11 @@ export function page(live) {
       fact("keeper", whole?.keeper ? whole.keeper.replace(/, \w{8}$/, "") : "not known"),
     ]);
     put($("#banners"), banners(services, nowNs));
-    put($("#changes"), services.filter((one) => one.phase !== "done").map((one) => changeCard(one)));
+    const pulls = nodes.flatMap((one) => (one.pulls ?? []).map((pull) => [one.node, pull]));
+    put($("#changes"), [
+      ...services.filter((one) => one.phase !== "done").map((one) => changeCard(one)),
+      pulls.length ? el("section", { class: "card", "aria-label": "Images being pulled" }, el("h2", {}, "Images being pulled"), ...pullRows(pulls, nowNs)) : null,
+    ]);
     setText($("#wanted"), whole?.revision ? `wanted r${whole.revision}${whole.comment ? `: ${whole.comment}` : ""}` : "");
     const judgedOnes = services.map((one) => [serviceNow(one), one]).sort(([a], [b]) => ORDER[a.level] - ORDER[b.level]);
     const shown = isWhole ? judgedOnes.length : Math.max(MOST_SERVICES, judgedOnes.filter(([{ level }]) => level).length);
@@ -60,6 +64,7 @@ export function page(live) {
       "section",
       { class: "card fl-change", "aria-label": title, "data-change-of": name },
       el("h2", {}, title, el("span", { class: "sp" }), el("span", { class: "hint" }, `${done} of ${instances.length} as wanted now · ${healthy(service)} healthy`)),
+      isUnderWay(service) ? el("progress", { class: "fl-rolling", "aria-label": `${title}: instances as wanted now`, value: done, max: Math.max(instances.length, 1) }) : null,
       el("div", { class: "cells" }, ...some.map((one) => cell(service, one)), instances.length > some.length ? el("span", { class: "hint" }, `and ${instances.length - some.length} more`) : null),
       el("ol", { class: "fl-steps" }, ...stepLines(steps(service).slice(-LAST_STEPS))),
       el(

@@ -2,7 +2,7 @@
 import { $, data, el, setClass, setText } from "./dom.js";
 import { FleetStates, aside, nodeNow, since } from "./fleet-model.js";
 import { button, nodeAct } from "./fleet-acts.js";
-import { fact, instanceRow, put, serviceLink } from "./fleet-parts.js";
+import { fact, instanceRow, pullRows, put, serviceLink } from "./fleet-parts.js";
 
 export function page(live) {
   const name = data.node,
@@ -45,6 +45,8 @@ export function page(live) {
         .filter((one) => one.node === name)
         .map((one) => instanceRow(el("span", {}, serviceLink(service.service, one), one.index ? ` #${one.index}` : ""), service, one, { nowNs, isOff: Boolean(service.disabled || node.cordon?.drain) })),
     );
+    const pulls = (node.pulls ?? []).map((pull) => [name, pull]);
+    put($("#pulls"), pulls.length ? [el("section", { class: "card", "aria-label": "Images being pulled" }, el("h2", {}, "Images being pulled"), ...pullRows(pulls, nowNs))] : []);
     put($("#instances"), rows);
     $("#no-instances").hidden = rows.length > 0;
   }
