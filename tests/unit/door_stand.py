@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.streams import prepare
 from countingroom.core import subjects
+from countingroom.core.accounts import AuditEntry
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState, node_key, service_key
 from countingroom.core.messages import encode
@@ -50,6 +52,16 @@ class Client:
             if words[1] == "7" and words[2][0] in ":f":
                 return found
 
+    async def ask_over_time(self, clock: FakeClock, line: str, *, seconds: float = 120.0) -> list[str]:
+        """The same while time goes on."""
+        asking = asyncio.create_task(self.ask(line))
+        for _ in range(round(seconds / 0.25)):
+            await asyncio.sleep(0)  # the sockets have their turn
+            if asking.done():
+                break
+            await clock.advance(0.25)
+        return await asking
+
     def close(self) -> None:
         self.writer.close()
 
@@ -57,10 +69,13 @@ class Client:
 class DoorStand:
     """The doors under test."""
 
-    def __init__(self, clock: FakeClock, bus: MemoryBus, service: DoorsService) -> None:
+    def __init__(self, clock: FakeClock, bus: MemoryBus, service: DoorsService, audit: list[AuditEntry]) -> None:
         self.clock = clock
         self.bus = bus
         self.service = service
+        self.audit = audit
+        self.own = bus
+        """The connection of the doors to the bus."""
         self.clients: list[Client] = []
 
     def door(self, name: str = "fliswarm") -> Door:
@@ -90,20 +105,35 @@ def camera(node: str, health: Health | None = Health.HEALTHY, **fields: Any) -> 
 
 @asynccontextmanager
 async def doors(**given: dict[str, Any]) -> AsyncGenerator[DoorStand]:
-    """Doors with these keys; without any the legacy one `fliswarm`."""
+    """Doors with these keys; without any the legacy one `fliswarm`. Nodes and a service are as if a keeper ran."""
     clock = FakeClock()
     bus = MemoryBus(clock)
     await prepare(bus)
-    named = given or {"fliswarm": {}}
-    section = DoorsSection.model_validate({name: {"listen": "127.0.0.1:0"} | keys for name, keys in named.items()})
-    stand = DoorStand(clock, bus, DoorsService(bus, clock, section, "1.2"))
-    for name in NODES:
-        await stand.node(name)
-    await stand.service_state("camera", *(camera(name) for name in NODES))
+    async with opened(clock, bus, given or {"fliswarm": {}}) as stand, asyncio.TaskGroup() as group:
+        for name in NODES:
+            await stand.node(name)
+        await stand.service_state("camera", *(camera(name) for name in NODES))
+        keeper = group.create_task(heartbeat(bus, clock, role="fleet", instance="main", boot="b"))
+        await clock.advance(1)
+        yield stand
+        keeper.cancel()
+
+
+@asynccontextmanager
+async def opened(clock: FakeClock, bus: MemoryBus, given: dict[str, dict[str, Any]]) -> AsyncGenerator[DoorStand]:
+    """Doors with these keys on this bus."""
+    section = DoorsSection.model_validate({name: {"listen": "127.0.0.1:0"} | keys for name, keys in given.items()})
+    audit: list[AuditEntry] = []
+
+    async def record(entry: AuditEntry) -> None:
+        audit.append(entry)
+
+    own = bus.client()
+    stand = DoorStand(clock, bus, DoorsService(own, clock, section, "1.2", record, Path()), audit)
+    stand.own = own
     ready = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(stand.service.run(ready.set))
-        keeper = group.create_task(heartbeat(bus, clock, role="fleet", instance="main", boot="b"))
         async with asyncio.timeout(PATIENCE_S):
             await ready.wait()
         try:
@@ -114,4 +144,3 @@ async def doors(**given: dict[str, Any]) -> AsyncGenerator[DoorStand]:
                 with suppress(OSError):
                     await client.writer.wait_closed()
             running.cancel()
-            keeper.cancel()

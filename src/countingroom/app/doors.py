@@ -14,7 +14,9 @@ def doors(setting: Setting) -> Role:
     section = setting.experiment.section(DoorsSection)
 
     async def run(platform: Platform) -> None:
-        service = DoorsService(platform.bus, setting.clock, section, __version__)
+        service = DoorsService(
+            platform.bus, setting.clock, section, __version__, platform.database.audit.append, setting.directory
+        )
         await service.run(lambda: platform.ready({name: door.listen for name, door in section.root.items()}))
 
     return run

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from countingroom.core import policy
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Refused
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.states import NodeState
-from countingroom.core.policy import Permission, Principal
-from countingroom.core.subjects import EXPERIMENT
+from countingroom.core.policy import Permission
 from countingroom.doors.door import Outcome
+from countingroom.doors.fleet_commands import FleetCommands
 from countingroom.doors.grammar import Grammar
 from countingroom.doors.keywords import SCHEMA, keyword_lines
+from countingroom.doors.orders import FleetOrders
 from countingroom.doors.published_fleet import DoorView
 from countingroom.doors.running import RunningCommand
+from countingroom.doors.simulation import Simulation
+from countingroom.doors.talk import DoorTalk
 
 _Handler = Callable[[RunningCommand, Mapping[str, Any]], Outcome]
 _SHORT_ID = 12
@@ -26,12 +28,26 @@ _SHORT_ID = 12
 class DoorCommands:
     """The commands of one door."""
 
-    def __init__(self, clock: Clock, grammar: Grammar, view: DoorView, principal: Principal, version: str) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Clock,
+        grammar: Grammar,
+        view: DoorView,
+        orders: FleetOrders,
+        *,
+        actor: str,
+        version: str,
+        reason: str,
+        images: Path | None,
+        talk: DoorTalk,
+    ) -> None:
+        """`reason`: told with nodes that are disabled here. `images`: the folder of `simulate`."""
         self._grammar = grammar
         self._view = view
-        self._principal = principal
+        self._orders = orders
         self._version = version
+        fleet = FleetCommands(view, orders, reason or f"disabled at the door {actor}", self._tell_node)
+        simulation = Simulation(clock, actor, images, self._enabled, orders)
         self._handlers: dict[str, _Handler] = {
             "ping": self._ping,
             "version": self._tell_version,
@@ -41,12 +57,17 @@ class DoorCommands:
             "keyword": self._keyword,
             "multiline": self._multiline,
             "status": self._status,
+            "disable": fleet.disable,
+            "enable": fleet.enable,
+            "reconnect": fleet.reconnect,
+            "reboot": fleet.reboot,
+            "simulate": simulation.run,
+            "talk": talk.run,
         }
 
     def run(self, command: RunningCommand, values: Mapping[str, Any]) -> Outcome:
         """Carry out a command; Refused where the principal of the door may not."""
-        if cause := policy.decide(self._principal, Permission.VIEW, EXPERIMENT, now_ns=self._clock.now_ns()):
-            raise Refused(cause)
+        self._orders.check(Permission.VIEW)
         return self._handlers[command.name](command, values)
 
     # Of CLU.
@@ -84,11 +105,14 @@ class DoorCommands:
     def _status(self, command: RunningCommand, _: Mapping[str, Any]) -> None:
         if doubt := self._view.doubt:
             command.warning(doubt)
-        nodes = [node for node in self._view.nodes.values() if node.cordon is None]
-        command.info(enabledNodes=[node.node for node in nodes])
-        for node in nodes:
-            self._tell_node(command, node)
+        nodes, names = self._view.nodes, self._enabled()
+        command.info(enabledNodes=names)
+        for name in names:
+            self._tell_node(command, nodes[name])
         command.done()
+
+    def _enabled(self) -> list[str]:
+        return [name for name, node in self._view.nodes.items() if node.cordon is None]
 
     def _tell_node(self, command: RunningCommand, node: NodeState) -> None:
         address, alive = node.address or "localhost", node.is_reachable

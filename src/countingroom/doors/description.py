@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, RootModel
 
@@ -51,6 +52,10 @@ class DoorSection(Section):
     """Names or patterns of the nodes that it shows and commands."""
     services: list[str] = ["*"]
     """Names or patterns of the services that it shows and commands: those of the cameras."""
+    reason: str = ""
+    """Told with a node that is disabled here; empty: that it was disabled at this door."""
+    images: Path | None = None
+    """The folder below which `simulate` finds its files. Without it there is no `simulate`."""
     deadline: Annotated[Seconds, Field(gt=0, le=86_400)] = 600.0
     """A command that has not ended after this time fails."""
 
@@ -75,6 +80,8 @@ class DoorsSection(RootModel[dict[Name, DoorSection]]):
     """Name of the actor -> where and how the fleet answers under it."""
 
     root: dict[Name, DoorSection] = {}
+
+    file_names: ClassVar[tuple[tuple[str, ...], ...]] = (("*", "images"),)
 
     @property
     def in_use(self) -> bool:

@@ -160,8 +160,11 @@ class Door:
 
     async def _finish(self, command: RunningCommand, outcome: Awaitable[None]) -> None:
         try:
-            async with within(self._clock, self._section.deadline):
+            if command.more_s is None:
                 await outcome
+            else:
+                async with within(self._clock, self._section.deadline + command.more_s):
+                    await outcome
         except TimeoutError:
             command.fail(f"Command timed out after {self._section.deadline:g} seconds.")
         except CountingRoomError as error:

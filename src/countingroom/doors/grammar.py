@@ -59,7 +59,60 @@ _BUILT_IN = (
         "keyword", "Prints human-readable information about a keyword.", click.Argument(["keyword"], required=True)
     ),
 )
-_STATUS = _command("status", "Outputs the status of the nodes and containers.")
+
+
+def _names(what: str, verb: str = "command") -> click.Option:
+    return click.Option(["--names", "-n"], type=str, help=f"Comma-separated {what} to {verb}.")
+
+
+def _category(what: str) -> click.Option:
+    return click.Option(["--category", "-c"], type=str, help=f"Category of {what} (gfa, fvc).")
+
+
+_OF_FLISWARM = (
+    _command("status", "Outputs the status of the nodes and containers."),
+    _command(
+        "reconnect",
+        "Recreates volumes and restarts the Docker containers.",
+        _names("nodes", "reconnect"),
+        _category("nodes to reconnect"),
+        click.Option(["--force", "-f"], is_flag=True, help="Stops and restarts services even if they are running."),
+    ),
+    _command(
+        "reboot",
+        "Reboot the NUC computer(s).",
+        _names("nodes", "reconnect"),
+        _category("nodes to reconnect"),
+        click.Option(["--hard", "-f"], is_flag=True, help="Reboots the NUC by power cycling it."),
+    ),
+    _command(
+        "talk",
+        "Sends a command to selected or all cameras.",
+        click.Argument(["camera_command"], nargs=-1, type=str),
+        _names("cameras"),
+        _category("cameras to talk to"),
+    ),
+    _command(
+        "disable",
+        "Disables one or multiple cameras/nodes.",
+        click.Argument(["nodes_to_disable"], metavar="NODES", nargs=-1, type=str),
+        click.Option(["-a", "--all"], is_flag=True, help="Disable all nodes."),
+    ),
+    _command(
+        "enable",
+        "Enables one or multiple cameras.",
+        click.Argument(["nodes_to_enable"], metavar="NODES", nargs=-1, type=str),
+        click.Option(["-a", "--all"], is_flag=True, help="Enable all nodes."),
+    ),
+    _command(
+        "simulate",
+        "Simulate images being written to disk.",
+        click.Argument(["glob"], type=str, required=False),
+        click.Option(["--delay"], type=float, default=5, help="Delay between outputting images."),
+        click.Option(["--random"], is_flag=True, help="Randomise images."),
+        click.Option(["--stop"], is_flag=True, help="Stops the execution of the command."),
+    ),
+)
 _MULTILINE = click.Command(
     "multiline",
     params=[click.Option(["--on/--off"], default=True, help="Turn multiline on/off.")],
@@ -75,7 +128,7 @@ class Grammar:
         """`actor`: its name, for help. `is_json`: whether there is `multiline`."""
         self._actor = actor
         self._group = click.Group()
-        for one in (*_BUILT_IN, _STATUS, *([_MULTILINE] if is_json else [])):
+        for one in (*_BUILT_IN, *_OF_FLISWARM, *([_MULTILINE] if is_json else [])):
             self._group.add_command(one)
         self._parse_short = lru_cache(512)(self._parse)
         self._lines: dict[tuple[str, ...], list[str]] = {}

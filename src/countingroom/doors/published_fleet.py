@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Coroutine, Iterator
@@ -13,7 +14,7 @@ from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import INTERVAL_S, MISSED
 from countingroom.bus.served import follow_heartbeats
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState
 from countingroom.core.messages import Presence, decode
@@ -29,7 +30,7 @@ class PublishedFleet:
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
-        self._clock = clock
+        self.clock = clock
         self.nodes: dict[str, NodeState] = {}
         self.services: dict[str, ServiceState] = {}
         self._followers = (
@@ -37,6 +38,7 @@ class PublishedFleet:
             BucketFollower(bus, clock, "service.*", self._take_service),
         )
         self._kept_s = float("-inf")
+        self._waiting: set[asyncio.Event] = set()
 
     def parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside, each until cancelled."""
@@ -52,9 +54,24 @@ class PublishedFleet:
         """Why what is known may be old; empty: it is present."""
         if any(one.stale for one in self._followers):
             return "The bus is not reached: what is told may be old."
-        if self._clock.monotonic() - self._kept_s > (MISSED + 1) * INTERVAL_S:
+        if self.clock.monotonic() - self._kept_s > (MISSED + 1) * INTERVAL_S:
             return "No keeper of the fleet runs: what is told may be old."
         return ""
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Return when it holds, asked again after each change."""
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        try:
+            while not holds():
+                await changed.wait()
+                changed.clear()
+        finally:
+            self._waiting.discard(changed)
+
+    def _changed(self) -> None:
+        for one in self._waiting:
+            one.set()
 
     def _take_node(self, entry: Entry) -> None:
         name = entry.key.partition(".")[2]
@@ -62,6 +79,7 @@ class PublishedFleet:
             self.nodes.pop(name, None)
         else:
             self.nodes[name] = decode(entry.data, NodeState)
+        self._changed()
 
     def _take_service(self, entry: Entry) -> None:
         name = entry.key.partition(".")[2]
@@ -69,17 +87,18 @@ class PublishedFleet:
             self.services.pop(name, None)
         else:
             self.services[name] = decode(entry.data, ServiceState)
+        self._changed()
 
     async def _follow_keeper(self) -> None:
         report = edge_log(_log, "doors: heartbeats are not followed", "doors: heartbeats are followed again")
 
         def hear(presence: Presence) -> None:
-            self._kept_s = float("-inf") if presence.leaving else self._clock.monotonic()
+            self._kept_s = float("-inf") if presence.leaving else self.clock.monotonic()
 
         async def follow() -> None:
             await follow_heartbeats(self._bus, hear, report.worked, subjects.presence("fleet", "*"))
 
-        await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)
+        await Retry(self.clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)
 
 
 class DoorView:
@@ -95,6 +114,18 @@ class DoorView:
     def doubt(self) -> str:
         """Why what is known may be old; empty: it is present."""
         return self._fleet.doubt
+
+    async def until(self, holds: Callable[[], bool], *, most_s: float | None = None) -> bool:
+        """Wait until it holds; False where it does not after this time."""
+        if most_s is None:
+            await self._fleet.until(holds)
+            return True
+        try:
+            async with within(self._fleet.clock, most_s):
+                await self._fleet.until(holds)
+        except TimeoutError:
+            return False
+        return True
 
     @property
     def nodes(self) -> dict[str, NodeState]:

@@ -41,6 +41,13 @@ class RunningCommand:
         self._is_json = is_json
         self.is_done = False
         self.is_internal = False
+        self.more_s: float | None = 0.0
+        """So much longer than the deadline of the door it may take; None: it has none."""
+
+    @property
+    def actor(self) -> str:
+        """The name of the door."""
+        return self._actor
 
     @property
     def is_json(self) -> bool:

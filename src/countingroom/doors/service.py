@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
+from countingroom.bus.publisher import Publisher
 from countingroom.core.clock import Clock
 from countingroom.doors.commands import DoorCommands
 from countingroom.doors.description import DoorsSection
 from countingroom.doors.door import Door
 from countingroom.doors.grammar import Grammar
+from countingroom.doors.orders import DEPARTMENT, Audit, FleetOrders
 from countingroom.doors.published_fleet import DoorView, PublishedFleet
+from countingroom.doors.talk import DoorTalk
 
 ROLE = "doors"
 
@@ -21,15 +25,30 @@ ROLE = "doors"
 class DoorsService:
     """Runs until cancelled."""
 
-    def __init__(self, bus: Bus, clock: Clock, section: DoorsSection, version: str) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, section: DoorsSection, version: str, audit: Audit, directory: Path
+    ) -> None:
+        """`directory`: that of the description."""
         self._bus = bus
         self._clock = clock
         self._fleet = PublishedFleet(bus, clock)
+        self._publisher = Publisher(bus, clock, DEPARTMENT)
         self.doors: dict[str, Door] = {}
         for name, one in section.root.items():
             grammar = Grammar(name, is_json=one.protocol == "json")
             view = DoorView(self._fleet, one.nodes, one.services)
-            commands = DoorCommands(clock, grammar, view, section.principals[name], version)
+            orders = FleetOrders(bus, clock, self._publisher, section.principals[name], audit)
+            commands = DoorCommands(
+                clock,
+                grammar,
+                view,
+                orders,
+                actor=name,
+                version=version,
+                reason=one.reason,
+                images=directory / one.images if one.images else None,
+                talk=DoorTalk(bus, clock, view, orders, one.deadline),
+            )
             self.doors[name] = Door(clock, name, one, grammar, commands, version)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -46,6 +65,7 @@ class DoorsService:
             return note
 
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._publisher.run())
             for part in self._fleet.parts():
                 group.create_task(part())
             await self._fleet.ready()

@@ -64,6 +64,7 @@ class ServiceStates:
             title=self._titles.get(name, ""),
             category=service.category if service else "",
             runs=service.runs if service else "",
+            is_actor=bool(service and service.spec.actor),
             is_wanted=service is not None,
             version=_version(service) if service else "",
             phase=change.phase,

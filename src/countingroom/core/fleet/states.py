@@ -44,6 +44,8 @@ class ServiceState(Struct, frozen=True, kw_only=True):
     category: str = ""
     runs: str = ""
     """What of this experiment it is: `system.STS`, the agent of that system; `role.devices`."""
+    is_actor: bool = False
+    """Whether its instances speak the actor protocol."""
     is_wanted: bool = True
     """False: no revision wants it any more; its last instances are being ended."""
     version: str = ""
