@@ -75,9 +75,9 @@ class EngineServer:
 def docker_server(needs: Needs, *arguments: str) -> Generator[EngineServer]:
     """A dockerd on a unix socket and on loopback with TLS. Skips where there is none or it may not run."""
     program, client, busybox = needs("dockerd"), needs("docker"), needs("busybox")
-    _only_root()
+    only_root()
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        folder = stack.enter_context(temporary_folder())
         make_certificates(folder)
         port, socket_file = free_port(), folder / "s"
         command = [
@@ -103,9 +103,9 @@ def docker_server(needs: Needs, *arguments: str) -> Generator[EngineServer]:
 def podman_server(needs: Needs) -> Generator[EngineServer]:
     """A Podman on a unix socket. Skips where there is none or it may not run."""
     program, _, busybox = needs("podman"), needs("runc"), needs("busybox")
-    _only_root()
+    only_root()
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        folder = stack.enter_context(temporary_folder())
         (folder / "containers.conf").write_text(_PODMAN)
         environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
         client = [program, "--root", str(folder / "data"), "--runroot", str(folder / "run")]
@@ -124,7 +124,7 @@ def podman_server(needs: Needs) -> Generator[EngineServer]:
 def registry_server(needs: Needs) -> Generator[str]:
     """A registry of images on loopback: its host and port."""
     program = needs("docker-registry")
-    with _folder() as folder:
+    with temporary_folder() as folder:
         port = free_port()
         (folder / "config.yml").write_text(
             f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\n"
@@ -226,7 +226,8 @@ def _image(busybox: str) -> bytes:
 
 
 @contextmanager
-def _folder() -> Generator[Path]:
+def temporary_folder() -> Generator[Path]:
+    """With a short path, for sockets."""
     folder = Path(tempfile.mkdtemp(prefix="crce-"))
     try:
         yield folder
@@ -234,9 +235,10 @@ def _folder() -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _only_root() -> None:
+def only_root() -> None:
+    """Skip where another user runs the tests."""
     if os.geteuid() != 0:
-        pytest.skip("only root may run a container engine of its own")
+        pytest.skip("only root may run such a server of its own")
 
 
 def _answers(socket_file: Path) -> bool:

@@ -14,6 +14,7 @@ from tests.container_engines import EngineServer, docker_server, podman_server
 from tests.contract.series_servers import InfluxServer, VictoriaMetricsServer
 from tests.contract.storage.postgres import Postgres
 from tests.contract.storage.stand import Stand
+from tests.slurm_server import SlurmServer, slurm_server
 from tests.ssh_node import SshServer, ssh_server
 
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
@@ -52,6 +53,12 @@ def docker(needs: Callable[[str], str]) -> Iterator[EngineServer]:
 @pytest.fixture(scope="session")
 def podman(needs: Callable[[str], str]) -> Iterator[EngineServer]:
     with podman_server(needs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def slurm(needs: Callable[[str], str]) -> Iterator[SlurmServer]:
+    with slurm_server(needs) as server:
         yield server
 
 

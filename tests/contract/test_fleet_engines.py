@@ -16,14 +16,18 @@ from msgspec import Struct
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import DeviceError, NotFound
+from countingroom.core.fleet.batch_jobs import ClusterAccess
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
 from countingroom.fleet.engines.docker import DockerEngine
+from countingroom.fleet.engines.log_files import read_record
 from countingroom.fleet.engines.port import Engine, EngineInstance, MakeOrder
-from countingroom.fleet.engines.process import ProcessEngine, RunnerState, _read  # pyright: ignore[reportPrivateUsage]
+from countingroom.fleet.engines.process import ProcessEngine, RunnerState
+from countingroom.fleet.engines.slurm import SlurmEngine
 from countingroom.fleet.engines.ssh import SshEngine
 from countingroom.testing.fake_engine import FakeEngine
 from tests.container_engines import IMAGE, EngineServer
 from tests.patience import PATIENCE_S
+from tests.slurm_server import SlurmServer
 from tests.ssh_node import ssh_engine
 
 ONE = InstanceId("camera", "n1")
@@ -43,10 +47,10 @@ class ImageEngine(DockerEngine):
         await super().replace(msgspec.structs.replace(order, spec=spec), grace_s)
 
 
-CONTAINERS = [pytest.param(name, marks=pytest.mark.server) for name in ("docker", "docker-tls", "podman")]
+SERVERS = [pytest.param(name, marks=pytest.mark.server) for name in ("ssh", "docker", "docker-tls", "podman", "slurm")]
 
 
-@pytest.fixture(params=["fake", "process", pytest.param("ssh", marks=pytest.mark.server), *CONTAINERS])
+@pytest.fixture(params=["fake", "process", *SERVERS])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Engine]:
     made = engine_of(request, tmp_path)
     await made.connect()
@@ -65,6 +69,11 @@ def engine_of(request: pytest.FixtureRequest, folder: Path) -> Engine:
         return process_engine(folder)
     if request.param == "ssh":
         return ssh_engine(request.getfixturevalue("sshd"), folder)
+    if request.param == "slurm":
+        cluster: SlurmServer = request.getfixturevalue("slurm")
+        access = ClusterAccess(conf=str(cluster.conf))
+        wanted = WantedNode(name="n1", engine="slurm", slurm=access)
+        return SlurmEngine(SystemClock(), "mCBM", wanted, folder / "n1", folder, look_s=0.1)
     server: EngineServer = request.getfixturevalue("podman" if request.param == "podman" else "docker")
     reach = server.tls if request.param == "docker-tls" and server.tls else server.unix
     return ImageEngine(SystemClock(), "mCBM", WantedNode(name="n1", engine="docker", reach=reach), folder)
@@ -86,7 +95,7 @@ class Computer(Struct, frozen=True):
         """The process number of its runner."""
         if isinstance(self.engine, SshEngine):
             return int((self.folder / "runner").read_text().split()[0])
-        state = _read(self.folder / "state.json", RunnerState)
+        state = read_record(self.folder / "state.json", RunnerState)
         assert state
         return state.runner
 

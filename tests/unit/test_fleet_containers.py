@@ -45,7 +45,7 @@ def fleet(node: dict[str, Any], **service: Any) -> FleetSection:
             UNIX | {"engine": "process"},
             {"image": "", "command": ["camera"]},
             "url",
-            "programs are run on this computer",
+            "only docker and podman are reached by a url",
         ),
     ],
 )

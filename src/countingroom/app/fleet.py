@@ -25,6 +25,7 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.engines.docker import DockerEngine
     from countingroom.fleet.engines.local_usb import local_usb
     from countingroom.fleet.engines.process import ProcessEngine
+    from countingroom.fleet.engines.slurm import SlurmEngine
     from countingroom.fleet.engines.ssh import SshEngine
     from countingroom.fleet.keeper import DescribedFleet, FleetStore
     from countingroom.fleet.log_archive import LogArchive
@@ -33,7 +34,7 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.service import FleetService
 
     section = setting.experiment.section(FleetSection)
-    folder = setting.data / FLEET
+    folder, name = setting.data / FLEET, setting.experiment.experiment.name
     present = wanted(section)
 
     async def run(platform: Platform) -> None:
@@ -43,9 +44,11 @@ def fleet(setting: Setting) -> Role:
             if one.engine == "process":
                 engine = ProcessEngine(setting.clock, folder / one.name, setting.directory)
             elif one.engine == "ssh":
-                engine = SshEngine(setting.clock, setting.experiment.experiment.name, one, setting.directory)
+                engine = SshEngine(setting.clock, name, one, setting.directory)
+            elif one.engine == "slurm":
+                engine = SlurmEngine(setting.clock, name, one, folder / one.name, setting.directory)
             else:
-                name, archive = setting.experiment.experiment.name, LogArchive(folder / one.name / "logs")
+                archive = LogArchive(folder / one.name / "logs")
                 engine = DockerEngine(setting.clock, name, one, setting.directory, archive)
             usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
             return Node(setting.clock, one.name, one.address, engine, changed, line, usb, absent=presence.absent)

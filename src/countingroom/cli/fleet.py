@@ -239,7 +239,8 @@ def _wrong(one: Any) -> str:
             said.append(f"{name} {instance['doing'] or 'missing'}")
         elif instance["health"] != "healthy":
             crashes = f" ({instance['crashes']} times)" if instance["crashes"] > 1 else ""
-            said.append(f"{name} {instance['health']}{crashes}")
+            why = f": {instance['reason']}" if instance["health"] == "starting" and instance["reason"] else ""
+            said.append(f"{name} {instance['health']}{crashes}{why}")
     return ", ".join(said)
 
 

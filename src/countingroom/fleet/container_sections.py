@@ -13,6 +13,7 @@ from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Section
 
 Problem = tuple[tuple[str | int, ...], str]
+CONTAINER_ENGINES = ("docker", "podman")
 UNIX, TCP = "unix://", "tcp://"
 _SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
@@ -91,9 +92,9 @@ def has_local_usb(engine: str, url: str) -> bool:
 
 def url_problem(engine: str, url: str, *, has_tls: bool, is_insecure: bool) -> tuple[str, str] | None:
     """(key, what is wrong) of how the engine of a node is reached; None: nothing."""
-    if engine in ("process", "ssh"):
-        how = "programs are run on this computer" if engine == "process" else "it is reached by address and ssh"
-        wrong = f"{how}: only docker and podman are reached by a url"
+    if engine not in CONTAINER_ENGINES:
+        how = {"process": "programs are run on this computer", "ssh": "it is reached by address and ssh"}
+        wrong = f"{how.get(engine, 'it is reached by its own programs')}: only docker and podman are reached by a url"
         key = "url" if url else "tls" if has_tls else "insecure"
         return (key, wrong) if url or has_tls or is_insecure else None
     if url.startswith(f"{UNIX}/"):

@@ -16,6 +16,7 @@ from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.fleet.container_sections import (
+    CONTAINER_ENGINES,
     LimitsSection,
     Problem,
     RegistrySection,
@@ -25,11 +26,11 @@ from countingroom.fleet.container_sections import (
     url_problem,
 )
 from countingroom.fleet.own_programs import AGENT, run_problems
+from countingroom.fleet.slurm_sections import ClusterSection, JobSection, variable_problems
 from countingroom.fleet.ssh_section import SshSection, ssh_problem
 
 Positive = Annotated[Seconds, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-PROGRAMS = ("process", "ssh")
 """Engines that run programs, not images."""
 
 
@@ -38,9 +39,9 @@ class NodeSection(Section):
 
     address: str = ""
     """Its host name, for health checks and for `{address}`; empty: this computer."""
-    engine: Literal["process", "ssh", "docker", "podman"] = "process"
+    engine: Literal["process", "ssh", "docker", "podman", "slurm"] = "process"
     """What runs the services: `process` programs of this computer, `ssh` programs of another one, `docker` and `podman`
-    containers."""
+    containers, `slurm` batch jobs of a cluster."""
     ssh: SshSection | None = None
     """How `ssh` reaches the node."""
     url: str = ""
@@ -49,6 +50,8 @@ class NodeSection(Section):
     """Certificates for `tcp://`."""
     insecure: bool = False
     """Use `tcp://` without TLS: every computer that reaches that port can administer the node."""
+    slurm: ClusterSection = ClusterSection()
+    """Of a node with engine `slurm`."""
     labels: dict[Name, str] = {}
     """For the placement of services, and for `{label.NAME}`: `site: APO`."""
     category: str = ""
@@ -65,10 +68,14 @@ class NodeSection(Section):
             yield (wrong[0],), wrong[1]
         if wrong := url_problem(self.engine, self.url, has_tls=self.tls is not None, is_insecure=self.insecure):
             yield (wrong[0],), wrong[1]
+        if self.engine != "slurm" and self.slurm != ClusterSection():
+            yield ("slurm",), f"it is for a node with engine: slurm; this one has {self.engine}"
+        for path, text in self.slurm.problems():
+            yield ("slurm", *path), text
 
     def warnings(self) -> Iterator[Problem]:
         """What is allowed and dangerous."""
-        if self.insecure and self.engine not in PROGRAMS:
+        if self.insecure and self.engine in CONTAINER_ENGINES:
             yield ("insecure",), f"every computer that reaches {self.url} can administer the node: use tls"
 
 
@@ -176,6 +183,8 @@ class ServiceSection(Section):
     depends_on: list[Name] = []
     """Services that must be healthy before an instance of this one is made."""
     category: str = ""
+    slurm: JobSection = JobSection()
+    """On nodes with engine `slurm`."""
 
     def problems(self) -> Iterator[Problem]:
         """Keys that contradict each other."""
@@ -187,6 +196,8 @@ class ServiceSection(Section):
             yield ("health", *path), text
         if self.health.actor and not self.actor:
             yield ("health", "actor"), "say where it speaks the actor protocol: actor: {port: 19991}"
+        for path, text in self.slurm.problems():
+            yield ("slurm", *path), text
         if not self.image and not self.command and not self.run:
             yield (), "say what is run: command, or image on nodes with containers"
         yield from run_problems(self.run, self.systems, self.command, self.copies)
@@ -269,14 +280,24 @@ class FleetSection(Section):
     def _unfit(self, name: str, service: ServiceSection) -> Iterator[Problem]:
         """A service on nodes that cannot run it."""
         here = ("services", name)
-        programs = [node for node in self.placed(service) if self.nodes[node].engine in PROGRAMS]
+        engines = {node: self.nodes[node].engine for node in self.placed(service)}
+        programs = [node for node, engine in engines.items() if engine not in CONTAINER_ENGINES]
+        clusters = [node for node, engine in engines.items() if engine == "slurm"]
         if service.image and programs:
             yield (*here, "image"), f"{programs[0]} runs programs, not images: give it engine docker or podman"
-        if not service.image and len(programs) < len(self.placed(service)):
-            other = next(node for node in self.placed(service) if node not in programs)
+        if not service.image and len(programs) < len(engines):
+            other = next(node for node in engines if node not in programs)
             yield here, f"{other} runs containers: give the service an image"
         if not service.image and (keys := service.keys_of_containers):
-            yield (*here, keys[0]), f"{keys[0]} is for containers: a program of the node runs without it"
+            if len(clusters) == len(engines):
+                keys = [key for key in keys if key != "limits"]
+            for key in keys[:1]:
+                yield (*here, key), f"{key} is for containers: a program of the node runs without it"
+        if service.slurm != JobSection() and engines and not clusters:
+            yield (*here, "slurm"), "none of its nodes has engine: slurm"
+        for key in ("environment", "secrets") if clusters else ():
+            for path, text in variable_problems(key, getattr(service, key)):
+                yield (*here, *path), text
 
     def _far_usb(self, name: str, service: ServiceSection) -> Iterator[Problem]:
         """USB devices are looked up on this computer alone."""

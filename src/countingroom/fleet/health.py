@@ -58,11 +58,12 @@ class HealthChecks:
         actors: NodeActors,
         absent: Absent = lambda _: "the bus is not followed",
     ) -> None:
-        """`address`: the host for tcp and http. `changed`: set where a health changed. `absent`: for `presence`."""
+        """`address`: the host for tcp and http; empty: that on which an instance runs. `changed`: set where a health
+        changed. `absent`: for `presence`."""
         self._absent = absent
         self._clock = clock
         self._engine = engine
-        self._address = address or "127.0.0.1"
+        self._address = address
         self._changed = changed
         self._actors = actors
         self._tasks: dict[tuple[InstanceId, int], asyncio.Task[None]] = {}
@@ -71,7 +72,9 @@ class HealthChecks:
     def health(self, one: EngineInstance) -> Checked:
         """The health of an instance that its engine shows."""
         if not one.is_running:
-            return Checked(health=Health.EXITED, since_ns=one.since_ns, reason=one.reason)
+            return Checked(
+                health=Health.STARTING if one.waits else Health.EXITED, since_ns=one.since_ns, reason=one.reason
+            )
         if not one.spec.health.kind:
             return Checked(health=Health.HEALTHY, since_ns=one.since_ns)
         return self._found.get(one.id) or Checked(since_ns=one.since_ns)
@@ -121,7 +124,7 @@ class HealthChecks:
             async with timeout(check.timeout_s):
                 if check.kind == "exec":
                     return await self._execute(one.id, check)
-                return await self._connect(check)
+                return await self._connect(self._address or one.host or "127.0.0.1", check)
         except TimeoutError:
             return f"no answer within {check.timeout_s:g} s"
         except CountingRoomError as error:
@@ -134,12 +137,12 @@ class HealthChecks:
         last = output.strip().rpartition("\n")[2][:200]
         return "" if status == 0 else f"{check.command[0]} ended with {status}" + (f": {last}" if last else "")
 
-    async def _connect(self, check: HealthCheck) -> str:
-        reader, writer = await asyncio.open_connection(self._address, check.port)
+    async def _connect(self, host: str, check: HealthCheck) -> str:
+        reader, writer = await asyncio.open_connection(host, check.port)
         try:
             if check.kind != "http":
                 return ""
-            writer.write(f"GET {check.path} HTTP/1.0\r\nHost: {self._address}\r\nConnection: close\r\n\r\n".encode())
+            writer.write(f"GET {check.path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             return _http_answer(await reader.read(_MOST_BYTES), check.path)
         finally:
             writer.close()

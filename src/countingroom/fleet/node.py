@@ -201,6 +201,7 @@ class Node:
             reason=checked.reason,
             drift=(*one.drift, *moved_usb(one.devices, self._usb or (), self.name)) if one.devices else one.drift,
             engine_id=one.engine_id,
+            host=one.host,
             grace_s=one.spec.grace_s,
         )
 

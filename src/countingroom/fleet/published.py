@@ -122,6 +122,7 @@ class ServiceStates:
             drift=seen.drift,
             doing=doing,
             engine_id=seen.engine_id,
+            host=seen.host,
         )
 
 

@@ -22,9 +22,10 @@ from countingroom.core.fleet.specs import (
 )
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
-from countingroom.fleet.container_sections import TCP
-from countingroom.fleet.description import PROGRAMS, FleetSection, HealthSection, NodeSection, ServiceSection
+from countingroom.fleet.container_sections import CONTAINER_ENGINES, TCP
+from countingroom.fleet.description import FleetSection, HealthSection, NodeSection, ServiceSection
 from countingroom.fleet.own_programs import OwnProgram
+from countingroom.fleet.slurm_sections import JobSection
 from countingroom.fleet.ssh_section import SshSection
 
 
@@ -54,7 +55,8 @@ def wanted(
                 labels=node.every_label,
                 reach=_reach(node),
                 ssh=_ssh(node.ssh),
-                registries=logins if node.engine not in PROGRAMS else (),
+                registries=logins if node.engine in CONTAINER_ENGINES else (),
+                slurm=node.slurm.access,
             )
             for name, node in section.nodes.items()
         ),
@@ -134,6 +136,7 @@ def _spec(service: ServiceSection) -> ServiceSpec:
         actor=ActorPort(port=str(service.actor.port), form=service.actor.form) if service.actor else UNSET,
         start_period_s=service.start_period,
         grace_s=service.grace,
+        slurm=service.slurm.options if service.slurm != JobSection() else UNSET,
     )
 
 

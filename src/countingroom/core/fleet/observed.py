@@ -16,7 +16,7 @@ class Health(StrEnum):
     """Of one instance."""
 
     STARTING = "starting"
-    """It runs; no check has succeeded yet, or its start period is not over."""
+    """It runs; no check has succeeded yet, or its start period is not over. Or it waits in the queue of its engine."""
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     """It runs, and its checks failed `HealthCheck.failures` times in a row."""
@@ -46,6 +46,8 @@ class ObservedInstance(Struct, frozen=True, kw_only=True):
     drift: tuple[str, ...] = ()
     """What was changed by hand since it was made: `limits.memory 3 GiB → 4 GiB`."""
     engine_id: str = ""
+    host: str = ""
+    """The computer on which it runs, where its node is more than one."""
     grace_s: float = 10.0
     """Of the spec that it was made from: its time between the request to end and SIGKILL."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from countingroom.core.fleet.batch_jobs import ClusterAccess, JobOptions
 from countingroom.core.values import Scalar
 
 _PLACEHOLDER = re.compile(r"\{(node|address|service|index|label\.[A-Za-z0-9_\-]+)\}")
@@ -109,6 +110,8 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     """After its start a failed check does not count for so long."""
     grace_s: float = 10.0
     """Between the request to end and SIGKILL."""
+    slurm: JobOptions | UnsetType = UNSET
+    """Of a batch job of Slurm."""
 
 
 class UpdatePolicy(Struct, frozen=True, kw_only=True):
@@ -178,6 +181,7 @@ class WantedNode(Struct, frozen=True, kw_only=True):
     reach: Reach = Reach()
     ssh: SshReach = SshReach()
     registries: tuple[RegistryLogin, ...] = ()
+    slurm: ClusterAccess = ClusterAccess()
 
 
 class WantedService(Struct, frozen=True, kw_only=True):
@@ -226,14 +230,15 @@ class Resolver:
     def __init__(self, revision: Revision) -> None:
         self._nodes = {node.name: node for node in revision.nodes}
         self._common: dict[str, ResolvedSpec | None] = {}
+        self._has_defaults = any(node.slurm.options != JobOptions() for node in revision.nodes)
 
     def resolve(self, service: WantedService, instance: InstanceId) -> ResolvedSpec:
         """The spec of an instance."""
         name = service.name
         if name not in self._common:
             text = _encoded(service.spec)
-            common = None if _PLACEHOLDER.search(text.decode()) else ResolvedSpec(service.spec, _digest(text))
-            self._common[name] = common
+            is_common = not self._has_defaults and not _PLACEHOLDER.search(text.decode())
+            self._common[name] = ResolvedSpec(service.spec, _digest(text)) if is_common else None
         if (common := self._common[name]) is not None:
             return common
         node = self._nodes.get(instance.node) or WantedNode(name=instance.node)
@@ -242,17 +247,21 @@ class Resolver:
 
 
 def resolve(spec: ServiceSpec, instance: InstanceId, node: WantedNode) -> ServiceSpec:
-    """The template filled for one instance. A label that the node does not have becomes empty."""
+    """The template filled for one instance, with the options of its cluster. A label that the node does not have
+    becomes empty."""
 
     def every(value: Any) -> Any:
         if isinstance(value, str):
             return filled(value, instance, node.address, node.labels)
         if isinstance(value, dict):
             return {key: every(one) for key, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [every(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
         return value
 
+    if node.engine == "slurm":
+        options = (spec.slurm or JobOptions()).over(node.slurm.options)
+        spec = msgspec.structs.replace(spec, slurm=UNSET if options == JobOptions() else options)
     return msgspec.convert(every(msgspec.to_builtins(spec)), ServiceSpec)
 
 

@@ -34,6 +34,8 @@ class InstanceState(Struct, frozen=True, kw_only=True):
     doing: str = ""
     """What the keeper does to it now: `replace`."""
     engine_id: str = ""
+    host: str = ""
+    """The computer on which it runs, where its node is more than one."""
 
 
 class ServiceState(Struct, frozen=True, kw_only=True):

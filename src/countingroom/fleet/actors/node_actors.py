@@ -19,9 +19,10 @@ class NodeActors:
     """The clients of a node's actors. Health checks and users share one connection to each."""
 
     def __init__(self, clock: Clock, address: str, dial: Dial = dial) -> None:
-        """`address`: the host of the node."""
+        """`address`: the host of the node; empty: that on which an instance runs."""
         self._clock = clock
-        self._host = address or "127.0.0.1"
+        self._host = address
+        self._hosts: dict[InstanceId, str] = {}
         self._dial = dial
         self._clients: dict[InstanceId, ActorClient] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -35,7 +36,8 @@ class NodeActors:
                 source="fleet.actor",
                 suggestion="give its service: actor: {port: 19991}",
             )
-        address = ActorAddress(self._host, int(port.port), port.form)
+        host = self._host or self._hosts.get(id) or "127.0.0.1"
+        address = ActorAddress(host, int(port.port), port.form)
         present = self._clients.get(id)
         if present and present.address != address:
             self._close(id)
@@ -46,7 +48,8 @@ class NodeActors:
 
     def follow(self, instances: Iterable[EngineInstance]) -> None:
         """These are there now: close the connections to others."""
-        for id in self._clients.keys() - {one.id for one in instances}:
+        self._hosts = {one.id: one.host for one in instances}
+        for id in self._clients.keys() - self._hosts.keys():
             self._close(id)
 
     async def close(self) -> None:

@@ -36,11 +36,15 @@ class EngineInstance(Struct, frozen=True, kw_only=True):
     is_running: bool
     since_ns: int
     """Since when it runs, or does not."""
+    waits: bool = False
+    """It does not run yet: it is in the queue of its engine, and `reason` says for what it waits."""
+    host: str = ""
+    """The computer on which it runs, where the node is more than one."""
     exit_status: int | None = None
     crashes: int = 0
     """Ends in a row, as the engine counts them."""
     reason: str = ""
-    """The last line of its output, where it ended."""
+    """The last line of its output, or why it was ended, where it ended."""
     drift: tuple[str, ...] = ()
     spec: ServiceSpec = ServiceSpec()
     """As it was made; what the engine does not keep has its default."""

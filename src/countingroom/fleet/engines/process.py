@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +25,8 @@ from countingroom.core.errors import DeviceError, NotFound
 from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, InstanceId, ServiceSpec
 from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines import process_runner
+from countingroom.fleet.engines.environment import kept_environment
+from countingroom.fleet.engines.log_files import TAIL_BYTES, read_record, write_record
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.process_log import read_process_log
 from countingroom.fleet.secrets import read_secrets
@@ -33,10 +34,6 @@ from countingroom.fleet.secrets import read_secrets
 _START_S = 10.0
 """The time for the runner to take its order."""
 _LOOK_S = 0.02
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
-"""Variables that a program gets from the environment of countingroom. All others may hold secrets of it."""
-_TAIL_BYTES = 1 << 20
-T = TypeVar("T", bound=Struct)
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -111,7 +108,7 @@ class ProcessEngine:
             spec=order.spec,
             devices=dict(order.devices),
         )
-        _write(folder / "made.json", msgspec.json.encode(made))
+        write_record(folder / "made.json", made)
         (folder / "state.json").unlink(missing_ok=True)
         self._secrets[order.id] = order.secrets
         try:
@@ -122,7 +119,7 @@ class ProcessEngine:
 
     async def replace(self, order: MakeOrder, grace_s: float) -> None:
         folder = self._place(order.id)
-        before = _read(folder / "made.json", Made)
+        before = read_record(folder / "made.json", Made)
         secrets = self._secrets.get(order.id, {})
         await self._end(folder, grace_s)
         try:
@@ -130,16 +127,16 @@ class ProcessEngine:
         except Exception:
             if before:
                 self._secrets[order.id] = secrets
-                _write(folder / "made.json", msgspec.json.encode(before))
+                write_record(folder / "made.json", before)
                 await self._run(folder, before)
             raise
 
     async def start(self, id: InstanceId) -> None:
         folder = self._place(id)
-        made = _read(folder / "made.json", Made)
+        made = read_record(folder / "made.json", Made)
         if made is None:
             raise NotFound(f"there is no instance {id}", source="fleet.process")
-        state = _read(folder / "state.json", RunnerState)
+        state = read_record(folder / "state.json", RunnerState)
         if state and _is_locked(folder):
             with suppress(ProcessLookupError):
                 os.kill(state.runner, signal.SIGUSR1)
@@ -162,7 +159,7 @@ class ProcessEngine:
                 yield line
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
-        made = _read(self._place(id) / "made.json", Made)
+        made = read_record(self._place(id) / "made.json", Made)
         if made is None:
             raise NotFound(f"there is no instance {id}", source="fleet.process")
         process = await asyncio.create_subprocess_exec(
@@ -184,7 +181,7 @@ class ProcessEngine:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        return process.returncode or 0, output[-_TAIL_BYTES:].decode(errors="replace")
+        return process.returncode or 0, output[-TAIL_BYTES:].decode(errors="replace")
 
     async def changes(self) -> AsyncGenerator[None]:
         news = asyncio.Event()
@@ -240,10 +237,10 @@ class ProcessEngine:
         found: list[EngineInstance] = []
         runners: set[int] = set()
         for file in sorted(self._folder.glob("*/made.json")):
-            made = _read(file, Made)
+            made = read_record(file, Made)
             if made is None:
                 continue
-            state = _read(file.parent / "state.json", RunnerState) or RunnerState()
+            state = read_record(file.parent / "state.json", RunnerState) or RunnerState()
             is_locked = _is_locked(file.parent)
             if is_locked and state.runner:
                 runners.add(state.runner)
@@ -269,8 +266,12 @@ class ProcessEngine:
     async def _environment(self, made: Made) -> dict[str, str]:
         if made.id not in self._secrets:  # it was made by a keeper before this one
             self._secrets[made.id] = await read_secrets(made.id, made.spec.secrets)
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return {**kept, **made.spec.environment, **usb_environment(made.devices), **self._secrets[made.id]}
+        return {
+            **kept_environment(),
+            **made.spec.environment,
+            **usb_environment(made.devices),
+            **self._secrets[made.id],
+        }
 
     async def _run(self, folder: Path, made: Made) -> None:
         """Start the runner. Returns when it has its order."""
@@ -309,7 +310,7 @@ class ProcessEngine:
 
     async def _end(self, folder: Path, grace_s: float) -> None:
         """End the runner with its program. Nothing to be done where there is none."""
-        state = _read(folder / "state.json", RunnerState)
+        state = read_record(folder / "state.json", RunnerState)
         if state and state.runner and _is_locked(folder):
             with suppress(ProcessLookupError):
                 os.kill(state.runner, signal.SIGTERM)
@@ -337,16 +338,3 @@ def _is_locked(folder: Path) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-def _read(file: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _write(file: Path, content: bytes) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_bytes(content)
-    new.replace(file)

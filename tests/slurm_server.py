@@ -1,0 +1,99 @@
+"""A cluster of our own for tests: Slurm with two hosts, both this computer, on free ports of loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.container_engines import free_port, only_root, running, temporary_folder
+from tests.patience import PATIENCE_S
+
+_CONF = """
+ClusterName=test
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser=root
+SlurmdUser=root
+AuthInfo=socket={folder}/munge/s
+CredType=cred/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+SlurmdSpoolDir={folder}/%n
+StateSaveLocation={folder}/state
+SchedulerType=sched/builtin
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=1000,sched_interval=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+SlurmdTimeout=0
+ReturnToService=2
+KillWait=2
+NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 RealMemory=1000
+NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 RealMemory=1000
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE
+"""
+
+
+class SlurmServer:
+    """A running cluster."""
+
+    def __init__(self, folder: Path, controller: subprocess.Popen[bytes]) -> None:
+        self.conf = folder / "slurm.conf"
+        self.controller = controller
+
+    def client(self, *words: str) -> str:
+        """The output of one of its programs."""
+        environment = {**os.environ, "SLURM_CONF": str(self.conf)}
+        done = subprocess.run(
+            words, check=False, capture_output=True, env=environment, timeout=PATIENCE_S, text=True, cwd="/"
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
+        return done.stdout
+
+
+@contextmanager
+def slurm_server(needs: Callable[..., str]) -> Generator[SlurmServer]:
+    """A controller and two hosts. Skips where there is none or it may not run."""
+    munged, slurmctld, slurmd = needs("munged"), needs("slurmctld"), needs("slurmd")
+    only_root()
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        folder.chmod(0o755)
+        for name in ("munge", "state", "n1", "n2"):
+            (folder / name).mkdir(mode=0o755)
+        key = folder / "key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        conf = folder / "slurm.conf"
+        conf.write_text(_CONF.format(folder=folder, ports=[free_port() for _ in range(3)]))
+        place = folder / "munge"
+        command = [munged, "--foreground", "--force", f"--socket={place / 's'}", f"--key-file={key}"]
+        command += [f"--pid-file={place / 'pid'}", f"--log-file={place / 'log'}", f"--seed-file={place / 'seed'}"]
+        stack.enter_context(running(command, folder / "munged.log", {}, (place / "s").is_socket))
+        controller = stack.enter_context(
+            running([slurmctld, "-D", "-f", str(conf)], folder / "slurmctld.log", {}, lambda: True)
+        )
+        server = SlurmServer(folder, controller)
+        for host in ("n1", "n2"):
+            stack.enter_context(
+                running([slurmd, "-D", "-f", str(conf), "-N", host], folder / f"{host}.log", {}, _is_idle(server, host))
+            )
+        yield server
+        server.client("scancel", "--me", "--signal=KILL", "--full")
+        server.client("scancel", "--me")
+
+
+def _is_idle(server: SlurmServer, host: str) -> Callable[[], bool]:
+    def asked() -> bool:
+        try:
+            return "idle" in server.client("sinfo", "--noheader", f"--nodes={host}", "--format=%T")
+        except RuntimeError:
+            return False
+
+    return asked
