@@ -15,6 +15,7 @@ import pytest
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.core.fleet.host_facts import SCRIPT
 from countingroom.core.fleet.specs import InstanceId, Reach, ResourceLimits, ServiceSpec, Volume, WantedNode, digest
 from countingroom.fleet.engines.docker import DockerEngine
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
@@ -244,3 +245,13 @@ async def test_the_log_of_a_container_that_was_replaced_or_removed_is_kept(
     finally:
         await engine.remove(ONE, 0.0)
         await engine.close()
+
+
+async def test_what_containers_use_and_the_clock_of_the_engine_are_told(engine: DockerEngine) -> None:
+    await engine.make(order(command=("sh", "-c", "while :; do :; done")))
+    first = await engine.use()
+    assert first.clock_offset_s is not None and abs(first.clock_offset_s) < PATIENCE_S
+    assert first.host is None and first.instances[ONE].ends == 0
+    assert "MemAvailable" in (await engine.execute(ONE, ("sh", "-c", SCRIPT), PATIENCE_S))[1]
+    if (before := first.instances[ONE].cpu_s) is not None:  # an engine without control groups tells none
+        assert ((await engine.use()).instances[ONE].cpu_s or 0.0) >= before

@@ -79,6 +79,7 @@ SERVICES = {
             ),
             if_not="What the service does on this node is not done.",
         ),
+        on_delay_s=2.0,  # so that a change which has begun it suppresses it first
         off_delay_s=60.0,
         suppressed=(CHANGING, DISABLED),
     ),

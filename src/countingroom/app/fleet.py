@@ -11,6 +11,7 @@ from countingroom.app.fleet_programs import OwnPrograms
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.fleet.specs import Revision, WantedNode
+from countingroom.core.fleet.usage import UseLimits
 from countingroom.experiment.loading import load_located
 from countingroom.fleet.container_sections import has_local_usb
 from countingroom.fleet.description import FleetSection
@@ -32,10 +33,11 @@ def fleet(setting: Setting) -> Role:
     from countingroom.fleet.node import Node
     from countingroom.fleet.presence import ServicePresence
     from countingroom.fleet.service import FleetService
+    from countingroom.fleet.watch import WatchSettings
 
     section = setting.experiment.section(FleetSection)
     folder, name = setting.data / FLEET, setting.experiment.experiment.name
-    present = wanted(section)
+    present, watch = wanted(section), section.watch
 
     async def run(platform: Platform) -> None:
         presence = ServicePresence(platform.bus, setting.clock)
@@ -64,6 +66,13 @@ def fleet(setting: Setting) -> Role:
             node,
             DescribedFleet(nodes=present.nodes, titles=titles),
             lambda: asyncio.to_thread(_described, setting),
+            WatchSettings(
+                every_s=watch.every,
+                limits=UseLimits(
+                    disk=(watch.disk.warning, watch.disk.alarm),
+                    clock_offset=(watch.clock_offset.warning, watch.clock_offset.alarm),
+                ),
+            ),
         )
         platform.ready({"nodes": len(section.nodes), "services": len(section.services)})
         async with asyncio.TaskGroup() as group:

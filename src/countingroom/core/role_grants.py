@@ -43,8 +43,9 @@ FLEET = BusGrants(
     answers=("query.fleet.*",),
     # Agents and roles that it runs: whether they are on the bus.
     hears=("presence.>",),
-    stores=("events.fleet.*",),
-    states=("fleet", "node", "service", "talk"),
+    # What nodes use: they are devices with readings.
+    stores=("events.fleet.*", "readings.*.*"),
+    states=("fleet", "node", "service", "talk", "catalogue"),
     leases=("fleet",),
 )
 

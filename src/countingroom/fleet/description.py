@@ -28,6 +28,7 @@ from countingroom.fleet.container_sections import (
 from countingroom.fleet.own_programs import AGENT, run_problems
 from countingroom.fleet.slurm_sections import ClusterSection, JobSection, variable_problems
 from countingroom.fleet.ssh_section import SshSection, ssh_problem
+from countingroom.fleet.watch_section import WatchSection
 
 Positive = Annotated[Seconds, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -234,6 +235,8 @@ class FleetSection(Section):
     services: dict[Name, ServiceSection] = {}
     registries: dict[str, RegistrySection] = {}
     """Logins, by the host of the registry with its port as images name it: `hub.example.org:5000`."""
+    watch: WatchSection = WatchSection()
+    """How nodes and services are measured, and the limits of what is measured."""
 
     @property
     def in_use(self) -> bool:
@@ -246,6 +249,8 @@ class FleetSection(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Mistakes in services and in what they name."""
+        for path, text in self.watch.problems():
+            yield ("watch", *path), text
         yield from self._one_engine_each()
         for name, service in self.services.items():
             here = ("services", name)

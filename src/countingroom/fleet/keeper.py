@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -81,8 +82,10 @@ class Keeper:
         tell: Tell,
         *,
         name: str,
+        watch: Callable[[Node], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """`name`: of this process, for the state."""
+        """`name`: of this process, for the state. `watch`: measures a node until cancelled."""
+        self._watch = watch
         self._clock = clock
         self._store = store
         self._fleet = fleet
@@ -243,7 +246,13 @@ class Keeper:
                 before.cancel()
             self._wanted_nodes[one.name] = one
             self._nodes[one.name] = node = self._make_node(one, self._changed, self._line)
-            self._following[one.name] = self._group.create_task(node.run())
+            self._following[one.name] = self._group.create_task(self._run_node(node))
+
+    async def _run_node(self, node: Node) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(node.run())
+            if self._watch:
+                group.create_task(self._watch(node))
 
     # The loop.
 

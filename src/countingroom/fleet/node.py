@@ -88,6 +88,21 @@ class Node:
             usb=self._usb,
         )
 
+    @property
+    def engine(self) -> Engine:
+        """Its engine."""
+        return self._engine
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether it answers."""
+        return self._is_reachable
+
+    @property
+    def instances(self) -> Sequence[EngineInstance]:
+        """Those that were seen last."""
+        return tuple(self._instances.values())
+
     async def run(self) -> None:
         """Follow the node until cancelled; a node that is lost is tried again for ever."""
         pause_s = FIRST_RETRY_S

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
-from countingroom.bus.port import Bus
+from countingroom.bus.port import Bus, Current, Entry
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.commands.fleet import TARGET
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState
 from countingroom.core.fleet.talk import TalkState
-from countingroom.core.messages import EventKind
+from countingroom.core.fleet.usage import DRIVER, device_of
+from countingroom.core.messages import Catalogue, EventKind, Malformed, decode
 from countingroom.fleet.actors.talks import Talks, forget_talks
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
+from countingroom.fleet.node import Node
 from countingroom.fleet.target import Describe, FleetTarget
+from countingroom.fleet.watch import Watch, WatchSettings
 
 DEPARTMENT = "fleet"
 LEASE_S = 10.0
 ASK_AGAIN_S = 1.0
+_FORGET_S = 10.0
 _BAD = 2
 """Severity of the event of a change that failed."""
 
@@ -40,8 +44,11 @@ class FleetService:
         node: MakeNode,
         fleet: DescribedFleet,
         describe: Describe,
+        watch: WatchSettings | None = None,
     ) -> None:
-        """`node`: makes a node with its engine. `describe`: reads what is wanted now."""
+        """`node`: makes a node with its engine. `describe`: reads what is wanted now. `watch`: how nodes are measured;
+        None: they are not."""
+        self._watch = watch
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -107,7 +114,16 @@ class FleetService:
                     data={"service": name} if name else {},
                 )
 
-        keeper = Keeper(self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder)
+        async def watch(node: Node) -> None:
+            device = device_of(node.name)
+            if self._watch:
+                if device not in self._targets:
+                    self._targets.append(device)
+                await Watch(self._bus, self._clock, publisher, node, self._watch, self._boot).run()
+
+        keeper = Keeper(
+            self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder, watch=watch
+        )
         talks = Talks(self._clock, keeper.speakers, keeper.actor, publish)
         target = FleetTarget(self._clock, keeper, self._describe, publisher, talks)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
@@ -125,6 +141,7 @@ class FleetService:
                         await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=128))
                     await stack.enter_async_context(server.serving())
                     self._targets.append(FLEET_KEY)
+                    await self._forget_nodes(publisher)
                     await keeper.run()
             finally:
                 self._targets.clear()
@@ -132,3 +149,23 @@ class FleetService:
                 # The events of the end are still published.
                 await publisher.flush()
                 publishing.cancel()
+
+    async def _forget_nodes(self, publisher: Publisher) -> None:
+        """Delete the catalogues of nodes that are described no more: nothing would give them values."""
+        described = {device_of(one.name) for one in self._fleet.nodes}
+        with suppress(CountingRoomError, TimeoutError):
+            async with (
+                within(self._clock, _FORGET_S),
+                self._bus.watch(subjects.STATE_BUCKET, "catalogue.*") as items,
+            ):
+                async for item in items:
+                    match item:
+                        case Entry(data=bytes() as data):
+                            with suppress(Malformed):
+                                one = decode(data, Catalogue)
+                                if one.driver == DRIVER and one.device not in described:
+                                    publisher.delete(item.key)
+                        case Current():
+                            return
+                        case _:
+                            pass

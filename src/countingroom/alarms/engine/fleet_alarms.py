@@ -82,14 +82,17 @@ class FleetAlarms:
             yield _service_subject(service.service, "disabled"), _past(service.disabled, now_ns)
 
     def suppressing(self) -> Iterator[str]:
-        """The names of the suppressions that are true now."""
+        """The names of the suppressions that are true now. Where nothing is abnormal there is nothing to suppress: a
+        change that goes well writes nothing into the record of the alarms."""
         for service in self._services.values():
+            if not any(_is_in_loop(one) or _is_bad(one) or one.drift for one in service.instances if one.is_known):
+                continue
             if service.phase in (Phase.ROLLING, Phase.ROLLING_BACK):
                 yield f"{CHANGING}/{service.service}"
             if service.disabled:
                 yield f"{DISABLED}/{service.service}"
         for node in self._nodes.values():
-            if node.cordon:
+            if node.cordon and not node.is_reachable:
                 yield f"{CORDONED}/{node.node}"
 
     def _keeper(self, now_ns: int) -> Iterator[Found]:

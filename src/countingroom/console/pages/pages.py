@@ -29,6 +29,7 @@ from countingroom.console.present.present_alarms import after
 from countingroom.core import severity
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FLEET_KEY
+from countingroom.core.fleet.usage import DRIVER
 from countingroom.core.policy import Role
 from countingroom.departments import DEPARTMENTS, Department, load
 
@@ -165,4 +166,6 @@ class Pages:
         return RenderedPage(context.long_work, self._jinja.get_template(template).generate(frame | values))
 
     def _branches(self) -> list[device_views.Branch]:
-        return device_views.branches(self._context.latest.catalogues)
+        # The nodes of the fleet have pages of their own, and may be hundreds.
+        known = self._context.latest.catalogues
+        return device_views.branches({name: one for name, one in known.items() if one.driver != DRIVER})

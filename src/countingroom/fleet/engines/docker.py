@@ -20,11 +20,13 @@ from typing import Any
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import CountingRoomError, DeviceError, LinkError, NotFound
 from countingroom.core.fleet.specs import InstanceId, WantedNode
+from countingroom.core.fleet.usage import InstanceUse
 from countingroom.fleet.engines import containers as forms
 from countingroom.fleet.engines.container_api import CALL_S, answering, open_engine, ping
 from countingroom.fleet.engines.container_images import prepare_volumes, pull, registry_login
+from countingroom.fleet.engines.container_use import clock_offset_s, container_use
 from countingroom.fleet.engines.containers import Inspected, container_name
-from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.log_archive import MOST_KEPT, LogArchive
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,20 @@ class DockerEngine:
         self._steady = {id: count for id, count in self._steady.items() if id in {one["Id"] for one in chosen}}
         found = [await self._instance(one, now_ns) for one in chosen]
         return [one for one in found if one]
+
+    async def use(self) -> EngineUse:
+        found: dict[InstanceId, InstanceUse] = {}
+        for id, group in (await self._groups()).items():
+            shown = forms.preferred(group)
+            ends = forms.ends(shown) - min(self._steady.get(shown["Id"], 0), forms.ends(shown))
+            found[id] = InstanceUse(ends=ends)
+            if forms.is_running(shown):
+                with suppress(NotFound, DeviceError):  # removed meanwhile, or without statistics
+                    async with self._answering(f"what {id} uses could not be read"):
+                        found[id] = await container_use(self._docker, shown["Id"], ends)
+        async with self._answering("its clock could not be read"):
+            offset_s = await clock_offset_s(self._docker, self._clock)
+        return EngineUse(instances=found, clock_offset_s=offset_s)
 
     async def images(self) -> frozenset[str]:
         async with self._answering("its images could not be listed"):

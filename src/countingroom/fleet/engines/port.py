@@ -7,11 +7,12 @@ counts as lost. NotFound, OutOfRange and DeviceError tell what is wrong with one
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
+from countingroom.core.fleet.usage import HostUse, InstanceUse
 
 Progress = Callable[[int, int], None]
 """Bytes pulled so far, and in all (0: not known yet)."""
@@ -73,6 +74,24 @@ class LogLine(Struct, frozen=True):
     time_ns: int
     """0: not known."""
     text: str
+
+
+class EngineUse(Struct, frozen=True, kw_only=True):
+    """What an engine can tell by itself."""
+
+    instances: Mapping[InstanceId, InstanceUse] = {}
+    host: HostUse | None = None
+    """The computer; None: it cannot tell."""
+    clock_offset_s: float | None = None
+
+
+@runtime_checkable
+class MeasuringEngine(Protocol):
+    """An engine that tells what its instances use."""
+
+    async def use(self) -> EngineUse:
+        """One measurement. LinkError where it is not reached."""
+        ...
 
 
 class Engine(Protocol):

@@ -26,8 +26,9 @@ from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, In
 from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines import process_runner
 from countingroom.fleet.engines.environment import kept_environment
+from countingroom.fleet.engines.local_use import LocalUse
 from countingroom.fleet.engines.log_files import TAIL_BYTES, read_record, write_record
-from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.process_log import read_process_log
 from countingroom.fleet.secrets import read_secrets
 
@@ -73,6 +74,7 @@ class ProcessEngine:
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
         self._runners: set[int] = set()
         """Process numbers of those that were seen last."""
+        self._use = LocalUse(self._folder)
         self._watched: dict[int, int] = {}
         """Process number of a runner -> the descriptor by which its end is told."""
 
@@ -84,6 +86,10 @@ class ProcessEngine:
     async def instances(self) -> Sequence[EngineInstance]:
         found, self._runners = await asyncio.to_thread(self._instances)
         return found
+
+    async def use(self) -> EngineUse:
+        there, host = await self.instances(), await self._use.host()
+        return EngineUse(instances=await self._use.programs(there, self._folder), host=host, clock_offset_s=0.0)
 
     async def images(self) -> frozenset[str]:
         return frozenset()

@@ -1,6 +1,7 @@
 // The page of one node: whether it answers, what is set aside, what runs on it.
 import { $, data, el, setClass, setText } from "./dom.js";
 import { FleetStates, aside, nodeNow, since } from "./fleet-model.js";
+import { fleetUse } from "./fleet-use.js";
 import { button, nodeAct } from "./fleet-acts.js";
 import { fact, instanceRow, pullRows, put, serviceLink } from "./fleet-parts.js";
 
@@ -52,5 +53,6 @@ export function page(live) {
   }
 
   live.on("link", draw);
+  fleetUse(live);
   draw();
 }

@@ -5,11 +5,10 @@ import { anew } from "./anew.js";
 import { $, $$, setClass, setText } from "./dom.js";
 import { disc, NOTHING, value, words } from "./format.js";
 import { alarmRow, followLog, glyph, setState } from "./parts.js";
-import { Line, past } from "./series.js";
+import { Line } from "./series.js";
+import { begin, sketch } from "./sparks.js";
 import { partitionCards } from "./partition-cards.js";
 import { synoptics } from "./synoptic.js";
-
-const SPAN_S = 600;
 
 export function page(live) {
   const cells = new Map($$("[data-point]").map((node) => [node.dataset.point, node]));
@@ -68,55 +67,6 @@ function fillRows() {
     cards.style.setProperty("--across", String(Math.ceil(cards.childElementCount / Math.max(1, rows))));
   };
   new ResizeObserver(fill).observe(cards);
-}
-
-async function begin(live, sparks) {
-  const now = live.nowNs(),
-    names = [...sparks.keys()];
-  for (let i = 0; i < names.length; i += 16) {
-    try {
-      for (const series of await past(names.slice(i, i + 16), now - SPAN_S * 1e9, now, 300)) {
-        const spark = sparks.get(series.point),
-          tail = spark.line;
-        spark.line = new Line(series.point);
-        spark.line.begin(series);
-        for (let k = 0; k < tail.t.length; k++) {
-          const mean = tail.mean[k];
-          spark.line.add(tail.t[k], mean, mean, mean, tail.quality[k]);
-        }
-        spark.line.last = tail.last;
-      }
-    } catch {
-      return; /* no history: the lines grow from now on */
-    }
-  }
-}
-
-function sketch({ node, line }, nowS) {
-  const [t, mean] = line.columns(nowS);
-  const shown = mean.filter((one, i) => one !== null && t[i] >= nowS - SPAN_S);
-  if (!shown.length) return;
-  const low = Math.min(...shown),
-    high = Math.max(...shown),
-    room = Math.max(high - low, Math.abs(high) * 0.004, 1e-6);
-  const middle = (low + high) / 2;
-  let path = "",
-    pen = false;
-  for (let i = 0; i < t.length; i++) {
-    if (t[i] < nowS - SPAN_S) continue;
-    if (mean[i] === null) {
-      pen = false;
-      continue;
-    }
-    const x = ((300 * (t[i] - nowS + SPAN_S)) / SPAN_S).toFixed(1),
-      y = (22 - (34 * (mean[i] - middle)) / room).toFixed(1);
-    path += pen ? `H${x}V${y}` : `M${x} ${y}`;
-    pen = true;
-  }
-  $(".line", node).setAttribute("d", path);
-  const at = (seconds) => Math.max(0, (300 * (seconds - nowS + SPAN_S)) / SPAN_S).toFixed(1),
-    outages = line.outages(nowS).filter(({ to }) => to > nowS - SPAN_S);
-  $(".gap", node)?.setAttribute("d", outages.map(({ from, to }) => `M${at(from)} 40H${at(to)}`).join(""));
 }
 
 function states(live) {

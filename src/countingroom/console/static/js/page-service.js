@@ -1,6 +1,7 @@
 // The page of one service: its state with the cause, its instances, the log of one of them, the last steps.
 import { $, data, el, setText, setClass } from "./dom.js";
 import { FleetStates, aside, culprit, ends, healthy, isUnderWay, judged, phase, placeOf, plural, serviceNow, since, steps, wantedNow } from "./fleet-model.js";
+import { fleetUse } from "./fleet-use.js";
 import { button, serviceAct } from "./fleet-acts.js";
 import { banners, fact, instanceRow, nodeLink, put, stepLines } from "./fleet-parts.js";
 import { LogStream } from "./fleet-log.js";
@@ -118,5 +119,6 @@ export function page(live) {
   addEventListener("pagehide", () => stream.drop());
   addEventListener("pageshow", ({ persisted }) => persisted && stream.connect());
   live.on("link", draw);
+  fleetUse(live);
   draw();
 }
