@@ -14,6 +14,8 @@ from countingroom.core.fleet.specs import (
     HealthCheck,
     InstanceId,
     ServiceSpec,
+    Volume,
+    WantedNode,
     differences,
     resolve,
 )
@@ -63,6 +65,17 @@ def test_a_service_without_an_actor_keeps_its_digest() -> None:
     assert b"actor" not in msgspec.json.encode(ServiceSpec(command=("camera",)))
     without, port = ServiceSpec(command=("camera",)), ActorPort(port="19991")
     assert differences(without, ServiceSpec(command=("camera",), actor=port)) == ("actor.port none → 19991",)
+
+
+def test_every_text_of_a_service_is_filled_for_its_instance() -> None:
+    spec = ServiceSpec(
+        command=("camera", "--port={label.port}", "{index}"),
+        environment={"NAME": "{service}@{node}"},
+        volumes=(Volume(source="/data/{node}", target="/data"),),
+    )
+    made = resolve(spec, InstanceId("camera", "n1", 2), WantedNode(name="n1", labels={"port": "19991"}))
+    assert made.command == ("camera", "--port=19991", "2")
+    assert (made.environment, made.volumes[0].source) == ({"NAME": "camera@n1"}, "/data/n1")
 
 
 async def test_an_instance_is_healthy_while_its_actor_answers() -> None:
