@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -115,7 +115,14 @@ def _follow(api: Client, id: str, longest_s: float, *, quiet: bool) -> Any:
 def _line(reply: Any, state: Any) -> str:
     from countingroom.core.actor.legacy import format_keywords
 
-    return f"{_name(reply, state)} {reply['code']} {format_keywords(reply['keywords'])}".rstrip()
+    name, code, keywords = _name(reply, state), reply["code"], reply["keywords"]
+    if isinstance(keywords.get("help"), list):
+        return "\n".join(f"{name} {code} {line}" for line in keywords["help"])
+    flat: dict[str, Any] = {}
+    for key, value in keywords.items():
+        parts = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+        flat |= {f"{key}.{part}": one for part, one in parts.items()} if parts else {key: value}
+    return f"{name} {code} {format_keywords(flat)}".rstrip()
 
 
 def _name(one: Any, state: Any) -> str:
