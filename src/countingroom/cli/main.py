@@ -62,6 +62,8 @@ COMMANDS = {
 """Command -> the module that holds its `app`, and its line in the help."""
 
 
+NOT_BY_HAND = {"service"}
+"""Commands that the fleet starts: neither listed nor completed."""
 _OWN_COMPLETION = {"install_completion", "show_completion"}
 """Options that Typer adds to every application; the command `completion` takes their place."""
 
@@ -75,7 +77,7 @@ class _Rooms(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], hidden=cmd_name in NOT_BY_HAND)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)

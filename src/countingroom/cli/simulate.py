@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run one simulator, or cause a fault in a running one.")
 
-KINDS = ("caen", "epics", "julabo", "marta", "modbus", "secop", "sensors", "snmp", "switchbox", "text")
+KINDS = ("caen", "dqm", "epics", "julabo", "marta", "modbus", "secop", "sensors", "snmp", "switchbox", "text")
 Like = Annotated[Path | None, typer.Option("--like", help="A description whose device the simulator imitates.")]
 Device = Annotated[str, typer.Option("--device", help="Name of the device in the description of --like.")]
 

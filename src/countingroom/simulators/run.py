@@ -50,6 +50,7 @@ def _class(module: str, name: str) -> Any:
 
 _PLACES = {
     "caen": ("caen", "CaenSimulator"),
+    "dqm": ("dqm", "DqmSimulator"),
     "epics": ("epics", "EpicsSimulator"),
     "julabo": ("julabo", "JulaboSimulator"),
     "marta": ("marta", "MartaSimulator"),
