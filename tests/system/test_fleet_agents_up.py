@@ -1,5 +1,5 @@
-"""Agents as services of the fleet, as programs and in a container: run control configures with them; the death of one
-takes one system, and it comes back."""
+"""Agents as services of the fleet, as programs, by ssh and in a container: run control configures with them. The death
+of one takes one system, and it comes back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.container_engines import IMAGE, EngineServer, docker_server
+from tests.ssh_node import ssh_server
 from tests.system.running import Running, until, up
 from tests.system.test_fleet_up import fleet
 from tests.system.test_run_control import ask, partition
@@ -25,8 +27,10 @@ fleet:
   nodes:
     n1: {{}}
     box: {{engine: docker, url: "{docker}"}}
+    daq: {{engine: ssh, address: 127.0.0.1, ssh: {ssh}}}
   services:
     agents: {{run: agent, systems: [MVD], nodes: [n1], update: {{healthy_for: 0.2 s}}}}
+    remote: {{run: agent, systems: [FLES], nodes: [daq], update: {{healthy_for: 0.2 s}}}}
     boxed:
       run: agent
       systems: [STS]
@@ -38,6 +42,7 @@ fleet:
       update: {{healthy_for: 0.2 s}}
       grace: 2 s
 """
+SERVICES = {"MVD": "agents-MVD", "FLES": "remote-FLES", "STS": "boxed-STS"}
 
 
 def bound_folders() -> list[dict[str, Any]]:
@@ -70,8 +75,15 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
 ) -> None:
     run("example", "cbm", "--detectors", "2", "--pause", "0.05", "-o", str(tmp_path / "cbm")).check_returncode()
     file, data = tmp_path / "cbm" / "experiment.yaml", tmp_path / "data"
-    with docker_server(needs) as docker:
-        words = {"docker": docker.unix.url, "image": IMAGE, "python": sys.executable, "volumes": bound_folders()}
+    with docker_server(needs) as docker, ssh_server(needs) as sshd:
+        ssh = {**msgspec.to_builtins(sshd.reach(tmp_path / "daq")), "python": sys.executable}
+        words = {
+            "docker": docker.unix.url,
+            "ssh": {name: one for name, one in ssh.items() if one != "" and not name.endswith("_s")},
+            "image": IMAGE,
+            "python": sys.executable,
+            "volumes": bound_folders(),
+        }
         file.write_text(file.read_text() + FLEET.format(**words))
         with up(file, data) as running:
             status, said = fleet(running, "apply", "--yes")
@@ -81,13 +93,15 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
             until(lambda: partition(running)["state"] == "QA_Active", "it is configured")
             assert set(states(running).values()) == {"Active"}
 
-            for system, service in (("MVD", "agents-MVD"), ("STS", "boxed-STS")):
+            killed: set[str] = set()
+            for system, service in SERVICES.items():
                 assert running.get(f"/services/{service}")["runs"] == f"system.{system}"
                 os.kill(process_of(docker, instance(running, service)), signal.SIGKILL)
-                missed = until(lambda: lost(running), "it is missed")
-                assert missed == {system}
-                until(lambda: not lost(running), "the fleet starts it again")
-                until(lambda name=service: instance(running, name)["health"] == "healthy", "it is on the bus")
-            for service in ("agents-MVD", "boxed-STS"):
+                killed.add(system)
+                assert until(lambda one=system: one in (now := lost(running)) and now, "it is missed") <= killed
+            until(lambda: not lost(running), "the fleet starts them again")
+            for service in SERVICES.values():
+                until(lambda one=service: instance(running, one)["health"] == "healthy", "it serves on the bus")
+            for service in SERVICES.values():
                 assert fleet(running, "disable", service, "--reason", "end")[0] == 0
             until(lambda: not docker.client("ps", "-q"), "the end of all")

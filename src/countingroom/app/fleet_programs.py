@@ -202,7 +202,8 @@ def _text(file: Path) -> str:
 
 
 def _command(section: FleetSection, service: ServiceSection, nodes: list[str]) -> tuple[str, ...]:
-    python = service.python or ("{python}" if all(is_here(section, node) for node in nodes) else "python3")
+    in_container = any(section.nodes[node].engine in ("docker", "podman") for node in nodes)
+    python = service.python or ("python3" if in_container else "{python}")
     return (python, "-m", "countingroom", "service")
 
 

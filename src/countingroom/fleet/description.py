@@ -140,7 +140,8 @@ class ServiceSection(Section):
     systems: list[str] = []
     """For `run: agent`: names of systems, or patterns with `*`. They are spread over the nodes in turn."""
     python: str = ""
-    """For `run`: the Python that has countingroom. Default: that of countingroom, and `python3` in a container."""
+    """For `run`: the Python that has countingroom. Default: `python3` in a container, else what
+    `{python}` is on the node."""
     image: str = ""
     """For nodes with a container engine: `registry:5000/name:tag` or `name@sha256:…`."""
     command: list[str] = []
