@@ -1,5 +1,5 @@
-"""Agents as services of the fleet, as programs, by ssh and in a container: run control configures with them. The death
-of one takes one system, and it comes back."""
+"""Agents as services of the fleet: programs, also by ssh, jobs of Slurm, a container. Run control configures with them;
+the death of one takes one system, and it comes back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.container_engines import IMAGE, EngineServer, docker_server
+from tests.container_engines import IMAGE, EngineServer, docker_server, make_certificates
+from tests.slurm_server import SlurmServer, slurm_server
 from tests.ssh_node import ssh_server
 from tests.system.running import Running, until, up
 from tests.system.test_fleet_up import fleet
@@ -23,14 +24,17 @@ from tests.warm_python import run
 pytestmark = pytest.mark.server
 
 FLEET = """
+bus: {{listen: {{address: 127.0.0.1, certificate: tls/server.pem, key: tls/server.key, ca: tls/ca.pem}}}}
 fleet:
   nodes:
     n1: {{}}
     box: {{engine: docker, url: "{docker}"}}
+    farm: {{engine: slurm, slurm: {{conf: {slurm}, folder: {jobs}}}}}
     daq: {{engine: ssh, address: 127.0.0.1, ssh: {ssh}}}
   services:
     agents: {{run: agent, systems: [MVD], nodes: [n1], update: {{healthy_for: 0.2 s}}}}
     remote: {{run: agent, systems: [FLES], nodes: [daq], update: {{healthy_for: 0.2 s}}}}
+    batch: {{run: agent, systems: [DCS], nodes: [farm], update: {{healthy_for: 0.2 s}}}}
     boxed:
       run: agent
       systems: [STS]
@@ -42,7 +46,7 @@ fleet:
       update: {{healthy_for: 0.2 s}}
       grace: 2 s
 """
-SERVICES = {"MVD": "agents-MVD", "FLES": "remote-FLES", "STS": "boxed-STS"}
+SERVICES = {"MVD": "agents-MVD", "FLES": "remote-FLES", "DCS": "batch-DCS", "STS": "boxed-STS"}
 
 
 def bound_folders() -> list[dict[str, Any]]:
@@ -64,10 +68,15 @@ def instance(running: Running, service: str) -> dict[str, Any]:
     return running.get(f"/services/{service}")["instances"][0]
 
 
-def process_of(docker: EngineServer, one: dict[str, Any]) -> int:
-    """The process of an instance: also that of a container is one of this computer."""
-    id: str = one["engine_id"]
-    return int(id if id.isdigit() and len(id) < 10 else docker.client("inspect", "-f", "{{.State.Pid}}", id))
+def kill(running: Running, service: str, docker: EngineServer, cluster: SlurmServer) -> None:
+    """End the process of a service with SIGKILL, as its node does it."""
+    id: str = instance(running, service)["engine_id"]
+    if service.startswith("batch"):
+        cluster.client("scancel", "--full", "--signal=KILL", id)
+    elif service.startswith("boxed"):
+        os.kill(int(docker.client("inspect", "-f", "{{.State.Pid}}", id)), signal.SIGKILL)
+    else:
+        os.kill(int(id), signal.SIGKILL)
 
 
 def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
@@ -75,11 +84,15 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
 ) -> None:
     run("example", "cbm", "--detectors", "2", "--pause", "0.05", "-o", str(tmp_path / "cbm")).check_returncode()
     file, data = tmp_path / "cbm" / "experiment.yaml", tmp_path / "data"
-    with docker_server(needs) as docker, ssh_server(needs) as sshd:
+    (tmp_path / "cbm" / "tls").mkdir()
+    make_certificates(tmp_path / "cbm" / "tls")
+    with docker_server(needs) as docker, ssh_server(needs) as sshd, slurm_server(needs) as cluster:
         ssh = {**msgspec.to_builtins(sshd.reach(tmp_path / "daq")), "python": sys.executable}
         words = {
             "docker": docker.unix.url,
             "ssh": {name: one for name, one in ssh.items() if one != "" and not name.endswith("_s")},
+            "slurm": cluster.conf,
+            "jobs": tmp_path / "jobs",
             "image": IMAGE,
             "python": sys.executable,
             "volumes": bound_folders(),
@@ -96,9 +109,10 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
             killed: set[str] = set()
             for system, service in SERVICES.items():
                 assert running.get(f"/services/{service}")["runs"] == f"system.{system}"
-                os.kill(process_of(docker, instance(running, service)), signal.SIGKILL)
+                kill(running, service, docker, cluster)
                 killed.add(system)
-                assert until(lambda one=system: one in (now := lost(running)) and now, "it is missed") <= killed
+                until(lambda one=system: one in lost(running), "it is missed")
+                assert lost(running) <= killed
             until(lambda: not lost(running), "the fleet starts them again")
             for service in SERVICES.values():
                 until(lambda one=service: instance(running, one)["health"] == "healthy", "it serves on the bus")
