@@ -121,18 +121,30 @@ def podman_server(needs: Needs) -> Generator[EngineServer]:
 
 
 @contextmanager
-def registry_server(needs: Needs) -> Generator[str]:
-    """A registry of images on loopback: its host and port."""
+def registry_server(needs: Needs, tls: Path | None = None) -> Generator[str]:
+    """A registry of images on loopback: its host and port. `tls`: a folder with certificates; with it a login
+    is wanted, `reader` with `rosebud`."""
     program = needs("docker-registry")
     with temporary_folder() as folder:
         port = free_port()
         (folder / "config.yml").write_text(
             f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\n"
-            f"http: {{addr: '127.0.0.1:{port}'}}\n"
+            f"http: {{addr: '127.0.0.1:{port}'{_registry_tls(tls)}}}\n{_registry_login(folder, tls)}"
         )
         command = [program, "serve", str(folder / "config.yml")]
         with running(command, folder / "log", {}, lambda: listens(port)):
             yield f"127.0.0.1:{port}"
+
+
+def _registry_tls(tls: Path | None) -> str:
+    return f", tls: {{certificate: {tls / 'server.pem'}, key: {tls / 'server.key'}}}" if tls else ""
+
+
+def _registry_login(folder: Path, tls: Path | None) -> str:
+    if not tls:
+        return ""
+    (folder / "users").write_text("reader:$2b$04$ZwYbhTkMovAjNFuoQVWKfOjI35Dq.VdgL3I0cGEd8SbdwI26BSfwG\n")
+    return f"auth: {{htpasswd: {{realm: hub, path: {folder / 'users'}}}}}\n"
 
 
 def free_port() -> int:

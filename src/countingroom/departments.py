@@ -236,7 +236,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix=key, message=f"countingroom.core.fleet.{file}:{key.capitalize()}State", live=True)
             for key, file in (*((one, "states") for one in ("fleet", "node", "service")), ("talk", "talk"))
         ),
-        api=(f"{_API}.fleet", f"{_API}.fleet_logs", f"{_API}.fleet_talks"),
+        api=(f"{_API}.fleet", f"{_API}.fleet_logs", f"{_API}.fleet_registry", f"{_API}.fleet_talks"),
         pages=(f"{_PAGES}.fleet_pages",),
         tree="navigation/fleet.html",
     ),

@@ -64,7 +64,7 @@ def fleet(setting: Setting) -> Role:
             setting.clock,
             FleetStore(record=kept.record, save=kept.save, add=kept.add, revision=kept.revision),
             node,
-            DescribedFleet(nodes=present.nodes, titles=titles),
+            DescribedFleet(nodes=present.nodes, titles=titles, directory=setting.directory),
             lambda: asyncio.to_thread(_described, setting),
             WatchSettings(
                 every_s=watch.every,

@@ -45,10 +45,19 @@ class TlsSection(Section):
 
 
 class RegistrySection(Section):
-    """A login for a registry of images."""
+    """A registry of images: its login, and how `fleet registry check` reaches it."""
 
-    user: str
-    password: SecretReference
+    user: str = ""
+    password: SecretReference | None = None
+    ca: Path | None = None
+    """The authority that signed its certificate, relative to the description. Engines have their own setting."""
+    insecure: bool = False
+    """Ask it without TLS where it has none. Engines have their own setting, `insecure-registries`."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Half a login."""
+        if bool(self.user) != (self.password is not None):
+            yield ("password" if self.user else "user",), "give user and password, or none of both"
 
 
 class VolumeSection(Section):

@@ -253,6 +253,9 @@ class FleetSection(Section):
         for path, text in self.watch.problems():
             yield ("watch", *path), text
         yield from self._one_engine_each()
+        for host, registry in self.registries.items():
+            for path, text in registry.problems():
+                yield ("registries", host, *path), text
         for name, service in self.services.items():
             here = ("services", name)
             for path, text in service.problems():

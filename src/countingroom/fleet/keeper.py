@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -58,6 +59,8 @@ class DescribedFleet(Struct, frozen=True, kw_only=True):
 
     nodes: Sequence[WantedNode]
     titles: Mapping[str, str] = {}
+    directory: Path = Path()
+    """Its folder, for relative paths."""
 
 
 MakeNode = Callable[[WantedNode, asyncio.Event, Callable[[str], None]], Node]

@@ -18,7 +18,7 @@ from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.link import Dial, dial
 from countingroom.fleet.actors.node_actors import NodeActors, not_running
-from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, LogLine, MakeOrder
+from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, LogLine, MakeOrder, PlatformEngine
 from countingroom.fleet.health import Absent, HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
 from countingroom.fleet.secrets import read_secrets
@@ -154,6 +154,15 @@ class Node:
     def logs(self, id: InstanceId, tail: int, since_ns: int = 0, *, follow: bool = False) -> AsyncGenerator[LogLine]:
         """The last lines of an instance's output; with `follow` the next ones too."""
         return self._engine.logs(id, tail=tail, since_ns=since_ns, follow=follow)
+
+    async def platform(self) -> str:
+        """`linux/amd64`; empty where its engine does not say."""
+        if not isinstance(self._engine, PlatformEngine):
+            return ""
+        try:
+            return await self._engine.platform()
+        except CountingRoomError:
+            return ""
 
     @property
     def looked(self) -> asyncio.Event:

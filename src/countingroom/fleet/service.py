@@ -125,7 +125,7 @@ class FleetService:
             self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder, watch=watch
         )
         talks = Talks(self._clock, keeper.speakers, keeper.actor, publish)
-        target = FleetTarget(self._clock, keeper, self._describe, publisher, talks)
+        target = FleetTarget(self._clock, keeper, self._describe, publisher, talks, self._fleet.directory)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(publisher.run())
@@ -136,6 +136,7 @@ class FleetService:
                         ("plan", target.answer_plan),
                         ("logs", target.answer_logs),
                         ("log_lines", target.answer_log_lines),
+                        ("registry", target.answer_registry),
                     ):
                         subject = subjects.query(DEPARTMENT, what)
                         await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=128))

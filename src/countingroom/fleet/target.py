@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 
 import msgspec
 
@@ -25,6 +26,7 @@ from countingroom.core.fleet.queries import (
     LogQuery,
 )
 from countingroom.core.fleet.record import FleetRecord, SetAside
+from countingroom.core.fleet.registry import RegistryQuery
 from countingroom.core.fleet.specs import InstanceId, Revision
 from countingroom.core.messages import Command, decode, encode
 from countingroom.core.policy import Permission
@@ -35,6 +37,7 @@ from countingroom.fleet.engines.port import LogLine
 from countingroom.fleet.keeper import Keeper
 from countingroom.fleet.log_sessions import LogSessions
 from countingroom.fleet.reconciler import apply as records
+from countingroom.fleet.registry_check import check_registry
 
 Describe = Callable[[], Awaitable[Revision]]
 """What the description wants as it is on disk now. ConfigurationError with every mistake."""
@@ -43,8 +46,18 @@ Describe = Callable[[], Awaitable[Revision]]
 class FleetTarget:
     """Carries out the commands of the table `FLEET`."""
 
-    def __init__(self, clock: Clock, keeper: Keeper, describe: Describe, publisher: Publisher, talks: Talks) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        keeper: Keeper,
+        describe: Describe,
+        publisher: Publisher,
+        talks: Talks,
+        directory: Path = Path(),
+    ) -> None:
+        """`directory`: of the description, for relative paths."""
         self._clock = clock
+        self._directory = directory
         self._keeper = keeper
         self._describe = describe
         self._publisher = publisher
@@ -101,6 +114,17 @@ class FleetTarget:
         except CountingRoomError as error:
             return encode(QueryRefusal(cause=error.cause))
         return encode(FleetPlanAnswer(plan=plan, mark=_mark(plan)))
+
+    async def answer_registry(self, message: Message) -> bytes:
+        """The answer to `query.fleet.registry`."""
+        try:
+            decode(message.data, RegistryQuery)
+        except msgspec.DecodeError as error:
+            return encode(QueryRefusal(cause=malformed("a query of registries", error, "fleet")))
+        try:
+            return encode(await check_registry(await self._describe(), self._keeper.node, self._directory))
+        except CountingRoomError as error:
+            return encode(QueryRefusal(cause=error.cause))
 
     async def answer_logs(self, message: Message) -> bytes:
         """The answer to `query.fleet.logs`."""

@@ -42,7 +42,13 @@ def wanted(
     `number`: 0 where it is not saved."""
     made = programs or {}
     logins = tuple(
-        RegistryLogin(host=host, user=one.user, password=_place(one.password))
+        RegistryLogin(
+            host=host,
+            user=one.user,
+            password=_place(one.password) if one.password else "",
+            ca=str(one.ca or ""),
+            insecure=one.insecure,
+        )
         for host, one in section.registries.items()
     )
     return Revision(

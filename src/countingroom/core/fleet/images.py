@@ -37,3 +37,18 @@ def split_port(port: str) -> tuple[str, str, str]:
     if found is None:
         raise ValueError(port_problem(port))
     return (found["address"] or "").strip("[]"), found["outer"], f"{found['inner']}/{found['kind'] or 'tcp'}"
+
+
+def image_place(image: str) -> tuple[str, str, str]:
+    """(host of its registry, name there, tag or digest) of an image as descriptions name it."""
+    name, at, digest = image.partition("@")
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        host, path = first, rest
+    else:
+        host, path = "docker.io", name
+    head, colon, tag = path.rpartition(":")
+    path, tag = (head, tag) if colon else (path, "latest")
+    if host == "docker.io" and "/" not in path:
+        path = f"library/{path}"
+    return host, path, digest if at else tag

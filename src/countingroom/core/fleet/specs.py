@@ -166,9 +166,14 @@ class RegistryLogin(Struct, frozen=True, kw_only=True):
     """With what images are pulled from a registry."""
 
     host: str
-    user: str
-    password: str
+    user: str = ""
+    """Empty: without a login."""
+    password: str = ""
     """`file:PATH` or `env:NAME`, read where the keeper runs."""
+    ca: str = ""
+    """File of the authority that signed its certificate, for what the keeper asks it."""
+    insecure: bool = False
+    """It may be asked without TLS."""
 
 
 class WantedNode(Struct, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def registry_login(image: str, registries: Sequence[RegistryLogin]) -> dict[str,
     """With what an image is pulled; None: without a login. ConfigurationError where the secret cannot be read."""
     host = image.partition("/")[0]
     for one in registries:
-        if one.host == host:
+        if one.host == host and one.user:
             kind, _, place = one.password.partition(":")
             password = SecretReference.model_validate({kind: place}).read(f"fleet.registries.{host}")
             return {"username": one.user, "password": password, "serveraddress": host}

@@ -109,6 +109,12 @@ class DockerEngine:
         names = {name for one in listed for key in ("RepoTags", "RepoDigests") for name in one.get(key) or ()}
         return frozenset(spelt for name in names for spelt in forms.spellings(name))
 
+    async def platform(self) -> str:
+        """`linux/amd64`. Podman takes a second for it."""
+        async with self._answering("its version could not be read"):
+            told = await self._docker.version()
+        return f"{told.get('Os', '')}/{told.get('Arch', '')}".strip("/")
+
     async def pull(self, image: str, progress: Progress) -> None:
         login = await asyncio.to_thread(registry_login, image, self._node.registries)
         with self._works_on(image):

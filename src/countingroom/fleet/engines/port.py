@@ -94,6 +94,15 @@ class MeasuringEngine(Protocol):
         ...
 
 
+@runtime_checkable
+class PlatformEngine(Protocol):
+    """An engine that knows for what platform its images must be made."""
+
+    async def platform(self) -> str:
+        """`linux/amd64`."""
+        ...
+
+
 class Engine(Protocol):
     """The engine of one node."""
 
