@@ -40,6 +40,7 @@ MODULES = (
     "reload",
     "replay",
     "alarm_flood",
+    "talk",
     "at_rest",
 )
 DEADLINE_S = 1200
