@@ -71,7 +71,7 @@ def test_a_change_is_followed_with_lines_or_bars(
         assert "camera as wanted" in said and "1 of 1 as wanted" in said
     else:
         assert said.splitlines() == [
-            "r1 applied by anna",
+            "camera: r1 applied by anna",
             f"gfa1: pulls {IMAGE}",
             f"gfa1: the pull of {IMAGE} has ended, 40.0 MB",
             "camera@gfa1: replaced, r1",

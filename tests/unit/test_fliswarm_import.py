@@ -16,6 +16,7 @@ from countingroom.cli.main import run
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.fleet.specs import InstanceId, Resolver
 from countingroom.core.yaml.located import parse, show
+from countingroom.doors.description import DoorsSection
 from countingroom.experiment import load
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.wanted import wanted
@@ -84,7 +85,8 @@ def test_each_key_is_taken_changed_or_not_needed_with_its_reason() -> None:
     rows = imported(FILE, "f.yaml", FliswarmWishes(site="APO")).rows
     assert unaccounted(FILE, rows) == set()
     assert of(rows, "actor.colour") == ("not needed", "left out: fliswarm has no such key")
-    assert of(rows, "actor.port")[0] == "not needed" and of(rows, "actor.name")[0] == "taken"
+    assert of(rows, "actor.port")[0] == "taken" and of(rows, "actor.host")[0] == "changed"
+    assert of(rows, "actor.tron_host")[0] == "not needed"
     assert of(rows, "enabled_nodes.APO[2]") == ("not needed", "left out: gone is not described, or was left out")
     assert of(rows, "nodes.LCO") == ("not needed", "another site: import it with --site LCO")
     assert of(rows, "nodes.LCO.fvc") == ("not needed", "with nodes.LCO")
@@ -104,6 +106,9 @@ def test_the_fleet_is_that_of_the_file(tmp_path: Path) -> None:
     file.write_text(imported(FILE, "f.yaml", FliswarmWishes(site="APO", name="guider")).text)
     experiment = load(file)
     assert experiment.experiment.name == "guider"
+    door = experiment.section(DoorsSection).root["fliswarm"]
+    assert (door.listen, door.role, door.services) == ("0.0.0.0:19996", "expert", ["flicamera", "flicamera-2"])
+    assert [str(one) for one in door.networks] == ["127.0.0.0/8"]
     revision = wanted(experiment.section(FleetSection))
     urls = {node.name: (node.reach.url, bool(node.reach.ca)) for node in revision.nodes}
     assert urls == {
@@ -120,7 +125,8 @@ def test_the_fleet_is_that_of_the_file(tmp_path: Path) -> None:
     (volume,) = spec.volumes
     assert (volume.source, volume.target, volume.read_only) == ("home", "/home/sdss5", True)
     assert volume.options == {"type": "nfs", "o": "nfsvers=4,addr=hub,ro", "device": ":/home/sdss5"}
-    assert spec.health.port == 19995 and spec.limits.memory_bytes == 6 << 30
+    assert (spec.health.kind, spec.health.command) == ("actor", ("ping",))
+    assert spec.limits.memory_bytes == 6 << 30
 
 
 def test_the_file_of_a_real_site_passes_check(

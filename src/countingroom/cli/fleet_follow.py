@@ -57,7 +57,8 @@ def follow_change(
             for one in found:
                 for step in one["log"]:
                     if (one["service"], step) not in told:
-                        shown.say(step.partition(" ")[2])
+                        sentence = step.partition(" ")[2]
+                        shown.say(sentence if "@" in sentence else f"{one['service']}: {sentence}")
                     told.add((one["service"], step))
             shown.pulls(api.get("/api/v1/nodes")["nodes"])
             shown.services(found)

@@ -5,6 +5,7 @@ What fliswarm has in its program and not in its file (host network, all rights, 
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -12,7 +13,14 @@ from typing import Any, cast
 from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
-from countingroom.cli.fliswarm_import_text import Described, DescribedNode, DescribedVolume, NodeGroup, description_text
+from countingroom.cli.fliswarm_import_text import (
+    Described,
+    DescribedDoor,
+    DescribedNode,
+    DescribedVolume,
+    NodeGroup,
+    description_text,
+)
 from countingroom.cli.import_account import CHANGED, NOT_NEEDED, TAKEN, AccountRow, Reasons, account
 from countingroom.core.errors import ConfigurationError, OutOfRange
 from countingroom.core.fleet.images import image_problem
@@ -156,6 +164,7 @@ def _described(reader: _Reader, site: str, wishes: FliswarmWishes) -> Described:
     groups = _groups([node for node in nodes if node.name in wanted])
     made = Described(
         experiment=_experiment(reader, wishes.name),
+        door=_door(reader),
         site=site,
         service=service,
         image=_image(reader),
@@ -173,7 +182,7 @@ def _described(reader: _Reader, site: str, wishes: FliswarmWishes) -> Described:
 
 _NODE_KEYS = {
     "user": (NOT_NEEDED, "the engine is reached without a login on the node"),
-    "port": (TAKEN, "the health check of the service"),
+    "port": (TAKEN, "actor of the service, and its health check: ping"),
     "docker-uid": (TAKEN, "user of the service"),
     "docker-gid": (TAKEN, "user of the service"),
 }
@@ -189,8 +198,29 @@ def _experiment(reader: _Reader, wished: str) -> str:
     if wrong := _name_problem(name):
         reader.told(("actor", "name"), CHANGED, f"now: fliswarm; {wrong}")
         return "fliswarm"
-    reader.told(("actor", "name"), TAKEN, "name of the experiment")
+    reader.told(("actor", "name"), TAKEN, "name of the experiment and of its door")
     return name
+
+
+def _door(reader: _Reader) -> DescribedDoor:
+    """Where the clients and scripts of fliswarm find the fleet."""
+    name, host = reader.text("actor", "name"), reader.text("actor", "host")
+    port = reader.number("actor", "port", most=65535) or 19996
+    try:
+        address = ipaddress.ip_address(host or "0.0.0.0")
+    except ValueError:
+        address = ipaddress.ip_address("0.0.0.0")
+    is_lax = not address.is_loopback
+    reader.told(
+        ("actor", "host"),
+        CHANGED if is_lax else TAKEN,
+        "listen of the door; until `hosts` names others, programs of this computer alone: the protocol has no login"
+        if is_lax
+        else "listen of the door",
+    )
+    reader.told(("actor", "port"), TAKEN, "listen of the door")
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return DescribedDoor(name=name if not _name_problem(name) else "fliswarm", listen=f"{host}:{port}", is_lax=is_lax)
 
 
 def _service_name(reader: _Reader) -> str:
@@ -353,10 +383,8 @@ def _others(reader: _Reader) -> None:
 
 
 _NOT_NEEDED: dict[Path, str] = {
-    ("actor", "host"): "the fleet is commanded by the pages, the API and `countingroom fleet`",
-    ("actor", "port"): "the fleet is commanded by the pages, the API and `countingroom fleet`",
-    ("actor", "tron_host"): "the fleet has no connection to tron",
-    ("actor", "tron_port"): "the fleet has no connection to tron",
+    ("actor", "tron_host"): "the door has no connection to tron",
+    ("actor", "tron_port"): "the door has no connection to tron",
     ("actor", "log_dir"): "the log of the role is in the data folder",
     ("actor", "additional_properties"): "it loosens a schema of the actor, which is not there",
     ("ping_timeout",): "a node is followed by its engine, with deadlines of its own",

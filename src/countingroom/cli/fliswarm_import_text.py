@@ -35,6 +35,15 @@ class DescribedVolume(Struct, frozen=True, kw_only=True):
     options: Mapping[str, str]
 
 
+class DescribedDoor(Struct, frozen=True, kw_only=True):
+    """Where the fleet answers in the actor protocol."""
+
+    name: str
+    listen: str
+    is_lax: bool
+    """Other computers reach it."""
+
+
 class NodeGroup(Struct, frozen=True, kw_only=True):
     """Nodes on which the service is run in the same way."""
 
@@ -48,6 +57,7 @@ class Described(Struct, frozen=True, kw_only=True):
 
     experiment: str
     site: str
+    door: DescribedDoor
     service: str
     image: str
     nodes: tuple[DescribedNode, ...]
@@ -65,7 +75,18 @@ def description_text(made: Described, file: str) -> str:
     lines += ["", "  services:"]
     for number, group in enumerate(made.groups, 1):
         lines += _service(made, group, made.service if number == 1 else f"{made.service}-{number}")
+    lines += _door(made)
     return "\n".join([*lines, ""])
+
+
+def _door(made: Described) -> Iterator[str]:
+    services = [made.service, *(f"{made.service}-{number}" for number in range(2, len(made.groups) + 1))]
+    yield from ("", "doors:", f"  {_flow(made.door.name)}:", f"    listen: {_flow(made.door.listen)}")
+    if made.door.is_lax:
+        yield "    # The protocol has no login: add the addresses of the computers whose clients may command the fleet."
+        yield "    hosts: [127.0.0.0/8]"
+    yield "    role: expert"
+    yield f"    services: {_flow(services)}"
 
 
 def _nodes(made: Described) -> Iterator[str]:
@@ -109,7 +130,8 @@ def _service(made: Described, group: NodeGroup, name: str) -> Iterator[str]:
             yield f"          options: {_flow(dict(one.options))}"
     yield "      limits: { cpus: 3.5, memory: 6 GiB }"
     if group.port:
-        yield f"      health: {{ tcp: {group.port} }}"
+        yield f"      actor: {{ port: {group.port} }}"
+        yield "      health: { actor: ping }"
     yield "      update: { canary: true }"
 
 
