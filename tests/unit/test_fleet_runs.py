@@ -12,6 +12,7 @@ from countingroom.app import bus_users, service_process
 from countingroom.app.fleet_programs import ORDER_VARIABLE, OwnPrograms, decoded
 from countingroom.app.fleet_runs import run_problems
 from countingroom.app.processes import processes
+from countingroom.app.reload.described import content_of
 from countingroom.app.roles import needed_roles
 from countingroom.bus.login import CA_VARIABLE, PASSWORD_VARIABLE, URL_VARIABLE, USER_VARIABLE, TlsFiles
 from countingroom.bus.memory.bus import MemoryBus
@@ -19,6 +20,8 @@ from countingroom.bus.presence import heartbeat
 from countingroom.bus.server import credentials
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.fleet.specs import InstanceId, WantedService
+from countingroom.core.reload.content import ReloadContent
+from countingroom.core.reload.plan import Entails, plan
 from countingroom.experiment import Invalid, Loaded, load_with_problems
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.presence import ServicePresence
@@ -198,6 +201,27 @@ def test_other_computers_reach_the_bus_where_it_listens(tmp_path: Path) -> None:
 def test_a_bus_that_listens_without_tls_is_told(tmp_path: Path, listen: str, said: str) -> None:
     loaded = described(tmp_path, more=f"bus: {{listen: {{{listen}}}}}")
     assert any(said in one.message for one in (*loaded.problems, *loaded.warnings))
+
+
+def test_a_reload_disturbs_no_more_than_it_must(tmp_path: Path) -> None:
+    writer = "    writer: {{command: [sh], nodes: [n1], title: {title}}}"
+    some = "    agents: {{run: agent, systems: [{system}], nodes: [n1]}}\n" + writer
+
+    def content(system: str = "MVD", title: str = "one", node: str = "n2: {}") -> ReloadContent:
+        services = some.format(system=system, title=title)
+        loaded = described(tmp_path, services, f"x-{system}: 1")
+        file = tmp_path / "experiment.yaml"
+        file.write_text(file.read_text().replace("n2: {}", node))
+        loaded = load_with_problems(file)
+        assert not loaded.problems
+        return content_of(loaded.experiment, simulate=False)
+
+    before = content()
+    assert plan(before, content(title="two")).restarts == {}
+    assert set(plan(before, content(system="STS")).restarts) == {"agents"}
+    assert set(plan(before, content(node="n2: {category: daq}")).restarts) == {"fleet"}
+    all_of_them = plan(before, content(system="MVD, STS, TFC"))  # then `up` has no process of agents any more
+    assert [one.entails for one in all_of_them.changes if one.path == "the processes"] == [Entails.UP]
 
 
 def test_passwords_of_services_outlive_the_bus(tmp_path: Path) -> None:

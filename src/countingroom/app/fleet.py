@@ -38,6 +38,7 @@ def fleet(setting: Setting) -> Role:
     section = setting.experiment.section(FleetSection)
     folder, name = setting.data / FLEET, setting.experiment.experiment.name
     present, watch = wanted(section), section.watch
+    titles = {name: one.title for name, one in section.services.items()}
 
     async def run(platform: Platform) -> None:
         presence = ServicePresence(platform.bus, setting.clock)
@@ -56,9 +57,8 @@ def fleet(setting: Setting) -> Role:
             return Node(setting.clock, one.name, one.address, engine, changed, line, usb, absent=presence.absent)
 
         kept = platform.database.fleet
-        titles = {name: one.title for name, one in section.services.items()}
         if any(one.run for one in section.services.values()):
-            titles |= await asyncio.to_thread(_own_titles, setting)
+            await asyncio.to_thread(_write_logins, setting)
         service = FleetService(
             platform.bus,
             setting.clock,
@@ -83,15 +83,12 @@ def fleet(setting: Setting) -> Role:
     return run
 
 
-def _own_titles(setting: Setting) -> dict[str, str]:
-    """Service that is an agent or a role -> its title. It also writes the files with their passwords anew: those of the
-    services that are there are read again when one is started."""
+def _write_logins(setting: Setting) -> None:
+    """Write the passwords of services that are agents or roles anew: they are read when one is started."""
     try:
-        _, programs = _read(setting)
+        _read(setting)
     except CountingRoomError as error:
         _log.warning("fleet: the description on disk cannot be used: %s", error)
-        return {}
-    return {one.name: one.title for made in programs.values() for one in made}
 
 
 def _read(setting: Setting) -> tuple[FleetSection, dict[str, list[OwnProgram]]]:

@@ -28,7 +28,7 @@ from countingroom.core.fleet.talk import Speaker
 from countingroom.core.retry import Retry, edge_log
 from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.speakers import speakers
-from countingroom.fleet.node import Node
+from countingroom.fleet.node import Node, first_look
 from countingroom.fleet.published import ServiceStates, node_state
 from countingroom.fleet.reconciler.actions import Delay
 from countingroom.fleet.reconciler.apply import apply
@@ -128,6 +128,7 @@ class Keeper:
             self._follow_nodes(present.nodes if present else ())
             self._follow_nodes(self._fleet.nodes)
             self._loaded.set()
+            await first_look(self._clock, self._nodes.values(), self._changed)
             await self._keep()
 
     async def ready(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 
@@ -30,6 +30,8 @@ LOOK_AGAIN_S = 20.0
 """All instances are listed so often although nothing was told: a told change may be lost."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 15.0
 ReadUsb = Callable[[], Awaitable[Sequence[UsbDevice]]]
+FIRST_LOOK_S = 2.0
+"""A keeper that begins waits so long for its nodes, before it tells and decides."""
 MOST_PULLS = 2
 """Images that one node gets at the same time."""
 
@@ -74,6 +76,11 @@ class Node:
         self._cause: Cause | None = None
         self._pulls = asyncio.Semaphore(MOST_PULLS)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def was_looked_at(self) -> bool:
+        """Whether it has answered, or is known not to."""
+        return self._is_reachable or self._cause is not None
 
     def observed(self) -> ObservedNode:
         """As it is now."""
@@ -335,3 +342,12 @@ def _fault(name: str, error: Exception) -> Cause:
         source=f"fleet.{name}",
         suggestion="see the log of the role fleet, and report it",
     )
+
+
+async def first_look(clock: Clock, nodes: Collection[Node], changed: asyncio.Event) -> None:
+    """Wait until each node was looked at, for FIRST_LOOK_S at most: one that was not asked yet is not lost."""
+    with suppress(TimeoutError):
+        async with within(clock, FIRST_LOOK_S):
+            while not all(node.was_looked_at for node in nodes):
+                changed.clear()
+                await changed.wait()

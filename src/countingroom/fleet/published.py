@@ -61,7 +61,7 @@ class ServiceStates:
         change, service = survey.change, survey.service
         return ServiceState(
             service=name,
-            title=self._titles.get(name, ""),
+            title=(service.title if service else "") or self._titles.get(name, ""),
             category=service.category if service else "",
             runs=service.runs if service else "",
             is_actor=bool(service and service.spec.actor),

@@ -97,6 +97,7 @@ def _services(
             for needed in ([program.name for program in made[other]] if other in made else [other])
         ),
         category=service.category,
+        title=service.title,
     )
     if not service.run:
         yield one
@@ -108,7 +109,9 @@ def _services(
             secrets={**one.spec.secrets, **program.secrets},
             health=one.spec.health if one.spec.health.kind else _PRESENT,
         )
-        yield structs.replace(one, name=program.name, spec=spec, nodes=program.nodes, runs=program.runs)
+        yield structs.replace(
+            one, name=program.name, spec=spec, nodes=program.nodes, runs=program.runs, title=program.title
+        )
 
 
 _PRESENT = HealthCheck(kind="presence", interval_s=1.0)

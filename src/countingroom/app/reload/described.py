@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel
 
 from countingroom.app import bus_users
+from countingroom.app.fleet_runs import fleet_of
 from countingroom.app.interlocks import described_interlocks
 from countingroom.app.processes import AGENTS, processes
 from countingroom.app.roles import needed_roles
@@ -17,6 +18,7 @@ from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.reload.content import ReloadContent
 from countingroom.departments import DEPARTMENTS
 from countingroom.experiment import Experiment
+from countingroom.fleet.own_programs import AGENT
 from countingroom.history.description import HistorySection
 from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.runs.description import RunsSection
@@ -87,12 +89,20 @@ def _readers(experiment: Experiment, known: list[str]) -> dict[str, tuple[str, .
     return found | {
         "experiment": of("alarms", "console"),
         "devices": of(*devices),
+        # A service is read when the fleet is planned and applied: its keeper goes on.
+        "fleet.services": (),
+        **{f"fleet.services.{name}": of(AGENTS) for name in _agent_services(experiment)},
         "results": of("console"),
         "snapshots": of("console"),
         "synoptics": of("console"),
         "runs": of(AGENTS, "runs"),
         "alarms.principals": of("alarms", "runs"),
     }
+
+
+def _agent_services(experiment: Experiment) -> list[str]:
+    """Services that run agents: `up` runs those of all other systems."""
+    return [name for name, one in fleet_of(experiment).services.items() if one.run == AGENT]
 
 
 def _stores(experiment: Experiment) -> list[Any]:

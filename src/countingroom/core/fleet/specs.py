@@ -201,6 +201,7 @@ class WantedService(Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     """Services that must be healthy on all their reachable nodes before an instance of this one is made."""
     category: str = ""
+    title: str = ""
     runs: str = ""
     """What of this experiment it is: `system.STS`, the agent of that system; `role.devices`; empty: nothing of it."""
 
