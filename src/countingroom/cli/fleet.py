@@ -9,6 +9,7 @@ import typer
 from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.fleet_follow import follow_change, phase_text, steps_so_far
+from countingroom.cli.fleet_generate import app as generate_app
 from countingroom.cli.fleet_import import app as import_app
 from countingroom.cli.fleet_logs import logs
 from countingroom.cli.fleet_registry import app as registry_app
@@ -20,6 +21,7 @@ from countingroom.cli.output import Json, print_json, print_table
 app = typer.Typer(no_args_is_help=True, help="Services on many computers: see, plan, apply, roll back, set aside.")
 app.add_typer(import_app, name="import")
 app.add_typer(registry_app, name="registry")
+app.add_typer(generate_app, name="generate")
 app.command()(logs)
 app.command()(usb)
 # The options of what is sent are its own.

@@ -1,0 +1,1 @@
+"""Services of the fleet as files of other systems: systemd, Quadlet, Kubernetes. Pure."""
