@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
 import re
+import tarfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -255,3 +258,19 @@ async def test_what_containers_use_and_the_clock_of_the_engine_are_told(engine: 
     assert "MemAvailable" in (await engine.execute(ONE, ("sh", "-c", SCRIPT), PATIENCE_S))[1]
     if (before := first.instances[ONE].cpu_s) is not None:  # an engine without control groups tells none
         assert ((await engine.use()).instances[ONE].cpu_s or 0.0) >= before
+
+
+async def test_the_bytes_of_a_pull_are_told(docker: EngineServer, engine: DockerEngine, registry: str) -> None:
+    image, packed = f"{registry}/apogee/big:1", io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as file:
+        entry = tarfile.TarInfo("noise")
+        entry.size = 3 << 20
+        file.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+    docker.client("import", "-", image, given=packed.getvalue())
+    docker.client("push", image)
+    docker.client("rmi", image)
+    told: list[tuple[int, int]] = []
+    await engine.pull(image, lambda done, whole: told.append((done, whole)))
+    assert told and 3 << 20 < told[-1][0] == told[-1][1] < 4 << 20
+    assert await engine.platform() in ("linux/amd64", "linux/arm64")
+    docker.client("rmi", image)

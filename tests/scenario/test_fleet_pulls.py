@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,35 +37,29 @@ async def test_a_pull_is_in_the_state_of_its_node_until_it_has_ended() -> None:
         assert (await site.service()).healthy == 1 and set(NODES) > {"n1"}
 
 
-class Played:
-    """The API while a change goes on: each question about services is a step further."""
-
-    def __init__(self) -> None:
-        self.step = 0
-
-    def get(self, path: str) -> Any:
-        if path == "/api/v1/nodes":
-            pull = {"image": IMAGE, "done_bytes": 12_000_000, "whole_bytes": 40_000_000, "since_ns": 1}
-            return {"nodes": [{"node": "gfa1", "pulls": [pull] if self.step == 1 else []}]}
-        self.step += 1
-        camera: dict[str, Any] = {"service": "camera", "is_wanted": True, "disabled": None, "log": []}
-        instance = {"node": "gfa1", "index": 0, "is_known": True, "health": "healthy", "is_current": self.step > 2}
-        phase = "rolling" if self.step < 4 else "done"
-        log = ["1 r1 applied by anna"] + (["2 camera@gfa1: replaced, r1"] if self.step > 2 else [])
-        return {"services": [camera | {"instances": [instance], "phase": phase, "log": log}]}
+def played(_: str) -> Iterator[tuple[list[Any], list[Any]]]:
+    """The states of a fleet in each step of a change."""
+    for step in range(1, 5):
+        pull = {"image": IMAGE, "done_bytes": 12_000_000, "whole_bytes": 40_000_000, "since_ns": 1}
+        camera: dict[str, Any] = {"service": "camera", "is_wanted": True, "disabled": None, "cause": None}
+        instance = {"node": "gfa1", "index": 0, "is_known": True, "health": "healthy", "is_current": step > 2}
+        log = ["1 r1 applied by anna"] + (["2 camera@gfa1: replaced, r1"] if step > 2 else [])
+        phase = "rolling" if step < 4 else "done"
+        nodes = [{"node": "gfa1", "pulls": [pull] if step == 1 else []}]
+        yield [camera | {"instances": [instance], "phase": phase, "log": log}], nodes
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_a_change_is_followed_with_lines_or_bars(
     is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fleet_follow, "_POLL_S", 0.0)
+    monkeypatch.setattr(fleet_follow, "seen_states", played)
     monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
     if is_terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", "120")
-    api: Any = Played()
+    api: Any = SimpleNamespace(url="")
     fleet_follow.follow_change(api, {"outcome": {"kind": "done"}}, set(), wait=True, json=False)
     said = capsys.readouterr().out
     assert said.rstrip().endswith("Done.") and "camera@gfa1: replaced, r1" in said

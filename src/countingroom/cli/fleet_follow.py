@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 from countingroom.cli.client import Client
+from countingroom.cli.feed import messages
 from countingroom.cli.outcome import raise_failed
 from countingroom.cli.output import print_json
 from countingroom.core.errors import Conflict
@@ -20,7 +21,6 @@ from countingroom.core.times import duration
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-_POLL_S = 0.5
 _LONGEST_S = 3600.0
 """A change is followed for so long at most."""
 _ENDED = ("done", "rolled_back", "failed", "held")
@@ -51,8 +51,8 @@ def follow_change(
         return
     until_s = time.monotonic() + _LONGEST_S
     with progress_shown(json=json) as shown:
-        while True:
-            states = api.get("/api/v1/services")["services"]
+        found: list[Any] = []
+        for states, nodes in seen_states(api.url):
             found = [one for one in states if not services or one["service"] in services]
             for one in found:
                 for step in one["log"]:
@@ -60,7 +60,7 @@ def follow_change(
                         sentence = step.partition(" ")[2]
                         shown.say(sentence if "@" in sentence else f"{one['service']}: {sentence}")
                     told.add((one["service"], step))
-            shown.pulls(api.get("/api/v1/nodes")["nodes"])
+            shown.pulls(nodes)
             shown.services(found)
             if all(_is_over(one) for one in found):
                 break
@@ -71,7 +71,6 @@ def follow_change(
                     code="not_in_time",
                     suggestion="see what it waits for: countingroom fleet status",
                 )
-            time.sleep(_POLL_S)
     if failed := [one for one in found if one["phase"] in ("failed", "rolled_back")]:
         cause: dict[str, Any] = failed[0]["cause"] or {}
         raise Conflict(
@@ -82,6 +81,20 @@ def follow_change(
         )
     if not json:
         typer.echo("Done.")
+
+
+def seen_states(url: str) -> Iterator[tuple[list[Any], list[Any]]]:
+    """(services, nodes) as the feed tells them: at once, and whenever something has changed."""
+    states: dict[str, Any] = {}
+    for message in messages(url, False, devices=[], points=False, states=True, events=False, partitions=[""]):
+        if message["kind"] == "snapshot":
+            states.clear()
+        states |= message.get("states") or {}
+        by_kind = {
+            kind: [one for key, one in sorted(states.items()) if one and key.startswith(f"{kind}.")]
+            for kind in ("service", "node")
+        }
+        yield by_kind["service"], by_kind["node"]
 
 
 def phase_text(one: Any) -> str:
@@ -178,7 +191,7 @@ class _Bars:
                 key = (f"pull {node['node']}", pull["image"])
                 now.add(key)
                 done, whole = pull["done_bytes"], pull["whole_bytes"]
-                amount = f"{done / _MB:.1f} of {whole / _MB:.1f} MB" if whole else "begins"
+                amount = f"{done / _MB:.1f} of {whole / _MB:.1f} MB" if whole else "under way"
                 name, version = split_image(pull["image"])
                 self._set(key, f"{node['node']} pulls {name.rpartition('/')[2]} {version[:19]}", done, whole, amount)
         for key in [key for key in self._tasks if key[0].startswith("pull ") and key not in now]:

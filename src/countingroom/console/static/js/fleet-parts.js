@@ -9,7 +9,7 @@ const DISCS = { healthy: "on", starting: "part", exited: "off", unhealthy: "part
 // Images that nodes get at present: [node, pull].
 export function pullRows(pulls, nowNs) {
   return pulls.map(([node, { image, done_bytes: done, whole_bytes: whole, since_ns: sinceNs }]) => {
-    const amount = whole ? `${(done / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB` : "begins";
+    const amount = whole ? `${(done / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB` : "under way";
     return el(
       "div",
       { class: "fl-pull", "data-pull": `${node} ${image}` },
