@@ -15,8 +15,10 @@ import pytest
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
+from countingroom.core.fleet.states import NodeReboot
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
 from countingroom.fleet.engines.ssh import SshEngine
+from countingroom.fleet.reboot import Reboots, by_ssh
 from tests.patience import PATIENCE_S
 from tests.ssh_node import SshServer, ssh_engine
 
@@ -128,6 +130,22 @@ async def test_what_was_left_half_made_is_started(engine: SshEngine, tmp_path: P
     assert not (await only(engine)).is_running
     await engine.start(ONE)
     assert (await only(engine)).is_running
+
+
+async def test_a_real_node_tells_its_boot_id_and_why_it_does_not_restart(sshd: SshServer, tmp_path: Path) -> None:
+    reach = msgspec.structs.replace(sshd.reach(tmp_path), reboot=("sh", "-c", "echo 'not for you'; exit 3"), boot_s=0.1)
+    node = WantedNode(name="n1", address="127.0.0.1", ssh=reach, has_ssh=True)
+    shown: list[NodeReboot] = []
+    reboots = Reboots(SystemClock(), by_ssh(tmp_path), lambda _, by: unused)
+    with pytest.raises(DeviceError, match="n1 refused to restart: not for you"):
+        await reboots.restart(node, "anna", shown.append, hard=False)
+    obeys = msgspec.structs.replace(node, ssh=msgspec.structs.replace(reach, reboot=("true",), boot_s=2.5))
+    with pytest.raises(DeviceError, match="still has the boot id of before"):
+        await reboots.restart(obeys, "anna", shown.append, hard=False)
+
+
+async def unused(is_on: bool) -> None:
+    raise AssertionError("its power is not switched")
 
 
 async def test_values_reach_a_program_as_they_are(engine: SshEngine) -> None:

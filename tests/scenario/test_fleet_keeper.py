@@ -27,6 +27,7 @@ from countingroom.core.values import Scalar
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.keeper import DescribedFleet, FleetStore
 from countingroom.fleet.node import Node, ReadUsb
+from countingroom.fleet.reboot import MakeMachine
 from countingroom.fleet.service import FleetService
 from countingroom.fleet.wanted import wanted
 from countingroom.testing.clock import FakeClock
@@ -87,6 +88,7 @@ class Site:
         self.fleet = MemoryFleet()
         self.engines = {name: FakeEngine(self.clock) for name in NODES}
         self.usb: dict[str, ReadUsb] = {}
+        self.machine: MakeMachine | None = None
         self.ids = itertools.count(1)
         self.described = services(camera={"command": ["camera-1"]})
 
@@ -105,6 +107,7 @@ class Site:
             self.node,
             DescribedFleet(nodes=wanted(self.described).nodes, titles={"camera": "Cameras"}),
             describe,
+            machine=self.machine,
         )
         task = asyncio.create_task(service.run())
         await self.clock.advance(1.0)

@@ -13,7 +13,7 @@ from tests.console.people import house
 from tests.console.runs_stage import partition
 from tests.console.stage import stage
 
-EXPERTS = {"apply", "rollback", "resume", "drain", "disable", "enable"}
+EXPERTS = {"apply", "rollback", "resume", "drain", "reboot", "disable", "enable"}
 SHIFTERS = {"restart", "talk", "cordon", "uncordon", "halt"}
 
 

@@ -21,6 +21,7 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.departments import ProcessRole, roles
 from countingroom.doors.description import DoorsSection
 from countingroom.experiment import Experiment
+from countingroom.fleet.description import FleetSection
 from countingroom.home_assistant.description import HomeAssistantSection
 from countingroom.pvs.description import PvsSection
 from countingroom.runs.description import RunsSection
@@ -54,6 +55,10 @@ def _commands(experiment: Experiment, role: ProcessRole) -> list[str]:
         case "doors":
             names = [one.name for one in experiment.section(DoorsSection).principals.values()]
             words = ("fleet",)
+        case "fleet":
+            nodes = experiment.section(FleetSection).nodes.values()
+            devices = {one.power.device for one in nodes if one.power}
+            return [subjects.command(role.name, "devices", device) for device in sorted(devices)]
         case "home_assistant":
             names, words = experiment.section(HomeAssistantSection).principals, ("devices",)
         case _:

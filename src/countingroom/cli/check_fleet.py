@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from countingroom.app.fleet_runs import run_problems
 from countingroom.core.yaml.located import Problem
+from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Loaded
+from countingroom.fleet.description import FleetSection
 
 
 def fleet_problems(loaded: Loaded) -> Iterator[Problem]:
@@ -14,3 +16,9 @@ def fleet_problems(loaded: Loaded) -> Iterator[Problem]:
     for path, text in run_problems(loaded.experiment):
         if loaded.is_whole(("fleet",)) and loaded.is_whole(("runs", "systems")):
             yield loaded.problem(("fleet", *path), text)
+    if loaded.is_whole(("fleet",)) and loaded.is_whole(("devices",)):
+        devices = loaded.experiment.section(DevicesSection).root
+        for name, node in loaded.experiment.section(FleetSection).nodes.items():
+            if node.power and node.power.device not in devices:
+                place = ("fleet", "nodes", name, "power", "device")
+                yield loaded.problem(place, f"there is no device {node.power.device}")

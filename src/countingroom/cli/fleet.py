@@ -179,6 +179,30 @@ def uncordon(node: Node, url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 
 @app.command()
+def reboot(
+    node: Node,
+    hard: Annotated[bool, typer.Option("--hard", help="Switch its power off and, after 3 s, on.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds; 0: do not wait.")] = 360.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Restart a node, by ssh or by its power, and wait until it shows another boot id."""
+    with Client(url) as api:
+        state = api.get(f"/api/v1/nodes/{node}")
+        how = "Switch the power of" if hard else "Restart"
+        if not yes and not typer.confirm(f"{how} {node}, with {state['instances']} instances on it?"):
+            raise typer.Exit(1)
+        arguments: dict[str, Any] = {"node": node, **({"hard": True} if hard else {})}
+        answer = give(api, "fleet", "reboot", {"arguments": arguments}, wait)
+        outcome: Any = answer.get("outcome")
+        if not json and outcome and outcome["kind"] == "done":
+            typer.echo(outcome["data"]["result"])
+        else:
+            tell(answer, json=json)
+
+
+@app.command()
 def disable(service: Service, reason: Reason, lasts: For = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
     """End all instances of a service until it is enabled."""
     _say(url, "disable", {"service": service, "reason": reason, **_lasts(lasts)}, json=json)

@@ -41,8 +41,9 @@ ALARMS = BusGrants(
 
 FLEET = BusGrants(
     answers=("query.fleet.*",),
-    # Agents and roles that it runs: whether they are on the bus.
-    hears=("presence.>",),
+    # Agents and roles that it runs: whether they are on the bus. Devices that switch the power of nodes: whether they
+    # did; the commands to them are in app/bus_users.py.
+    hears=("presence.>", "events.devices.*"),
     # What nodes use: they are devices with readings.
     stores=("events.fleet.*", "readings.*.*"),
     states=("fleet", "node", "service", "talk", "catalogue"),

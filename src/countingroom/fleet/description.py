@@ -27,7 +27,7 @@ from countingroom.fleet.container_sections import (
 )
 from countingroom.fleet.own_programs import AGENT, run_problems
 from countingroom.fleet.slurm_sections import ClusterSection, JobSection, variable_problems
-from countingroom.fleet.ssh_section import SshSection, ssh_problem
+from countingroom.fleet.ssh_section import PowerSection, SshSection, ssh_problem
 from countingroom.fleet.watch_section import WatchSection
 
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -44,7 +44,9 @@ class NodeSection(Section):
     """What runs the services: `process` programs of this computer, `ssh` programs of another one, `docker` and `podman`
     containers, `slurm` batch jobs of a cluster."""
     ssh: SshSection | None = None
-    """How `ssh` reaches the node."""
+    """How `ssh` reaches the node; of a node with containers: for its restart."""
+    power: PowerSection | None = None
+    """What switches its power, for a hard restart."""
     url: str = ""
     """Where `docker` or `podman` answers: `unix:///run/docker.sock` or `tcp://host:2376`."""
     tls: TlsSection | None = None
@@ -65,7 +67,7 @@ class NodeSection(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Keys that do not fit the engine."""
-        if wrong := ssh_problem(self.engine, self.address, self.ssh):
+        if wrong := ssh_problem(self.engine, self.address, self.ssh, self.power):
             yield (wrong[0],), wrong[1]
         if wrong := url_problem(self.engine, self.url, has_tls=self.tls is not None, is_insecure=self.insecure):
             yield (wrong[0],), wrong[1]

@@ -97,7 +97,8 @@ class Keeper:
         self._name = name
         self._changed = asyncio.Event()
         self._make_node = node
-        self._wanted_nodes: dict[str, WantedNode] = {}
+        self.wanted_nodes: dict[str, WantedNode] = {}
+        """How each node is reached."""
         self._nodes: dict[str, Node] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup
@@ -235,7 +236,7 @@ class Keeper:
 
     def speakers(self) -> list[Speaker]:
         """The actors of the fleet."""
-        return speakers(self._record, self._revisions, self._nodes, self._wanted_nodes)
+        return speakers(self._record, self._revisions, self._nodes, self.wanted_nodes)
 
     def actor(self, id: InstanceId) -> ActorClient:
         """The client of an instance. DeviceError where it does not run."""
@@ -244,11 +245,11 @@ class Keeper:
     def _follow_nodes(self, wanted: Sequence[WantedNode]) -> None:
         """Follow these nodes too, as they are wanted now."""
         for one in wanted:
-            if self._wanted_nodes.get(one.name) == one:
+            if self.wanted_nodes.get(one.name) == one:
                 continue
             if before := self._following.pop(one.name, None):
                 before.cancel()
-            self._wanted_nodes[one.name] = one
+            self.wanted_nodes[one.name] = one
             self._nodes[one.name] = node = self._make_node(one, self._changed, self._line)
             self._following[one.name] = self._group.create_task(self._run_node(node))
 
@@ -370,9 +371,8 @@ class Keeper:
             service_key(name): state for name, state in services.items()
         }
         for name, node in observed.nodes.items():
-            wanted = self._wanted_nodes[name]
-            facts = self._nodes[name].facts
-            states[node_key(name)] = node_state(node, wanted, facts.engine if facts else wanted.engine, self._record)
+            one = self._nodes[name]
+            states[node_key(name)] = node_state(node, self.wanted_nodes[name], one.facts, self._record, one.reboot)
         for key in self._published.keys() - states.keys() - {FLEET_KEY}:
             self._published.pop(key)
             self._publish(key, None)

@@ -14,6 +14,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Attempt, ImagePull, ObservedInstance, ObservedNode
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
+from countingroom.core.fleet.states import NodeReboot
 from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.link import Dial, dial
@@ -55,6 +56,8 @@ class Node:
         not known. `dial`: connects to actors. `absent`: why a process of countingroom is not on the bus."""
         self.name = name
         self.facts: EngineFacts | None = None
+        self.reboot: NodeReboot | None = None
+        """The last restart of the computer that a user asked for."""
         self.busy: dict[InstanceId, FleetActionKind] = {}
         self.pulling: dict[str, ImagePull] = {}
         self._told_s = 0.0

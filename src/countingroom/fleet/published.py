@@ -7,18 +7,26 @@ from collections.abc import Iterable, Mapping
 from countingroom.core.fleet.observed import Health, Observed, ObservedInstance, ObservedNode
 from countingroom.core.fleet.record import FleetRecord
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode, WantedService, split_image
-from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState
+from countingroom.core.fleet.states import InstanceState, NodeReboot, NodeState, ServiceState
+from countingroom.fleet.engines.port import EngineFacts
 from countingroom.fleet.reconciler.actions import Delay
 from countingroom.fleet.reconciler.survey import FleetView, ServiceSurvey
 
 
-def node_state(node: ObservedNode, wanted: WantedNode, engine: str, record: FleetRecord) -> NodeState:
-    """The state of a node. `engine`: as it calls itself, or its kind where it did not answer yet."""
+def node_state(
+    node: ObservedNode,
+    wanted: WantedNode,
+    facts: EngineFacts | None,
+    record: FleetRecord,
+    reboot: NodeReboot | None = None,
+) -> NodeState:
+    """The state of a node. `facts`: of its engine, where it did answer already."""
+    ways = (("soft", wanted.has_ssh), ("hard", wanted.power is not None))
     return NodeState(
         node=node.name,
         address=wanted.address,
-        engine=engine,
-        url=wanted.reach.url,
+        engine=facts.engine if facts else wanted.engine,
+        url=f"ssh://{wanted.address}:{wanted.ssh.port}" if wanted.engine == "ssh" else wanted.reach.url,
         category=wanted.labels.get("category", ""),
         labels=dict(wanted.labels),
         is_reachable=node.is_reachable,
@@ -32,6 +40,9 @@ def node_state(node: ObservedNode, wanted: WantedNode, engine: str, record: Flee
         else "",
         pulls=node.pulls,
         usb=node.usb or (),
+        boot=facts.boot if facts else "",
+        restarts=tuple(name for name, can in ways if can),
+        reboot=reboot,
     )
 
 

@@ -15,6 +15,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.commands.fleet import TARGET
 from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.fleet.specs import WantedNode
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState
 from countingroom.core.fleet.talk import TalkState
 from countingroom.core.fleet.usage import DRIVER, device_of
@@ -22,6 +23,8 @@ from countingroom.core.messages import Catalogue, EventKind, Malformed, decode
 from countingroom.fleet.actors.talks import Talks, forget_talks
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.node import Node
+from countingroom.fleet.power import PowerSwitch
+from countingroom.fleet.reboot import MakeMachine, Reboots, Switch, by_ssh
 from countingroom.fleet.target import Describe, FleetTarget
 from countingroom.fleet.watch import Watch, WatchSettings
 
@@ -45,16 +48,18 @@ class FleetService:
         fleet: DescribedFleet,
         describe: Describe,
         watch: WatchSettings | None = None,
+        machine: MakeMachine | None = None,
     ) -> None:
         """`node`: makes a node with its engine. `describe`: reads what is wanted now. `watch`: how nodes are measured;
-        None: they are not."""
-        self._watch = watch
+        None: they are not. `machine`: makes the way by which a node is restarted; default: ssh."""
         self._bus = bus
         self._clock = clock
         self._store = store
         self._node = node
         self._fleet = fleet
         self._describe = describe
+        self._watch = watch
+        self._machine = machine or by_ssh(fleet.directory)
         self._boot = uuid4().hex
         self._holder = holder_name("fleet", self._boot)
         self._targets: list[str] = []
@@ -124,8 +129,15 @@ class FleetService:
         keeper = Keeper(
             self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder, watch=watch
         )
+
+        def switch(node: WantedNode, by: str) -> Switch:
+            if node.power is None:
+                raise LookupError(f"{node.name} has no power")
+            return PowerSwitch(self._bus, self._clock, node.power, f"restart of {node.name} by {by}")
+
         talks = Talks(self._clock, keeper.speakers, keeper.actor, publish)
-        target = FleetTarget(self._clock, keeper, self._describe, publisher, talks, self._fleet.directory)
+        reboots = Reboots(self._clock, self._machine, switch)
+        target = FleetTarget(self._clock, keeper, self._describe, publisher, talks, reboots, self._fleet.directory)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(publisher.run())

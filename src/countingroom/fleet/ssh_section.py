@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from countingroom.core.values import Scalar
 from countingroom.core.yaml.secret_reference import SecretReference
-from countingroom.core.yaml.section import Seconds, Section
+from countingroom.core.yaml.section import Name, Seconds, Section
 
 _Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]
 
@@ -37,13 +38,30 @@ class SshSection(Section):
     """Of the node, for what it keeps of its instances; below the home of the user where it is relative."""
     python: _Word = "python3"
     """What `{python}` is on the node."""
+    reboot: list[_Word] = []
+    """The command that restarts the node; empty: `reboot`, with `sudo -n` where the user is not root."""
+    boot: Annotated[Seconds, Field(gt=0, le=3600)] = 300.0
+    """A restart of the node takes at most so long."""
 
 
-def ssh_problem(engine: str, address: str, ssh: SshSection | None) -> tuple[str, str] | None:
+class PowerSection(Section):
+    """The point that switches the power of a node, for `countingroom fleet reboot --hard`."""
+
+    device: Name
+    """A device of the description."""
+    point: Annotated[str, Field(min_length=1)]
+    """Its point with a setpoint: `outlet3.on`."""
+    off_value: Scalar = False
+    on_value: Scalar = True
+
+
+def ssh_problem(
+    engine: str, address: str, ssh: SshSection | None, power: PowerSection | None
+) -> tuple[str, str] | None:
     """(key, what is wrong) of how a node is reached; None: nothing."""
-    if engine != "ssh":
-        return ("ssh", "it is for a node with engine: ssh") if ssh else None
-    if not address:
+    if engine == "process" and (ssh or power):
+        return ("ssh" if ssh else "power"), "a node with engine: process is this computer; it restarts others alone"
+    if (ssh or engine == "ssh") and not address:
         return "address", "say which computer is reached by ssh"
     if ssh and ssh.host_key and ssh.known_hosts:
         return "ssh", "give host_key or known_hosts, one of both"

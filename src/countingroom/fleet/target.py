@@ -27,7 +27,8 @@ from countingroom.core.fleet.queries import (
 )
 from countingroom.core.fleet.record import FleetRecord, SetAside
 from countingroom.core.fleet.registry import RegistryQuery
-from countingroom.core.fleet.specs import InstanceId, Revision
+from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
+from countingroom.core.fleet.states import NodeReboot
 from countingroom.core.messages import Command, decode, encode
 from countingroom.core.policy import Permission
 from countingroom.core.series import QueryRefusal
@@ -36,6 +37,7 @@ from countingroom.fleet.actors.talks import Talks, order_of
 from countingroom.fleet.engines.port import LogLine
 from countingroom.fleet.keeper import Keeper
 from countingroom.fleet.log_sessions import LogSessions
+from countingroom.fleet.reboot import Reboots
 from countingroom.fleet.reconciler import apply as records
 from countingroom.fleet.registry_check import check_registry
 
@@ -53,6 +55,7 @@ class FleetTarget:
         describe: Describe,
         publisher: Publisher,
         talks: Talks,
+        reboots: Reboots,
         directory: Path = Path(),
     ) -> None:
         """`directory`: of the description, for relative paths."""
@@ -61,6 +64,7 @@ class FleetTarget:
         self._keeper = keeper
         self._describe = describe
         self._publisher = publisher
+        self._reboots = reboots
         self._logs = LogSessions(clock, self._read_log, lambda node: keeper.node(node).looked)
         self._talks = talks
         self._handlers = from_rows(
@@ -75,6 +79,7 @@ class FleetTarget:
                 "cordon": self._cordon,
                 "drain": self._drain,
                 "uncordon": self._uncordon,
+                "reboot": self._reboot,
                 "disable": self._disable,
                 "enable": self._enable,
             },
@@ -237,6 +242,21 @@ class FleetTarget:
             )
         )
         return None
+
+    async def _reboot(self, request: CommandRequest) -> Completion:
+        await self._keeper.ready()
+        name, hard = request.text("node"), request.flag("hard")
+        self._keeper.check_node(name)
+        node = self._keeper.wanted_nodes[name]
+        self._reboots.check(node, hard=hard)
+        return self._restarted(node, request.by, hard=hard)
+
+    async def _restarted(self, node: WantedNode, by: str, *, hard: bool) -> Mapping[str, Scalar]:
+        def show(reboot: NodeReboot) -> None:
+            self._keeper.node(node.name).reboot = reboot
+            self._keeper.publish()
+
+        return {"result": await self._reboots.restart(node, by, show, hard=hard)}
 
     async def _disable(self, request: CommandRequest) -> Completion:
         service, aside = request.text("service"), self._aside(request)

@@ -9,6 +9,7 @@ from msgspec import UNSET, structs
 from countingroom.core.fleet.specs import (
     ActorPort,
     HealthCheck,
+    NodePower,
     Reach,
     RegistryLogin,
     ResourceLimits,
@@ -26,7 +27,7 @@ from countingroom.fleet.container_sections import CONTAINER_ENGINES, TCP
 from countingroom.fleet.description import FleetSection, HealthSection, NodeSection, ServiceSection
 from countingroom.fleet.own_programs import OwnProgram
 from countingroom.fleet.slurm_sections import JobSection
-from countingroom.fleet.ssh_section import SshSection
+from countingroom.fleet.ssh_section import PowerSection, SshSection
 
 
 def wanted(
@@ -61,6 +62,8 @@ def wanted(
                 labels=node.every_label,
                 reach=_reach(node),
                 ssh=_ssh(node.ssh),
+                has_ssh=node.engine == "ssh" or node.ssh is not None,
+                power=_power(node.power),
                 registries=logins if node.engine in CONTAINER_ENGINES else (),
                 slurm=node.slurm.access,
             )
@@ -175,7 +178,15 @@ def _ssh(node: SshSection | None) -> SshReach:
         keepalive_s=node.keepalive,
         folder=node.folder,
         python=node.python,
+        reboot=tuple(node.reboot),
+        boot_s=node.boot,
     )
+
+
+def _power(node: PowerSection | None) -> NodePower | None:
+    if node is None:
+        return None
+    return NodePower(device=node.device, point=node.point, off_value=node.off_value, on_value=node.on_value)
 
 
 def _host(url: str) -> str:

@@ -103,6 +103,9 @@ _NODE: dict[str, Any] = {
             "paths": ["/dev/bus/usb/001/004"],
         }
     ],
+    "boot": "6d3f0f0e-8f5c-4a56-9d0e-0a5b1d2c3e4f",
+    "restarts": ["soft", "hard"],
+    "reboot": {"is_hard": False, "by": "anna", "since_ns": 1790000000000000000, "step": "done", "cause": None},
     "instances": 1,
     "healthy": 1,
 }

@@ -121,6 +121,17 @@ FLEET = table(
         arguments=(_NODE,),
     ),
     CommandRow(
+        name="reboot",
+        description="Restart a node by ssh, or by switching its power off and on.",
+        details="It ends when the node shows another boot id than before, or failed where it does not in time. With "
+        "`hard` its power is off for 3 s; where it cannot be switched off, nothing more is done.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _NODE,
+            Argument(name="hard", description="By its power.", type=Type.BOOL, optional=True),
+        ),
+    ),
+    CommandRow(
         name="disable",
         description="End all instances of a service until it is enabled.",
         permission=Permission.CONFIGURE,

@@ -160,6 +160,19 @@ class SshReach(Struct, frozen=True, kw_only=True):
     """On the node, below the home of the user where it is relative."""
     python: str = "python3"
     """What `{python}` is there."""
+    reboot: tuple[str, ...] = ()
+    """The command that restarts the node; empty: `reboot`, with `sudo` where the user is not root."""
+    boot_s: float = 300.0
+    """A restart takes at most so long."""
+
+
+class NodePower(Struct, frozen=True, kw_only=True):
+    """The point of a device that switches the power of a node."""
+
+    device: str
+    point: str
+    off_value: Scalar = False
+    on_value: Scalar = True
 
 
 class RegistryLogin(Struct, frozen=True, kw_only=True):
@@ -185,6 +198,9 @@ class WantedNode(Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     reach: Reach = Reach()
     ssh: SshReach = SshReach()
+    has_ssh: bool = False
+    """It is reached by ssh, for its programs or for a restart."""
+    power: NodePower | None = None
     registries: tuple[RegistryLogin, ...] = ()
     slurm: ClusterAccess = ClusterAccess()
 

@@ -72,6 +72,18 @@ class ServiceState(Struct, frozen=True, kw_only=True):
         return sum(one.health is Health.HEALTHY and one.is_known for one in self.instances)
 
 
+class NodeReboot(Struct, frozen=True, kw_only=True):
+    """The last restart of a node that a user asked for."""
+
+    is_hard: bool = False
+    """By its power."""
+    by: str = ""
+    since_ns: int = 0
+    step: str = "asked"
+    """`asked`, `off`, `on`, `waits` (for another boot id), `done`, `failed`."""
+    cause: Cause | None = None
+
+
 class NodeState(Struct, frozen=True, kw_only=True):
     """A node, at the key `node.<node>` of the bucket `state`."""
 
@@ -94,6 +106,11 @@ class NodeState(Struct, frozen=True, kw_only=True):
     """Images that it gets at present."""
     usb: tuple[UsbDevice, ...] = ()
     """Its USB devices with a serial number."""
+    boot: str = ""
+    """The boot id of the computer: another one after each start. Empty: not known."""
+    restarts: tuple[str, ...] = ()
+    """How it can be restarted: `soft` by ssh, `hard` by its power."""
+    reboot: NodeReboot | None = None
 
 
 class FleetState(Struct, frozen=True, kw_only=True):

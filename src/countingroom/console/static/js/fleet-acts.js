@@ -56,6 +56,31 @@ export async function nodeAct(live, node, command) {
   if (sure) give(live, `${node.node}: ${label}`, command, { node: node.node, ...(aside?.read() ?? {}) });
 }
 
+const STEPS = { asked: "asked to restart", off: "its power is switched off", on: "its power is switched on", waits: "restarts; waits for another boot id", done: "has started anew", failed: "did not restart" };
+
+// What is known of the last restart of a node that a user asked for, at the time `since`: [level, sentence], or null.
+export function rebootNow({ reboot }, since) {
+  if (!reboot) return null;
+  const { step, by, cause, is_hard: hard } = reboot;
+  return [step === "failed" ? 2 : 0, `${hard ? "Hard restart" : "Restart"} by ${by}, ${since}: ${cause ? cause.message : STEPS[step]}`];
+}
+
+export async function rebootNode(live, node, hard) {
+  const sure = await confirm(live, {
+    title: hard ? `Switch the power of ${node.node} off and on?` : `Restart ${node.node}?`,
+    rows: [
+      ["Does", hard ? "its power is off for 3 s; where it cannot be switched off, nothing more is done" : "it is asked to restart by ssh"],
+      ["Ends", "when it shows another boot id than before"],
+      ["Runs there", plural(node.instances, "instance")],
+      ...meanwhile(live),
+    ],
+    dangerous: true,
+    button: hard ? `Switch ${node.node} off and on` : `Restart ${node.node}`,
+  });
+  // Its steps are shown by the state of the node: the page does not wait for the end.
+  if (sure) tellOutcome(`${node.node}: Restart`, await tellFleet(live, "reboot", { values: { node: node.node, ...(hard ? { hard: true } : {}) }, deadlineS: 30 }));
+}
+
 // Asks which node, then the same.
 export async function chooseNode(live, nodes) {
   const which = el("select", { name: "node" }, ...nodes.map(({ node }) => el("option", { value: node }, node))),

@@ -2,7 +2,7 @@
 import { $, data, el, setClass, setText } from "./dom.js";
 import { FleetStates, aside, nodeNow, since } from "./fleet-model.js";
 import { fleetUse } from "./fleet-use.js";
-import { button, nodeAct } from "./fleet-acts.js";
+import { button, nodeAct, rebootNode, rebootNow } from "./fleet-acts.js";
 import { fact, instanceRow, pullRows, put, serviceLink } from "./fleet-parts.js";
 
 export function page(live) {
@@ -29,9 +29,12 @@ export function page(live) {
       fact("address", node.address || "this computer"),
       node.category ? fact("category", node.category) : null,
       labels.length ? fact("labels", labels.map(([key, text]) => `${key}: ${text}`).join(", ")) : null,
+      node.reboot?.step === "done" ? fact("restarted", since(node.reboot.since_ns, nowNs), `by ${node.reboot.by}`) : null,
       fact("healthy", `${level === 4 ? "?" : node.healthy} of ${node.instances}`),
     ]);
+    const reboot = rebootNow(node, since(node.reboot?.since_ns ?? 0, nowNs));
     put($("#banners"), [
+      reboot && node.reboot.step !== "done" ? el("div", { class: reboot[0] ? "banner cause l2" : "banner over" }, reboot[1]) : null,
       level === 4 ? el("div", { class: "banner link" }, `Lost: ${note}`) : null,
       node.warning ? el("div", { class: "banner cause l3" }, node.warning) : null,
       node.cordon ? el("div", { class: "banner over" }, `${node.cordon.drain ? "Drained" : "Cordoned"}: ${aside(node.cordon, nowNs)}`) : null,
@@ -40,6 +43,7 @@ export function page(live) {
     put($("#commands"), [
       node.cordon ? act("Use again…", "uncordon") : act("Cordon…", "cordon"),
       node.cordon?.drain ? null : act("Drain…", "drain", true),
+      ...node.restarts.map((way) => button(live, way === "hard" ? "Power off and on…" : "Restart…", "reboot", () => rebootNode(live, fleet.node(name), way === "hard"), { danger: true })),
     ]);
     const rows = fleet.services.flatMap((service) =>
       service.instances
