@@ -232,6 +232,11 @@ async def test_power_is_a_point_of_a_device_and_its_readback_confirms_it(answer:
             assert said in told.value.cause.message
     assert got[0].action == "set" and got[0].arguments == {"point": "outlet3", "value": False}
     assert got[0].origin == "restart of gfa1 by anna"
+    if answer == "done":
+        power = NodePower(device="pdu", channel="3", off_command="disable", on_command="enable")
+        async with bus.respond(subjects.command("fleet", "devices", "pdu"), device):
+            await over(clock, PowerSwitch(bus.client(), clock, power, "")(True))
+        assert (got[1].action, got[1].channel, got[1].arguments) == ("enable", "3", {})
 
 
 async def test_the_command_ends_with_what_the_node_showed_and_its_steps_are_published() -> None:

@@ -11,6 +11,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, DeviceError, LinkError, Refused
 from countingroom.core.fleet.specs import NodePower
 from countingroom.core.messages import Command, Event, EventKind, Reply
+from countingroom.core.values import Scalar
 
 USER = "fleet"
 """The sender of these commands; their origin names the user who asked."""
@@ -31,12 +32,12 @@ class PowerSwitch:
 
     async def __call__(self, is_on: bool) -> None:
         power = self._power
-        value = power.on_value if is_on else power.off_value
         now_ns = self._clock.now_ns()
         command = Command(
             id=uuid4().hex,
-            action="set",
-            arguments={"point": power.point, "value": value},
+            action="set" if power.point else power.on_command if is_on else power.off_command,
+            channel=power.channel,
+            arguments=self._arguments(is_on),
             issued_ns=now_ns,
             deadline_ns=now_ns + round(ANSWER_S * 1e9),
             within_s=ANSWER_S,
@@ -52,12 +53,16 @@ class PowerSwitch:
                     failed = await self._end(events, command.id)
             except TimeoutError:
                 raise LinkError(
-                    f"{power.device} did not confirm {power.point} within {CONFIRM_S:g} s",
+                    f"{power.device} did not confirm {power.point or command.action} within {CONFIRM_S:g} s",
                     source="fleet",
                     code="timeout",
                 ) from None
             if failed:
                 raise Refused(failed)
+
+    def _arguments(self, is_on: bool) -> dict[str, Scalar]:
+        power = self._power
+        return {"point": power.point, "value": power.on_value if is_on else power.off_value} if power.point else {}
 
     async def _end(self, events: Subscription, id: str) -> Cause | None:
         """Why the command failed; None: it is done."""

@@ -45,22 +45,29 @@ class SshSection(Section):
 
 
 class PowerSection(Section):
-    """The point that switches the power of a node, for `countingroom fleet reboot --hard`."""
+    """What switches the power of a node, for `countingroom fleet reboot --hard`: a point, or two commands."""
 
     device: Name
     """A device of the description."""
-    point: Annotated[str, Field(min_length=1)]
+    point: str = ""
     """Its point with a setpoint: `outlet3.on`."""
     off_value: Scalar = False
     on_value: Scalar = True
+    channel: str = ""
+    """For commands: `outlet3`."""
+    off_command: str = ""
+    on_command: str = ""
 
 
 def ssh_problem(
     engine: str, address: str, ssh: SshSection | None, power: PowerSection | None
 ) -> tuple[str, str] | None:
     """(key, what is wrong) of how a node is reached; None: nothing."""
-    if engine == "process" and (ssh or power):
-        return ("ssh" if ssh else "power"), "a node with engine: process is this computer; it restarts others alone"
+    if engine in ("process", "slurm") and (ssh or power):
+        what = "is this computer" if engine == "process" else "is no one computer"
+        return ("ssh" if ssh else "power"), f"a node with engine: {engine} {what}, and is not restarted"
+    if power and bool(power.point) == bool(power.off_command and power.on_command):
+        return "power", "give point, or off_command and on_command"
     if (ssh or engine == "ssh") and not address:
         return "address", "say which computer is reached by ssh"
     if ssh and ssh.host_key and ssh.known_hosts:

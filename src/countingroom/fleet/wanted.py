@@ -186,7 +186,15 @@ def _ssh(node: SshSection | None) -> SshReach:
 def _power(node: PowerSection | None) -> NodePower | None:
     if node is None:
         return None
-    return NodePower(device=node.device, point=node.point, off_value=node.off_value, on_value=node.on_value)
+    return NodePower(
+        device=node.device,
+        point=node.point,
+        off_value=node.off_value,
+        on_value=node.on_value,
+        channel=node.channel,
+        off_command=node.off_command,
+        on_command=node.on_command,
+    )
 
 
 def _host(url: str) -> str:

@@ -167,12 +167,15 @@ class SshReach(Struct, frozen=True, kw_only=True):
 
 
 class NodePower(Struct, frozen=True, kw_only=True):
-    """The point of a device that switches the power of a node."""
+    """What of a device switches the power of a node: a point, or two commands."""
 
     device: str
-    point: str
+    point: str = ""
     off_value: Scalar = False
     on_value: Scalar = True
+    channel: str = ""
+    off_command: str = ""
+    on_command: str = ""
 
 
 class RegistryLogin(Struct, frozen=True, kw_only=True):
