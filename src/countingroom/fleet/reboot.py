@@ -213,7 +213,7 @@ class Reboots:
         text = (
             f"{node.name} still has the boot id of before: it did not restart within {duration(limit_s)}"
             if seen
-            else f"{node.name} did not come back within {duration(limit_s)}: {why}"
+            else f"{node.name} did not come back within {duration(limit_s)}{f': {why}' if why else ''}"
         )
         raise DeviceError(
             text,

@@ -81,7 +81,9 @@ make() {
         end "$1" 5
         if [ -n "$before" ] && [ -n "$order_before" ]; then
             order=$order_before
-            write_made "$1" "$before" && start "$1" >/dev/null
+            write_made "$1" "$before"
+            again=$(start "$1")
+            [ "$again" = ready ] || answer="$answer; and the one before did not start again: $again"
         else
             rm -f "$1/made.json" "$1/state"
         fi
@@ -262,15 +264,15 @@ run() {
     cd "$folder" || exit
     order=$(cat)
     exec 9>>lock
-    if ! flock -n 9; then # another keeper starts it at this moment
-        tries=100
-        until lives "$folder" || [ "$tries" = 0 ]; do
-            sleep 0.05
-            tries=$((tries - 1))
-        done
-        lives "$folder" && echo ready
-        exit
-    fi
+    tries=100
+    until flock -n 9; do # one that ends holds it still, or another keeper starts it at this moment
+        if lives "$folder" || [ "$tries" = 0 ]; then
+            lives "$folder" && echo ready
+            exit
+        fi
+        sleep 0.05
+        tries=$((tries - 1))
+    done
     for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
         case $name in
             PATH | HOME | LANG | LC_* | TZ | USER | LOGNAME | SHELL | TMPDIR | PWD) ;;
