@@ -9,6 +9,7 @@ import psutil
 
 from countingroom.cli import fleet_logs
 from tests import warm_python
+from tests.container_engines import free_port
 from tests.system.running import Running, until, up
 
 DESCRIPTION = """
@@ -23,6 +24,15 @@ fleet:
       update: {{healthy_for: 0.2 s}}
       health: {{exec: [sh, -c, "test {seconds} = 600 || test $ACTOR = writer-n1"], interval: 0.2 s, failures: 1}}
       start_period: 0 s
+"""
+CAMERA = """
+    camera:
+      command: ["{{python}}", -m, countingroom.simulators.camera, --port, "{port}", --folder, images, --size, "16"]
+      environment: {{ACTOR_NAME: "{{node}}"}}
+      nodes: [n1]
+      actor: {{port: {port}}}
+      health: {{actor: ping}}
+      update: {{healthy_for: 0.2 s}}
 """
 
 
@@ -77,5 +87,30 @@ def test_services_are_applied_rolled_back_and_outlive_keeper_and_experiment(tmp_
         until(lambda: pids(running) == kept, "the services that ran on are seen")
         assert running.get("/nodes/n1")["cordon"]["reason"] == "fan"
         assert fleet(running, "uncordon", "n1")[0] == 0
+        file.write_text(DESCRIPTION.format(seconds=600) + CAMERA.format(port=free_port()))
+        _talk(running, tmp_path / "images")
         assert fleet(running, "disable", "writer", "--reason", "end")[0] == 0
         until(lambda: not any(psutil.pid_exists(int(pid)) for pid in kept), "the end of all instances")
+
+
+def _talk(running: Running, images: Path) -> None:
+    """A camera is added, exposes, and hangs when it is told to."""
+    status, said = fleet(running, "apply", "--yes")
+    assert (status, "Done." in said) == (0, True), said
+    status, said = fleet(running, "talk", "expose", "0", "--bias")
+    image = str(images / "n1-000001.fits")
+    assert status == 0 and f"n1 i filename.camera=n1; filename.filename={image}" in said, said
+    assert f"files: {image}" in said and Path(image).stat().st_size > 1000
+    assert fleet(running, "talk", "--node", "n*", "fault hang")[0] == 0
+    status, said = fleet(running, "talk", "--deadline", "0.5", "expose 0")
+    assert status == 1 and "n1 late: 'expose 0' has not ended within 0.5 s" in said and "talk_failed" in said, said
+    talks = running.get("/fleet/talks")["talks"]
+    assert [(one["command"], one["cause"] is None) for one in talks] == [
+        ("expose 0", False),
+        ("fault hang", True),
+        ("expose 0 --bias", True),
+    ]
+    status, said = fleet(running, "talks", talks[2]["id"])
+    assert (status, "exposure_state=reading" in said, "1 of 1 actors did it." in said) == (0, True, True), said
+    assert "expose 0 --bias" in fleet(running, "talks")[1]
+    assert fleet(running, "disable", "camera", "--reason", "end")[0] == 0
