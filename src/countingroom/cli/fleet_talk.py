@@ -91,7 +91,7 @@ def _follow(api: Client, id: str, longest_s: float, *, quiet: bool) -> Any:
     from countingroom.core.fleet.talk import talk_key
 
     key, shown, until_s = talk_key(id), 0, time.monotonic() + longest_s
-    for message in messages(api.url, False, devices=[], points=False, states=True, events=False, partitions=[""]):
+    for message in messages(api.url, False, devices=[], points=False, states=True, events=False, talks=True):
         states: dict[str, Any] = message.get("states") or {}
         if state := states.get(key):
             replies = state["replies"]

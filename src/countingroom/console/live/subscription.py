@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from countingroom.console.present.partition_words import ALARM_PLACE
+from countingroom.console.present.partition_words import ALARM_PLACE, TALK_PLACE
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import Malformed, decode_json
 
@@ -26,6 +26,8 @@ class WatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     events: bool = True
     partitions: _Names = ()
     """Partition names; `*` for all, with the systems that are in none."""
+    talks: bool = False
+    """The talks to actors of the fleet with their replies, `talk.<id>` in `states`."""
     alarms: bool = False
     """The state of each alarm that is not at rest, under its key `alarm.<id>` in `states`."""
 
@@ -50,6 +52,7 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
     partitions: frozenset[str] | None = frozenset()
     """None: all."""
     alarms: bool = False
+    talks: bool = False
 
     def sees(self, device: str) -> bool:
         """Whether it includes this device."""
@@ -60,7 +63,9 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
         return self.partitions is None or partition in self.partitions
 
     def sees_words_of(self, place: str) -> bool:
-        """Whether it includes the states of this place: a partition, the experiment, or ALARM_PLACE."""
+        """Whether it includes the states of this place: a partition, the experiment, ALARM_PLACE or TALK_PLACE."""
+        if place == TALK_PLACE:
+            return self.talks
         return self.alarms if place == ALARM_PLACE else self.sees_partition(place)
 
     def includes_events_of(self, source: str) -> bool:
@@ -89,6 +94,7 @@ def parse(text: str) -> tuple[LiveSubscription, int | None]:
             events=watch.events,
             partitions=None if "*" in watch.partitions else frozenset(watch.partitions),
             alarms=watch.alarms,
+            talks=watch.talks,
         ),
         request.resume,
     )

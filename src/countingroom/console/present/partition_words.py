@@ -14,6 +14,8 @@ from countingroom.core.systems import SystemState
 
 ALARM_PLACE = ".alarms"
 """Where the live feed has the states of alarms. No partition has this name."""
+TALK_PLACE = ".talks"
+"""And those of talks to actors, with their replies: they are large, and change ten times a second."""
 
 
 def partitions(words: Mapping[str, Struct]) -> dict[str, PartitionState]:
@@ -37,6 +39,8 @@ def place_of(key: str, word: Struct | None) -> str:
     """The partition that a key of run control is about; empty: the experiment as a whole. ALARM_PLACE for an alarm."""
     if key.startswith("alarm."):
         return ALARM_PLACE
+    if key.startswith("talk."):
+        return TALK_PLACE
     if isinstance(word, SystemState):
         return word.partition
     kind, _, name = key.partition(".")
