@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
@@ -21,7 +20,8 @@ from countingroom.cli.fliswarm_import_text import (
     NodeGroup,
     description_text,
 )
-from countingroom.cli.import_account import CHANGED, NOT_NEEDED, TAKEN, AccountRow, Reasons, account
+from countingroom.cli.fliswarm_reader import FliswarmReader
+from countingroom.cli.import_account import CHANGED, NOT_NEEDED, TAKEN, AccountRow, account
 from countingroom.core.errors import ConfigurationError, OutOfRange
 from countingroom.core.fleet.images import image_problem
 from countingroom.core.fleet.specs import split_image
@@ -29,7 +29,6 @@ from countingroom.core.yaml.located import Located, Mistaken, Path, mapping, par
 from countingroom.core.yaml.section import Name
 
 _PLAIN_PORT, _TLS_PORT = ":2375", ":2376"
-_UNKNOWN = "left out: fliswarm has no such key"
 _SWITCH = "a node is not switched off and on by the fleet: switch its power as a device"
 _NAMES = TypeAdapter[str](Name)
 _BUILT_IN = (
@@ -66,76 +65,12 @@ def imported(text: str, file: str, wishes: FliswarmWishes) -> FliswarmImport:
     located = parse(text, file=file)
     if located.problems:
         raise Mistaken(located.problems)
-    reader = _Reader(located)
+    reader = FliswarmReader(located)
     site = _site(located, wishes.site, file)
     made = _described(reader, site, wishes)
     rows = account(file, text, located, reader.account(), each=True)
     rows += [AccountRow(place="fliswarm", what=what, verdict=verdict, reason=why) for what, verdict, why in _BUILT_IN]
     return FliswarmImport(text=description_text(made, file), rows=tuple(rows))
-
-
-class _Reader:
-    """Reads values by their path, and remembers what became of each."""
-
-    def __init__(self, located: Located) -> None:
-        self._located = located
-        self._seen: set[Path] = set()
-        self._reasons: Reasons = {}
-
-    def told(self, path: Path, verdict: str, reason: str) -> None:
-        """What became of a path, unless that is known; nothing where the file does not have it."""
-        if path in self._located.keys:
-            self._reasons.setdefault(path, (verdict, reason))
-
-    def text(self, *path: str) -> str:
-        """A text or number; empty where there is none, or it is none."""
-        value = self._value(path)
-        if isinstance(value, (dict, list, bool)):
-            self.told(path, NOT_NEEDED, "left out: it is no text")
-            return ""
-        return "" if value is None else str(value)
-
-    def number(self, *path: str, most: int) -> int | None:
-        """A whole number from 0 on."""
-        value = self._value(path)
-        if value is None or (type(value) is int and 0 <= value <= most):
-            return value
-        self.told(path, NOT_NEEDED, f"left out: it is no whole number from 0 to {most}")
-        return None
-
-    def table(self, *path: str) -> Mapping[str, Any]:
-        """A mapping; what is in it is accounted for by its own path."""
-        value = self._value(path)
-        found = mapping(value)
-        if found is None and value is not None:
-            self.told(path, NOT_NEEDED, "left out: it has no keys")
-        return found or {}
-
-    def items(self, *path: str) -> Sequence[Any]:
-        """A list, accounted for item by item."""
-        value = self._value(path)
-        if not isinstance(value, list):
-            self.told(path, NOT_NEEDED, "left out: it is no list")
-            return []
-        found = cast("list[Any]", value)
-        self._seen |= {(*path, index) for index in range(len(found))}
-        return found
-
-    def account(self) -> Reasons:
-        """What became of each path that is not simply taken."""
-        for path in self._located.keys:
-            above = [path[:end] for end in range(1, len(path))]
-            is_left = any(self._reasons.get(one, ("",))[0] == NOT_NEEDED for one in above)
-            if path not in self._seen and not is_left:
-                self._reasons.setdefault(path, (NOT_NEEDED, _UNKNOWN))
-        return self._reasons
-
-    def _value(self, path: Path) -> Any:
-        self._seen |= {path[:end] for end in range(1, len(path) + 1)}
-        value = self._located.value
-        for step in path:
-            value = (mapping(value) or {}).get(str(step))
-        return value
 
 
 def _site(located: Located, wished: str, file: str) -> str:
@@ -157,7 +92,7 @@ def _site(located: Located, wished: str, file: str) -> str:
     return wished or sites[0]
 
 
-def _described(reader: _Reader, site: str, wishes: FliswarmWishes) -> Described:
+def _described(reader: FliswarmReader, site: str, wishes: FliswarmWishes) -> Described:
     service = _service_name(reader)
     nodes = _nodes(reader, site, insecure=wishes.insecure)
     wanted = _enabled(reader, site, [node.name for node in nodes])
@@ -188,7 +123,7 @@ _NODE_KEYS = {
 }
 
 
-def _experiment(reader: _Reader, wished: str) -> str:
+def _experiment(reader: FliswarmReader, wished: str) -> str:
     name = reader.text("actor", "name")
     if wished:
         if wrong := _name_problem(wished):
@@ -202,7 +137,7 @@ def _experiment(reader: _Reader, wished: str) -> str:
     return name
 
 
-def _door(reader: _Reader) -> DescribedDoor:
+def _door(reader: FliswarmReader) -> DescribedDoor:
     """Where the clients and scripts of fliswarm find the fleet."""
     name, host = reader.text("actor", "name"), reader.text("actor", "host")
     port = reader.number("actor", "port", most=65535) or 19996
@@ -223,7 +158,7 @@ def _door(reader: _Reader) -> DescribedDoor:
     return DescribedDoor(name=name if not _name_problem(name) else "fliswarm", listen=f"{host}:{port}", is_lax=is_lax)
 
 
-def _service_name(reader: _Reader) -> str:
+def _service_name(reader: FliswarmReader) -> str:
     prefix = reader.text("container_name")
     name = split_image(reader.text("image"))[0].rpartition("/")[2]
     if not _name_problem(prefix):
@@ -234,7 +169,7 @@ def _service_name(reader: _Reader) -> str:
     return name
 
 
-def _image(reader: _Reader) -> str:
+def _image(reader: FliswarmReader) -> str:
     registry, image = reader.text("registry"), reader.text("image")
     if not image:
         raise ConfigurationError(
@@ -251,7 +186,7 @@ def _image(reader: _Reader) -> str:
     return whole
 
 
-def _nodes(reader: _Reader, site: str, *, insecure: bool) -> list[DescribedNode]:
+def _nodes(reader: FliswarmReader, site: str, *, insecure: bool) -> list[DescribedNode]:
     for other in reader.table("nodes"):
         if other != site:
             reader.told(("nodes", other), NOT_NEEDED, f"another site: import it with --site {other}")
@@ -292,7 +227,7 @@ def _nodes(reader: _Reader, site: str, *, insecure: bool) -> list[DescribedNode]
     return found
 
 
-def _user(reader: _Reader, here: tuple[str, ...]) -> str:
+def _user(reader: FliswarmReader, here: tuple[str, ...]) -> str:
     uid, gid = (reader.number(*here, key, most=2**31) for key in ("docker-uid", "docker-gid"))
     if uid is None:
         reader.told((*here, "docker-gid"), NOT_NEEDED, "left out: fliswarm uses no group without docker-uid")
@@ -300,7 +235,7 @@ def _user(reader: _Reader, here: tuple[str, ...]) -> str:
     return f"{uid}" if gid is None else f"{uid}:{gid}"
 
 
-def _url(reader: _Reader, here: tuple[str, ...], host: str, *, insecure: bool) -> str:
+def _url(reader: FliswarmReader, here: tuple[str, ...], host: str, *, insecure: bool) -> str:
     key = (*here, "docker-client")
     given = reader.text(*key)
     if given.startswith("unix:///"):
@@ -321,7 +256,7 @@ def _url(reader: _Reader, here: tuple[str, ...], host: str, *, insecure: bool) -
     return secure
 
 
-def _enabled(reader: _Reader, site: str, names: Sequence[str]) -> set[str]:
+def _enabled(reader: FliswarmReader, site: str, names: Sequence[str]) -> set[str]:
     for other in reader.table("enabled_nodes"):
         if other != site:
             reader.told(("enabled_nodes", other), NOT_NEEDED, f"another site: import it with --site {other}")
@@ -356,7 +291,7 @@ def _groups(nodes: Sequence[DescribedNode]) -> tuple[NodeGroup, ...]:
     )
 
 
-def _volumes(reader: _Reader) -> tuple[DescribedVolume, ...]:
+def _volumes(reader: FliswarmReader) -> tuple[DescribedVolume, ...]:
     found: list[DescribedVolume] = []
     for name in reader.table("volumes"):
         here = ("volumes", name)
@@ -376,7 +311,7 @@ def _volumes(reader: _Reader) -> tuple[DescribedVolume, ...]:
     return tuple(found)
 
 
-def _others(reader: _Reader) -> None:
+def _others(reader: FliswarmReader) -> None:
     """Keys that have no place in a description."""
     for path, reason in _NOT_NEEDED.items():
         reader.told(path, NOT_NEEDED, reason)
