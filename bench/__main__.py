@@ -33,6 +33,7 @@ MODULES = (
     "partition_step",
     "alarm_definitions",
     "alarm_storage",
+    "fleet_plan",
     "description",
     "command_line",
     "http_delay",

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.observed import Attempt, Health, Observed, ObservedInstance, ObservedNode
 from countingroom.core.fleet.record import FleetRecord, Phase, SetAside
+from countingroom.core.fleet.resolver import Resolver
 from countingroom.core.fleet.specs import (
     InstanceId,
-    Resolver,
     Revision,
     ServiceSpec,
     UpdatePolicy,

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from countingroom.core.clock import SystemClock
 from countingroom.core.fleet.batch_jobs import JobOptions
 from countingroom.core.fleet.observed import Health
-from countingroom.core.fleet.specs import ActorPort, InstanceId, Resolver, ResourceLimits, ServiceSpec, digest
+from countingroom.core.fleet.resolver import Resolver
+from countingroom.core.fleet.specs import ActorPort, InstanceId, ResourceLimits, ServiceSpec, digest
 from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.engines import slurm_jobs as forms

@@ -14,7 +14,8 @@ from countingroom.cli.fliswarm_import import FliswarmWishes, imported
 from countingroom.cli.import_account import AccountRow
 from countingroom.cli.main import run
 from countingroom.core.errors import CountingRoomError
-from countingroom.core.fleet.specs import InstanceId, Resolver
+from countingroom.core.fleet.resolver import Resolver
+from countingroom.core.fleet.specs import InstanceId
 from countingroom.core.yaml.located import parse, show
 from countingroom.doors.description import DoorsSection
 from countingroom.experiment import load

@@ -22,6 +22,7 @@ from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
 from countingroom.core.fleet.observed import Observed
 from countingroom.core.fleet.plan import FleetPlan
 from countingroom.core.fleet.record import Change, FleetRecord, Phase
+from countingroom.core.fleet.resolver import Resolvers
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
 from countingroom.core.fleet.talk import Speaker
@@ -89,6 +90,7 @@ class Keeper:
     ) -> None:
         """`name`: of this process, for the state. `watch`: measures a node until cancelled."""
         self._watch = watch
+        self._resolvers = Resolvers()
         self._clock = clock
         self._store = store
         self._fleet = fleet
@@ -167,7 +169,7 @@ class Keeper:
 
     def plan(self, revision: Revision) -> FleetPlan:
         """What would happen if this revision were applied now."""
-        return plan(self._record, revision, self._revisions, self.observed(), self._clock.now_ns())
+        return plan(self._record, revision, self._revisions, self.observed(), self._clock.now_ns(), self._resolvers)
 
     def check_node(self, name: str) -> None:
         """NotFound where there is no such node."""
@@ -295,7 +297,7 @@ class Keeper:
 
     async def _step(self) -> int | None:
         async with self._turn:
-            made = step(self._record, self._revisions, self.observed(), self._clock.now_ns())
+            made = step(self._record, self._revisions, self.observed(), self._clock.now_ns(), self._resolvers)
             if made.record != self._record:
                 before = self._record
                 await self._save(made.record, self._revisions)
@@ -364,9 +366,9 @@ class Keeper:
         """Publish the states that have changed."""
         observed = self.observed()
         doing = {id: kind.value for node in self._nodes.values() for id, kind in node.busy.items()}
-        services = ServiceStates(self._record, self._revisions, observed, doing, self._waiting, self._fleet.titles).all(
-            {name: tuple(lines) for name, lines in self._logs.items()}
-        )
+        services = ServiceStates(
+            self._record, self._revisions, observed, doing, self._waiting, self._fleet.titles, self._resolvers
+        ).all({name: tuple(lines) for name, lines in self._logs.items()})
         states: dict[str, NodeState | ServiceState | FleetState] = {
             service_key(name): state for name, state in services.items()
         }

@@ -197,6 +197,7 @@ class Node:
             await self._look()
 
     async def _look(self) -> None:
+        before = self._is_reachable, self._instances, self._images, self._usb
         instances = await self._engine.instances()
         self._images = await self._engine.images()
         if self._read_usb:
@@ -210,7 +211,9 @@ class Node:
             self._is_reachable = True
             self._since_ns = self._clock.now_ns()
             self._cause = None
-        self._changed.set()
+        # A look that finds nothing new wakes no keeper: with hundreds of nodes it would never rest.
+        if (True, self._instances, self._images, self._usb) != before:
+            self._changed.set()
 
     def _lost(self, cause: Cause) -> None:
         if self._is_reachable or self._cause is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from countingroom.core.fleet.observed import Health, Observed, ObservedInstance, ObservedNode
 from countingroom.core.fleet.record import FleetRecord
+from countingroom.core.fleet.resolver import Resolvers
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode, WantedService, split_image
 from countingroom.core.fleet.states import InstanceState, NodeReboot, NodeState, ServiceState
 from countingroom.fleet.engines.port import EngineFacts
@@ -57,8 +58,9 @@ class ServiceStates:
         doing: Mapping[InstanceId, str],
         waiting: Iterable[Delay],
         titles: Mapping[str, str],
+        resolvers: Resolvers | None = None,
     ) -> None:
-        self._fleet = FleetView(record, revisions, observed)
+        self._fleet = FleetView(record, revisions, observed, resolvers)
         self._doing = doing
         self._waiting = list(waiting)
         self._titles = titles

@@ -24,7 +24,7 @@ class Health(StrEnum):
     """It ended, or was never started after it was made."""
 
 
-class ObservedInstance(Struct, frozen=True, kw_only=True):
+class ObservedInstance(Struct, frozen=True, kw_only=True, gc=False):
     """One instance that exists on a node that answers."""
 
     id: InstanceId

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class PlannedChange(Struct, frozen=True, kw_only=True):
+class PlannedChange(Struct, frozen=True, kw_only=True, gc=False):
     """What would be done to one instance."""
 
     kind: str
@@ -21,7 +21,7 @@ class PlannedChange(Struct, frozen=True, kw_only=True):
     """The image that is pulled before; empty: none."""
 
 
-class PlannedNote(Struct, frozen=True, kw_only=True):
+class PlannedNote(Struct, frozen=True, kw_only=True, gc=False):
     """What would not be done."""
 
     kind: str
@@ -31,7 +31,7 @@ class PlannedNote(Struct, frozen=True, kw_only=True):
     text: str
 
 
-class PlannedGate(Struct, frozen=True, kw_only=True):
+class PlannedGate(Struct, frozen=True, kw_only=True, gc=False):
     """What keeps the change of one service from doing harm."""
 
     service: str

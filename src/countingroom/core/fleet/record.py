@@ -32,7 +32,7 @@ class Phase(StrEnum):
     """A user halted the change."""
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Change(Struct, frozen=True, kw_only=True, gc=False):
     """The change of one service from one revision to another."""
 
     target: int

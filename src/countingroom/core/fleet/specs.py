@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 from countingroom.core.fleet.batch_jobs import ClusterAccess, JobOptions
 from countingroom.core.values import Scalar
 
-_PLACEHOLDER = re.compile(r"\{(node|address|service|index|label\.[A-Za-z0-9_\-]+)\}")
+PLACEHOLDER = re.compile(r"\{(node|address|service|index|label\.[A-Za-z0-9_\-]+)\}")
 
 _LONGEST_CHANGE = 60
 """Letters; what is longer is told without its values."""
@@ -28,7 +28,7 @@ CRASHES_OF_A_LOOP = 3
 """So many ends in a row, each before the instance was healthy for `UpdatePolicy.healthy_for_s`, are a crash loop."""
 
 
-class InstanceId(Struct, frozen=True, order=True):
+class InstanceId(Struct, frozen=True, order=True, gc=False):
     """One instance of a service."""
 
     service: str
@@ -40,7 +40,7 @@ class InstanceId(Struct, frozen=True, order=True):
         return f"{self.service}@{self.node}" + (f"#{self.index}" if self.index else "")
 
 
-class HealthCheck(Struct, frozen=True, kw_only=True):
+class HealthCheck(Struct, frozen=True, kw_only=True, gc=False):
     """How an engine or the keeper finds out whether an instance works. Without a kind, running is healthy."""
 
     kind: str = ""
@@ -55,7 +55,7 @@ class HealthCheck(Struct, frozen=True, kw_only=True):
     """So many failed checks in a row make it unhealthy."""
 
 
-class Volume(Struct, frozen=True, kw_only=True):
+class Volume(Struct, frozen=True, kw_only=True, gc=False):
     """A folder of the node or a named volume, and where the instance sees it."""
 
     source: str
@@ -75,14 +75,14 @@ class ActorPort(Struct, frozen=True, kw_only=True):
     """`json` or `legacy`."""
 
 
-class ResourceLimits(Struct, frozen=True, kw_only=True):
+class ResourceLimits(Struct, frozen=True, kw_only=True, gc=False):
     """The most that an instance may use; 0: no limit."""
 
     cpus: float = 0.0
     memory_bytes: int = 0
 
 
-class ServiceSpec(Struct, frozen=True, kw_only=True):
+class ServiceSpec(Struct, frozen=True, kw_only=True, gc=False):
     """How an instance is run. Secrets are references: their values are read when the instance is made."""
 
     image: str = ""
@@ -114,7 +114,7 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     """Of a batch job of Slurm."""
 
 
-class UpdatePolicy(Struct, frozen=True, kw_only=True):
+class UpdatePolicy(Struct, frozen=True, kw_only=True, gc=False):
     """How a change of the service is carried out."""
 
     max_parallel: int = 1
@@ -208,7 +208,7 @@ class WantedNode(Struct, frozen=True, kw_only=True):
     slurm: ClusterAccess = ClusterAccess()
 
 
-class WantedService(Struct, frozen=True, kw_only=True):
+class WantedService(Struct, frozen=True, kw_only=True, gc=False):
     """A service of a revision, placed on its nodes."""
 
     name: str
@@ -242,35 +242,6 @@ class Revision(Struct, frozen=True, kw_only=True):
     comment: str = ""
 
 
-class ResolvedSpec(Struct, frozen=True):
-    """The spec of one instance, with its digest."""
-
-    spec: ServiceSpec
-    digest: str
-
-
-class Resolver:
-    """Resolves the specs of one revision; what many instances share is made once."""
-
-    def __init__(self, revision: Revision) -> None:
-        self._nodes = {node.name: node for node in revision.nodes}
-        self._common: dict[str, ResolvedSpec | None] = {}
-        self._has_defaults = any(node.slurm.options != JobOptions() for node in revision.nodes)
-
-    def resolve(self, service: WantedService, instance: InstanceId) -> ResolvedSpec:
-        """The spec of an instance."""
-        name = service.name
-        if name not in self._common:
-            text = _encoded(service.spec)
-            is_common = not self._has_defaults and not _PLACEHOLDER.search(text.decode())
-            self._common[name] = ResolvedSpec(service.spec, _digest(text)) if is_common else None
-        if (common := self._common[name]) is not None:
-            return common
-        node = self._nodes.get(instance.node) or WantedNode(name=instance.node)
-        spec = resolve(service.spec, instance, node)
-        return ResolvedSpec(spec, digest(spec))
-
-
 def resolve(spec: ServiceSpec, instance: InstanceId, node: WantedNode) -> ServiceSpec:
     """The template filled for one instance, with the options of its cluster. A label that the node does not have
     becomes empty."""
@@ -292,43 +263,52 @@ def resolve(spec: ServiceSpec, instance: InstanceId, node: WantedNode) -> Servic
 
 def filled(text: str, instance: InstanceId, address: str, labels: Mapping[str, str]) -> str:
     """A text of a template for one instance. `address` and `labels`: of its node."""
-    words = {
-        "node": instance.node,
-        "address": address or instance.node,
-        "service": instance.service,
-        "index": str(instance.index),
-    }
+    return PLACEHOLDER.sub(lambda found: word_of(found[1], instance, address, labels), text)
 
-    def word(found: re.Match[str]) -> str:
-        return words[found[1]] if found[1] in words else labels.get(found[1].removeprefix("label."), "")
 
-    return _PLACEHOLDER.sub(word, text)
+def word_of(name: str, instance: InstanceId, address: str, labels: Mapping[str, str]) -> str:
+    """What a placeholder becomes."""
+    match name:
+        case "node":
+            return instance.node
+        case "address":
+            return address or instance.node
+        case "service":
+            return instance.service
+        case "index":
+            return str(instance.index)
+        case _:
+            return labels.get(name.removeprefix("label."), "")
 
 
 def digest(spec: ServiceSpec) -> str:
     """16 hexadecimal digits that are the same for equal specs, also in another process."""
-    return _digest(_encoded(spec))
+    return digest_of(encoded(spec))
 
 
-def _encoded(spec: ServiceSpec) -> bytes:
+def encoded(spec: ServiceSpec) -> bytes:
+    """The text of which its digest is made."""
     return msgspec.json.encode(spec, order="sorted")
 
 
-def _digest(text: bytes) -> str:
+def digest_of(text: bytes) -> str:
+    """The digest of an encoded spec."""
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def differences(old: ServiceSpec, new: ServiceSpec) -> tuple[str, ...]:
     """What differs, as operators read it: `image 2.4.0 → 2.4.1`, `limits.memory 3 GiB → 4 GiB`."""
     found: list[str] = []
-    for field in ServiceSpec.__struct_fields__:
-        before: Any = getattr(old, field)
-        after: Any = getattr(new, field)
-        if before == after:
+    pairs: Iterable[tuple[str, Any, Any]] = zip(
+        ServiceSpec.__struct_fields__, msgspec.structs.astuple(old), msgspec.structs.astuple(new), strict=True
+    )
+    for field, there, wanted in pairs:
+        if there is wanted or there == wanted:
             continue
+        before: Any = there
+        after: Any = wanted
         if field == "actor":
-            before, after = before or ActorPort(), after or ActorPort()
-        if field == "image":
+            before, after = there or ActorPort(), wanted or ActorPort()
             found.append(f"image {_image_change(before, after)}")
         elif isinstance(before, dict) and isinstance(after, dict):
             found += _of_mapping(field, before, after)  # pyright: ignore[reportUnknownArgumentType]

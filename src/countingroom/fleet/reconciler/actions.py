@@ -7,7 +7,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from countingroom.core.fleet.record import FleetRecord
-from countingroom.core.fleet.specs import InstanceId, ResolvedSpec
+from countingroom.core.fleet.resolver import ResolvedSpec
+from countingroom.core.fleet.specs import InstanceId
 
 
 class FleetActionKind(StrEnum):

@@ -7,19 +7,27 @@ from collections.abc import Mapping
 from countingroom.core.fleet.observed import Observed
 from countingroom.core.fleet.plan import FleetPlan, PlannedChange, PlannedGate, PlannedNote
 from countingroom.core.fleet.record import FleetRecord
-from countingroom.core.fleet.specs import Resolver, Revision, differences
+from countingroom.core.fleet.resolver import Resolvers
+from countingroom.core.fleet.specs import Revision, differences
 from countingroom.core.fleet.usb import refused_usb
 from countingroom.fleet.reconciler.apply import apply
 from countingroom.fleet.reconciler.survey import FleetView, ServiceSurvey, WantedInstance
 
 
 def plan(
-    record: FleetRecord, revision: Revision, revisions: Mapping[int, Revision], observed: Observed, now_ns: int
+    record: FleetRecord,
+    revision: Revision,
+    revisions: Mapping[int, Revision],
+    observed: Observed,
+    now_ns: int,
+    resolvers: Resolvers | None = None,
 ) -> FleetPlan:
-    """`revision`: the one that would be applied; it may have no number yet (0). `revisions`: those of the record."""
+    """`revision`: the one that would be applied; it may have no number yet (0). `revisions`: those of the record.
+    `resolvers`: what was resolved before; it only saves time."""
+    resolvers = resolvers or Resolvers()
     wanted = apply(record, revision, now_ns)
-    fleet = FleetView(wanted, {**revisions, revision.number: revision}, observed)
-    before = _Before(revisions)
+    fleet = FleetView(wanted, {**revisions, revision.number: revision}, observed, resolvers)
+    before = _Before(revisions, resolvers)
     changes: list[PlannedChange] = []
     notes: list[PlannedNote] = []
     gates: list[PlannedGate] = []
@@ -51,8 +59,8 @@ _ORDER = {"replace": 0, "again": 1, "right": 2, "create": 3, "remove": 4}
 class _Before:
     """Finds the spec that a running instance was made from."""
 
-    def __init__(self, revisions: Mapping[int, Revision]) -> None:
-        self._resolvers = {number: Resolver(one) for number, one in revisions.items()}
+    def __init__(self, revisions: Mapping[int, Revision], resolvers: Resolvers) -> None:
+        self._resolvers = {number: resolvers.of(one) for number, one in revisions.items()}
         self._services = {
             number: {service.name: service for service in one.services} for number, one in revisions.items()
         }

@@ -17,12 +17,12 @@ import msgspec
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.observed import Attempt, Health, Observed
 from countingroom.core.fleet.record import Change, FleetRecord, Phase, SetAside
+from countingroom.core.fleet.resolver import ResolvedSpec, Resolvers
 from countingroom.core.fleet.specs import (
     CRASHES_OF_A_LOOP,
     FIRST_BACKOFF_S,
     LONGEST_BACKOFF_S,
     InstanceId,
-    ResolvedSpec,
     Revision,
     ServiceSpec,
     WantedService,
@@ -36,10 +36,17 @@ _CHANGING = (Phase.ROLLING, Phase.ROLLING_BACK)
 _NOTHING = ResolvedSpec(ServiceSpec(), "")
 
 
-def step(record: FleetRecord, revisions: Mapping[int, Revision], observed: Observed, now_ns: int) -> FleetStep:
-    """What to do now. `revisions`: all that the record names."""
+def step(
+    record: FleetRecord,
+    revisions: Mapping[int, Revision],
+    observed: Observed,
+    now_ns: int,
+    resolvers: Resolvers | None = None,
+) -> FleetStep:
+    """What to do now. `revisions`: all that the record names. `resolvers`: what was resolved before; it only saves
+    time."""
     record = _without_expired(record, now_ns)
-    one = _Step(FleetView(record, revisions, observed), now_ns)
+    one = _Step(FleetView(record, revisions, observed, resolvers), now_ns)
     changes = {name: changed for name in one.fleet.names if (changed := one.change_of(name))}
     return FleetStep(
         record=msgspec.structs.replace(record, changes=changes),

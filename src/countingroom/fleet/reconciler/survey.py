@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from countingroom.core.fleet.observed import Health, Observed, ObservedInstance
 from countingroom.core.fleet.record import Change, FleetRecord, Phase
-from countingroom.core.fleet.specs import InstanceId, ResolvedSpec, Resolver, Revision, WantedService
+from countingroom.core.fleet.resolver import ResolvedSpec, Resolvers
+from countingroom.core.fleet.specs import InstanceId, Revision, WantedService
 
 _NS = 1_000_000_000
 
 
-class WantedInstance(Struct, frozen=True):
+class WantedInstance(Struct, frozen=True, gc=False):
     """One instance that is wanted, and what is there."""
 
     id: InstanceId
@@ -26,7 +27,7 @@ class WantedInstance(Struct, frozen=True):
         return self.seen is not None and self.seen.health is Health.HEALTHY
 
 
-class ServiceSurvey(Struct, frozen=True, kw_only=True):
+class ServiceSurvey(Struct, frozen=True, kw_only=True, gc=False):
     """The instances of a service by what is to be done with them. Each is in one of the groups."""
 
     service: WantedService | None
@@ -67,13 +68,21 @@ class ServiceSurvey(Struct, frozen=True, kw_only=True):
 class FleetView:
     """What is wanted and seen, sorted by service. Made once for each step."""
 
-    def __init__(self, record: FleetRecord, revisions: Mapping[int, Revision], observed: Observed) -> None:
+    def __init__(
+        self,
+        record: FleetRecord,
+        revisions: Mapping[int, Revision],
+        observed: Observed,
+        resolvers: Resolvers | None = None,
+    ) -> None:
+        """`resolvers`: what was resolved before; it only saves time."""
+        resolvers = resolvers or Resolvers()
         self.record = record
         self.observed = observed
         self._services = {
             number: {service.name: service for service in revision.services} for number, revision in revisions.items()
         }
-        self._resolvers = {number: Resolver(revision) for number, revision in revisions.items()}
+        self._resolvers = {number: resolvers.of(revision) for number, revision in revisions.items()}
         self._seen: dict[str, list[ObservedInstance]] = {}
         for node in observed.nodes.values():
             for instance in node.instances.values():
@@ -121,7 +130,8 @@ class FleetView:
                     outdated.append(one)
                 else:
                     current.append(one)
-        extra = self._extra(self._seen.get(name, ()), wanted, lost, cordoned, ending)
+        seen = self._seen.get(name, ())
+        extra = self._extra(seen, wanted, lost, cordoned, ending) if any(one.id not in wanted for one in seen) else ()
         return ServiceSurvey(
             service=service,
             change=change,
