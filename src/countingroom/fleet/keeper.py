@@ -21,7 +21,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
 from countingroom.core.fleet.observed import Observed
 from countingroom.core.fleet.plan import FleetPlan
-from countingroom.core.fleet.record import Change, FleetRecord, Phase
+from countingroom.core.fleet.record import Change, FleetRecord, Phase, Renewal
 from countingroom.core.fleet.resolver import Resolvers
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
 from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
@@ -34,6 +34,7 @@ from countingroom.fleet.published import ServiceStates, node_state
 from countingroom.fleet.reconciler.actions import Delay
 from countingroom.fleet.reconciler.apply import apply
 from countingroom.fleet.reconciler.plan import plan
+from countingroom.fleet.reconciler.renewals import with_renewals
 from countingroom.fleet.reconciler.step import step
 
 _log = logging.getLogger(__name__)
@@ -110,8 +111,6 @@ class Keeper:
         self._turn = asyncio.Lock()
         """Held while the record is changed: a command and a step never work on the same one."""
         self._loaded = asyncio.Event()
-        self._restarts: dict[InstanceId, tuple[str, str]] = {}
-        """Instance that is to be made again -> (why, `change` of the present one)."""
         self._logs: dict[str, deque[str]] = {}
         self._waiting: tuple[Delay, ...] = ()
         self._published: dict[str, NodeState | ServiceState | FleetState] = {}
@@ -149,16 +148,8 @@ class Keeper:
     def observed(self) -> Observed:
         """The fleet as it is seen now."""
         nodes = {name: node.observed() for name, node in self._nodes.items()}
-        for id, (why, change) in list(self._restarts.items()):
-            node = nodes.get(id.node)
-            seen = node.instances.get(id) if node else None
-            if node is None or seen is None or seen.change != change:
-                self._restarts.pop(id)  # it was made again, or is gone
-                continue
-            marked = msgspec.structs.replace(seen, drift=(*seen.drift, why))
-            nodes[id.node] = msgspec.structs.replace(node, instances={**node.instances, id: marked})
         return Observed(
-            nodes=nodes,
+            nodes=with_renewals(nodes, self._record),
             busy=frozenset(id for node in self._nodes.values() for id in node.busy),
             pulling=frozenset((node.name, image) for node in self._nodes.values() for image in node.pulling),
             failed_pulls={
@@ -222,10 +213,13 @@ class Keeper:
             ]
             if not found:
                 raise NotFound(f"{service} runs on none of these nodes", source="fleet")
-            for one in found:
-                self._restarts[one.id] = (f"restart by {by}", one.change)
             # Without a revision to go back to: where the same thing fails now, an earlier one is no remedy.
-            again = Change(target=change.effective, since_ns=self._clock.now_ns())
+            again = Change(
+                target=change.effective,
+                since_ns=self._clock.now_ns(),
+                renewals=tuple(Renewal(one.id, one.change) for one in found),
+                renewed_why=f"restart by {by}",
+            )
             changes = {**self._record.changes, service: again}
             await self._save(msgspec.structs.replace(self._record, changes=changes), self._revisions)
         self._note(service, f"restart of {len(found)} by {by}")

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
+from countingroom.core.fleet.specs import InstanceId
 
 
 class Phase(StrEnum):
@@ -32,6 +33,14 @@ class Phase(StrEnum):
     """A user halted the change."""
 
 
+class Renewal(Struct, frozen=True, gc=False):
+    """An instance that a user wants made again."""
+
+    id: InstanceId
+    change: str
+    """`Change.token` of the present one: what has another was made again."""
+
+
 class Change(Struct, frozen=True, kw_only=True, gc=False):
     """The change of one service from one revision to another."""
 
@@ -43,6 +52,10 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
     """Since when it is in this phase."""
     cause: Cause | None = None
     """Why it was given up or is rolled back."""
+    renewals: tuple[Renewal, ...] = ()
+    """The instances of a restart. The keeper that takes over makes again what is not made again yet."""
+    renewed_why: str = ""
+    """`restart by anna`."""
 
     @property
     def effective(self) -> int:
