@@ -63,7 +63,7 @@ export function page(live) {
       service.disabled ? null : act("Restart…", "restart"),
       service.disabled ? act("Enable…", "enable") : act("Disable…", "disable", true),
     ]);
-    put($("#instances"), all.map((one) => instanceRow(el("span", {}, nodeLink(one.node), one.index ? ` #${one.index}` : ""), service, one, { nowNs, isOff: Boolean(service.disabled) })));
+    put($("#instances"), all.map((one) => instanceRow(el("span", {}, nodeLink(one.node), one.index ? ` #${one.index}` : "", one.host ? ` on ${one.host}` : ""), service, one, { nowNs, isOff: Boolean(service.disabled) })));
     $("#no-instances").hidden = all.length > 0;
     chosen.hidden = !all.length;
     put($("#steps"), stepLines(steps(service).reverse()));
