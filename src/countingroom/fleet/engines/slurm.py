@@ -32,9 +32,9 @@ _ASK_S = 0.2
 """While an action waits."""
 _GATHER_S = 0.05
 """Copies that are ordered within this time are one array."""
-_START_S = 5.0
+_START_S = 15.0
 """So long it is waited for a job to begin; after it, it is one that waits."""
-_STEADY_S = 0.4
+_STEADY_S = 0.8
 """A program that could not be started has ended by then."""
 _END_S = 60.0
 """For the end of a job after SIGKILL."""
