@@ -97,6 +97,7 @@ def test_each_key_is_taken_changed_or_not_needed_with_its_reason() -> None:
     assert of(rows, "nodes.APO.spare") == ("taken", "described; the service is not on it")
     assert "letters, digits" in of(rows, "nodes.APO.b d")[1]
     assert of(rows, "nodes.APO.twin") == ("not needed", "left out: gfa1 has this engine already")
+    assert of(rows, "nodes.APO.gfa1.user")[0] == "taken"
     assert of(rows, "power.actor") == ("not needed", "with power")
     assert of(rows, "volumes.odd")[0] == "not needed"
     assert of(rows, "privileged")[0] == "changed"
@@ -117,6 +118,8 @@ def test_the_fleet_is_that_of_the_file(tmp_path: Path) -> None:
         "gfa10": ("tcp://sdss-gfa10:2376", True),
         "spare": ("unix:///run/docker.sock", False),
     }
+    logins = {name: node.ssh.user if node.ssh else "" for name, node in experiment.section(FleetSection).nodes.items()}
+    assert logins == {"gfa1": "sdss", "gfa10": "", "spare": ""}
     one, two = revision.services
     assert (one.name, one.nodes, two.name, two.nodes) == ("flicamera", ("gfa1",), "flicamera-2", ("gfa10",))
     spec = Resolver(revision).resolve(one, InstanceId("flicamera", "gfa1")).spec

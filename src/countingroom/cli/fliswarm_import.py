@@ -6,6 +6,7 @@ What fliswarm has in its program and not in its file (host network, all rights, 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -29,7 +30,9 @@ from countingroom.core.yaml.located import Located, Mistaken, Path, mapping, par
 from countingroom.core.yaml.section import Name
 
 _PLAIN_PORT, _TLS_PORT = ":2375", ":2376"
-_SWITCH = "a node is not switched off and on by the fleet: switch its power as a device"
+_SWITCH = (
+    "it is switched by an actor of tron: describe what switches it as a device, and give it as `power` of the node"
+)
 _NAMES = TypeAdapter[str](Name)
 _BUILT_IN = (
     ("privileged", CHANGED, "it is in the program of fliswarm; now: devices: [/dev/bus/usb], without further rights"),
@@ -116,7 +119,7 @@ def _described(reader: FliswarmReader, site: str, wishes: FliswarmWishes) -> Des
 
 
 _NODE_KEYS = {
-    "user": (NOT_NEEDED, "the engine is reached without a login on the node"),
+    "user": (TAKEN, "ssh of the node, by which it is restarted"),
     "port": (TAKEN, "actor of the service, and its health check: ping"),
     "docker-uid": (TAKEN, "user of the service"),
     "docker-gid": (TAKEN, "user of the service"),
@@ -207,7 +210,6 @@ def _nodes(reader: FliswarmReader, site: str, *, insecure: bool) -> list[Describ
             reader.told(here, NOT_NEEDED, f"left out: {other} has this engine already")
         else:
             urls[url] = name
-            reader.text(*here, "user")
             port = reader.number(*here, "port", most=65535)
             if port == 0:
                 reader.told((*here, "port"), NOT_NEEDED, "left out: there is no port 0")
@@ -215,6 +217,7 @@ def _nodes(reader: FliswarmReader, site: str, *, insecure: bool) -> list[Describ
                 DescribedNode(
                     name=name,
                     address=host,
+                    login=_login(reader, here, host),
                     url=url,
                     category=reader.text(*here, "category"),
                     port=port or 0,
@@ -225,6 +228,15 @@ def _nodes(reader: FliswarmReader, site: str, *, insecure: bool) -> list[Describ
     if not found:
         raise ConfigurationError(f"no node of {site} can be taken", suggestion="each needs `docker-client` or `host`")
     return found
+
+
+def _login(reader: FliswarmReader, here: tuple[str, ...], host: str) -> str:
+    """The user of ssh; empty: none, or the node has no address."""
+    user = reader.text(*here, "user")
+    if user and not (host and re.fullmatch(r"[A-Za-z0-9._\-]+", user)):
+        reader.told((*here, "user"), NOT_NEEDED, "left out: without host, or no name of a user")
+        return ""
+    return user
 
 
 def _user(reader: FliswarmReader, here: tuple[str, ...]) -> str:
@@ -323,7 +335,7 @@ _NOT_NEEDED: dict[Path, str] = {
     ("actor", "log_dir"): "the log of the role is in the data folder",
     ("actor", "additional_properties"): "it loosens a schema of the actor, which is not there",
     ("ping_timeout",): "a node is followed by its engine, with deadlines of its own",
-    ("reboot_command",): "fliswarm does not use it",
+    ("reboot_command",): "fliswarm does not use it; a node is restarted by `sudo -n reboot`",
     ("power",): _SWITCH,
 }
 

@@ -23,6 +23,8 @@ class DescribedNode(Struct, frozen=True, kw_only=True):
     port: int
     """Of its camera server; 0: not told."""
     user: str
+    login: str
+    """The user of ssh."""
 
 
 class DescribedVolume(Struct, frozen=True, kw_only=True):
@@ -105,6 +107,8 @@ def _nodes(made: Described) -> Iterator[str]:
             else:
                 yield "      tls: &tls { ca: tls/ca.pem, certificate: tls/client.pem, key: tls/client.key }"
                 has_anchor = True
+        if node.login:
+            yield f"      ssh: {{ user: {_flow(node.login)} }}"
         if node.category:
             yield f"      category: {_flow(node.category)}"
         yield f"      labels: {{ site: {_flow(made.site)} }}"
