@@ -28,6 +28,8 @@ from countingroom.fleet.secrets import read_secrets
 
 LOOK_S = 2.0
 """Slurm tells nothing by itself: it is asked so often."""
+_CUT_S = 20.0
+"""The logs of all instances are looked at so often, so that they stay within their bound."""
 _ASK_S = 0.2
 """While an action waits."""
 _GATHER_S = 0.05
@@ -62,6 +64,8 @@ class SlurmEngine:
         self._asking = asyncio.Lock()
         self._known: tuple[float, list[Job]] = (float("-inf"), [])
         """When the jobs were last asked for, by the monotonic clock, and what was said."""
+        self._by_submission: dict[tuple[str, InstanceId], Job] = {}
+        """The same by token and instance: each of a thousand copies looks for its job."""
         self._gathered: dict[tuple[str, str, int], list[tuple[MakeOrder, asyncio.Future[MadeJob]]]] = {}
         self._gathering: set[asyncio.Task[None]] = set()
 
@@ -154,12 +158,15 @@ class SlurmEngine:
 
     async def changes(self) -> AsyncGenerator[None]:
         last: list[Job] | None = None
+        cut_s = float("-inf")
         while True:
             jobs = await self._jobs(self._look_s / 2)
             if last is not None and jobs != last:
                 yield
             last = jobs
-            await self._records.cut_logs()
+            if self._clock.monotonic() - cut_s >= _CUT_S:
+                await self._records.cut_logs()
+                cut_s = self._clock.monotonic()
             await self._clock.sleep(self._look_s)
 
     async def close(self) -> None:
@@ -177,6 +184,7 @@ class SlurmEngine:
                 asked_s = self._clock.monotonic()
                 output = await self._slurm.jobs()
                 self._known = asked_s, forms.read_jobs(output, self._experiment, self._name)
+                self._by_submission = {(job.mark.token, job.id): job for job in self._known[1]}
             return self._known[1]
 
     async def _instance(self, jobs: list[Job], made: MadeJob | None, is_worked_on: bool) -> EngineInstance | None:
@@ -296,7 +304,8 @@ class SlurmEngine:
         running: float | None = None
         while self._clock.monotonic() < begin + _START_S:
             now = self._clock.monotonic()
-            job = next((one for one in await self._jobs(_ASK_S / 2) if _is_of(one, made)), None)
+            await self._jobs(_ASK_S / 2)
+            job = self._by_submission.get((made.token, made.id))
             if job and job.is_running:
                 running = running or now
                 if now - running >= _STEADY_S:
@@ -358,7 +367,3 @@ class SlurmEngine:
             self._working[id] -= 1
             if not self._working[id]:
                 del self._working[id]
-
-
-def _is_of(job: Job, made: MadeJob) -> bool:
-    return (job.id, job.mark.token) == (made.id, made.token)
