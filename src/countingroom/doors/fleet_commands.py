@@ -12,6 +12,7 @@ from countingroom.core.errors import Cause, CountingRoomError, NotFound, OutOfRa
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.record import Phase
 from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState
+from countingroom.core.values import Scalar
 from countingroom.doors.node_choice import choose, known
 from countingroom.doors.orders import FleetOrders
 from countingroom.doors.published_fleet import DoorView
@@ -72,8 +73,8 @@ class FleetCommands:
             raise NotFound(
                 "The fleet cannot reboot computers.", code="no_reboot", suggestion="reboot it by hand, then reconnect"
             )
-        how = "hard" if values["hard"] else "soft"
-        await self._each(command, [(one.node, "reboot", {"node": one.node, "how": how}) for one in nodes])
+        how: dict[str, Scalar] = {"hard": True} if values["hard"] else {}
+        await self._each(command, [(one.node, "reboot", {"node": one.node, **how}) for one in nodes])
 
     def _named(self, names: Sequence[str], *, is_all: bool) -> list[NodeState]:
         nodes = self._view.nodes
@@ -83,7 +84,7 @@ class FleetCommands:
             raise OutOfRange("No node is named.", suggestion="name nodes, or give --all")
         return known(nodes, list(dict.fromkeys(names)))
 
-    async def _each(self, command: RunningCommand, orders: Sequence[tuple[str, str, dict[str, str]]]) -> None:
+    async def _each(self, command: RunningCommand, orders: Sequence[tuple[str, str, Mapping[str, Scalar]]]) -> None:
         """Give commands to the fleet, all at once; it fails where one does."""
         ended = await asyncio.gather(
             *(self._give(command, node, action, arguments) for node, action, arguments in orders)
@@ -92,10 +93,10 @@ class FleetCommands:
             raise Refused(causes[0])
 
     async def _give(
-        self, command: RunningCommand, node: str, action: str, arguments: Mapping[str, str]
+        self, command: RunningCommand, node: str, action: str, arguments: Mapping[str, Scalar]
     ) -> Cause | None:
         try:
-            await self._orders.give(command, action, **arguments)
+            await self._orders.give(command, action, arguments)
         except CountingRoomError as error:
             command.reply(MessageCode.ERROR, {"error": f"{node}: {error.cause.message}"})
             return error.cause
@@ -123,7 +124,7 @@ class FleetCommands:
         try:
             if again:
                 before = self._since(service)
-                await self._orders.give(command, "restart", service=service, nodes=",".join(again))
+                await self._orders.give(command, "restart", {"service": service, "nodes": ",".join(again)})
                 await self._view.until(lambda: self._since(service) != before, most_s=SEEN_S)
         except CountingRoomError as error:
             command.warning(f"{service}: {error.cause.message}")

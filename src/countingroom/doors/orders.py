@@ -58,7 +58,7 @@ class FleetOrders:
             raise
         await self._record(asked, asked.name, arguments, Outcome.ACCEPTED, None)
 
-    async def give(self, asked: RunningCommand, action: str, *, id: str = "", **arguments: Scalar) -> Event:
+    async def give(self, asked: RunningCommand, action: str, arguments: Mapping[str, Scalar], *, id: str = "") -> Event:
         """Give a command to the fleet and wait for its end: the closing event. `id`: where it must be known before.
 
         Refused where it is refused or fails, LinkError where no keeper answers.

@@ -62,11 +62,13 @@ class DoorTalk:
                 await self._orders.give(
                     command,
                     "talk",
+                    {
+                        "command": join_words(values["camera_command"]),
+                        "services": ",".join(services),
+                        "nodes": ",".join(nodes),
+                        "deadline_s": self._deadline_s,
+                    },
                     id=id,
-                    command=join_words(values["camera_command"]),
-                    services=",".join(services),
-                    nodes=",".join(nodes),
-                    deadline_s=self._deadline_s,
                 )
             except Refused as error:
                 cause = error.cause
