@@ -34,6 +34,8 @@ from countingroom.experiment import load_once
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
 _DEADLINE_S = 60.0
+_SERVER_S = 240.0
+"""For the server, which may still import all of the product, and compile it first: on a busy machine minutes."""
 
 
 class Started:
@@ -44,7 +46,7 @@ class Started:
         self.returncode: int | None = None
         self._link = link
         self._said = b""
-        self.pid = self._read(_DEADLINE_S)["pid"]
+        self.pid = self._read(_SERVER_S)["pid"]
 
     def __enter__(self) -> Self:
         return self
