@@ -18,15 +18,21 @@ from countingroom.bus.login import CA_VARIABLE, PASSWORD_VARIABLE, URL_VARIABLE,
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.server import credentials
+from countingroom.bus.streams import prepare
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.fleet.specs import InstanceId, WantedService
 from countingroom.core.reload.content import ReloadContent
 from countingroom.core.reload.plan import Entails, plan
+from countingroom.core.systems import SystemKind
 from countingroom.experiment import Invalid, Loaded, load_with_problems
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.presence import ServicePresence
 from countingroom.fleet.wanted import wanted
+from countingroom.runs.agents import standalone
+from countingroom.runs.agents.agent import AgentRunner
+from countingroom.runs.agents.port import System
 from countingroom.runs.description import RunsSection
+from countingroom.runs.sections.system import plain_chart
 from countingroom.testing.clock import FakeClock
 
 DESCRIPTION = """
@@ -265,3 +271,20 @@ async def test_a_service_is_present_while_its_heartbeats_come(monkeypatch: pytes
     await clock.advance(0.1)
     assert presence.absent(one) == "it is not on the bus"
     hearing.cancel()
+
+
+async def test_an_agent_of_ones_own_is_present_as_the_service_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    await prepare(bus)
+    presence = ServicePresence(bus.client(), clock)
+    hearing = asyncio.create_task(presence.run())
+    monkeypatch.setenv("COUNTINGROOM_SERVICE_INSTANCE", "beam-BEAM@n1#0")
+    agent = AgentRunner(bus.client(), clock, "BEAM", SystemKind.DETECTOR, plain_chart(), System, boot="b")
+    running = asyncio.create_task(standalone.serve_agent(bus.client(), clock, agent, "b"))
+    await clock.advance(5.0)
+    assert presence.absent(InstanceId("beam-BEAM", "n1")) == "" and agent.serves
+    for task in (running, hearing):
+        task.cancel()
+    await clock.advance(1.0)
+    await asyncio.wait([running, hearing])

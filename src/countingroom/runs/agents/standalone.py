@@ -85,7 +85,7 @@ def run(
                     bus, clock, system, SystemKind(kind), chart, factory, boot=boot, version=version, memory=keeps
                 )
                 _log.info("the agent of %s serves", system)
-                await _serve(bus, clock, agent, boot)
+                await serve_agent(bus, clock, agent, boot)
             finally:
                 await bus.close()
         except* asyncio.CancelledError:
@@ -99,7 +99,7 @@ def run(
         raise SystemExit(1)
 
 
-async def _serve(bus: Bus, clock: Clock, agent: AgentRunner, boot: str) -> None:
+async def serve_agent(bus: Bus, clock: Clock, agent: AgentRunner, boot: str) -> None:
     """Run the agent; as a service of the fleet with the heartbeats by which the fleet knows that it is on the bus."""
     if not os.environ.get(INSTANCE_VARIABLE):
         await agent.run()
