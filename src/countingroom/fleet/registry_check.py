@@ -9,7 +9,8 @@ from pathlib import Path
 from countingroom.core.errors import Cause, CountingRoomError, NotFound
 from countingroom.core.fleet.images import image_place
 from countingroom.core.fleet.registry import CheckedImage, ImageOnNode, RegistryAnswer
-from countingroom.core.fleet.specs import RegistryLogin, Resolver, Revision
+from countingroom.core.fleet.resolver import Resolver
+from countingroom.core.fleet.specs import RegistryLogin, Revision
 from countingroom.fleet.node import Node
 from countingroom.fleet.registry_client import FoundImage, find_image
 
