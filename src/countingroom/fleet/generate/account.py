@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from countingroom.core.errors import NotFound
-from countingroom.core.fleet.specs import InstanceId, Resolver, Revision, ServiceSpec, WantedNode, WantedService
+from countingroom.core.fleet.resolver import Resolver
+from countingroom.core.fleet.specs import InstanceId, Revision, ServiceSpec, WantedNode, WantedService
 
 TAKEN, CHANGED, LEFT_OUT = "taken", "changed", "left out"
 PAUSE_S = 2
