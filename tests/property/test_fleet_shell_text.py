@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -56,8 +57,24 @@ def test_what_no_shell_can_hold_is_refused(value: str) -> None:
 
 def test_a_log_stays_within_its_bound_and_keeps_what_came_last(tmp_path: Path) -> None:
     with as_file(files("countingroom.fleet.engines") / "node.sh") as node:
-        script = f". {node}; cd {quoted(str(tmp_path))}; LOG_BYTES=4000; seq 10000 | keep_log; echo more | keep_log"
+        script = (
+            f". {node}; cd {quoted(str(tmp_path))}; LOG_BYTES=4000; READS=1; seq 10000 | keep_log; echo more | keep_log"
+        )
         subprocess.run(["/bin/sh", "-c", script], check=True, timeout=20)
     older, newer = (tmp_path / "log.1").read_text(), (tmp_path / "log").read_text()
-    assert len(older) <= 4000 and len(newer) <= 4000
+    assert 4000 <= len(older) <= 4000 + 16384 and len(newer) <= 4000 + 16384
     assert (older + newer).endswith("9999\n10000\nmore\n")
+
+
+def test_a_log_takes_many_small_writes(tmp_path: Path) -> None:
+    """Each is a read of its own: what keeps the log must end at the end of the output alone."""
+    with as_file(files("countingroom.fleet.engines") / "node.sh") as node:
+        script = f". {node}; cd {quoted(str(tmp_path))}; keep_log"
+        with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, bufsize=0) as keeping:
+            assert keeping.stdin
+            for index in range(300):
+                keeping.stdin.write(f"{index}\n".encode())
+                time.sleep(0.001)
+            keeping.stdin.close()
+            assert keeping.wait(20) == 0
+    assert (tmp_path / "log").read_text() == "".join(f"{index}\n" for index in range(300))

@@ -6,7 +6,11 @@
 
 umask 077
 MARK=COUNTINGROOM_INSTANCE # by which all that a program began is found
-LOG_BYTES=4194304          # of each of the two files of a log
+LOG_BYTES=2097152          # so long a log gets one more round of reads, then it becomes log.1
+READS=128                  # of a round, each of 16 KiB at most: a file has 4 MiB at most
+
+LINE="
+"
 
 read -r boot </proc/sys/kernel/random/boot_id
 
@@ -173,12 +177,15 @@ answer() {
 # Standard input into the log. A full disk loses lines of the log, and nothing else.
 keep_log() {
     while :; do
-        size=$(wc -c <log) 2>/dev/null || size=0
+        { size=$(wc -c <log); } 2>/dev/null || size=0
         [ "$size" -lt "$LOG_BYTES" ] || { mv -f log log.1 && size=0; }
-        if dd bs=65536 iflag=count_bytes count=$((LOG_BYTES - size)) status=none >>log; then
-            [ "$(wc -c <log)" -ge "$LOG_BYTES" ] || return 0
+        # Every read counts, also one of a single line. Fewer than were asked for: the output has ended.
+        if told=$(LC_ALL=C dd bs=16384 count="$READS" 2>&1 >>log); then
+            told=${told%% records in*} # `3+125 records in`, which may stand below a warning
+            told=${told##*"$LINE"}
+            [ $((${told%%+*} + ${told#*+})) -ge "$READS" ] || return 0
         else
-            [ "$(dd bs=65536 count=1 status=none | wc -c)" -gt 0 ] || return 0
+            [ "$(dd bs=16384 count=1 2>/dev/null | wc -c)" -gt 0 ] || return 0
         fi
     done
 }

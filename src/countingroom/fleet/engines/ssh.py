@@ -38,7 +38,6 @@ for tool in {tools}; do
     command -v "$tool" >/dev/null || {{ echo "wrong $tool is not there"; exit; }}
 done
 [ -r /proc/sys/kernel/random/boot_id ] || {{ echo "wrong it is no Linux with /proc"; exit; }}
-echo | dd iflag=count_bytes count=1 status=none >/dev/null 2>&1 || {{ echo "wrong dd has no iflag=count_bytes"; exit; }}
 umask 077
 cd && mkdir -p {folder} && cd {folder} || {{ echo "wrong the folder "{folder}" cannot be made"; exit; }}
 if [ ! -f {self} ]; then
