@@ -61,6 +61,21 @@ def sees_one_service_and_cordons_a_node(here: Requester, fleet: PlayedFleet) -> 
     expect(page.locator("#banners")).to_contain_text("Cordoned: new fan · local, until it is used again by hand")
 
 
+def talks_to_cameras(here: Requester, fleet: PlayedFleet) -> None:
+    fleet.actors["n2"].is_dead = True
+    page = here.open("/fleet")
+    page.get_by_role("button", name="Talk…").click()
+    asked = page.locator("#confirm")
+    expect(asked.get_by_role("button", name="Send")).to_be_disabled()
+    asked.get_by_label("Command").fill("ping")
+    asked.get_by_role("button", name="Send").click()
+    expect(page.locator("#talk-told")).to_have_text("ping: 2 of 3 actors did it")
+    expect(page.locator("#talk-actors")).to_contain_text("n2 lost")
+    expect(page.locator("#talk-replies")).to_contain_text("n1 : text=Pong.")
+    assert serious(page) == [] and settled(page, wider_than_seen) == []
+    here.picture("fleet-talk")
+
+
 def test_an_update_that_fails_its_health_check_is_rolled_back_and_says_why(browser: Browser) -> None:
     with visited(browser) as (here, fleet, end):
         page = here.open("/fleet")
@@ -99,6 +114,7 @@ def test_an_update_that_fails_its_health_check_is_rolled_back_and_says_why(brows
         expect(row).to_contain_text("3/3")
         looks_right(here, {"fleet": "/fleet", "service": "/services/camera#n2"})
 
+        talks_to_cameras(here, fleet)
         sees_one_service_and_cordons_a_node(here, fleet)
         here.open("/fleet")
         expect(page.locator('[data-node="n1"]')).to_contain_text("new fan")

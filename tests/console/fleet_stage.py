@@ -14,12 +14,14 @@ from countingroom.fleet.node import Node
 from countingroom.fleet.service import FleetService
 from countingroom.fleet.wanted import wanted
 from countingroom.storage.database import Database
+from countingroom.testing.fake_actor import FakeActor
 from countingroom.testing.fake_engine import FakeEngine
 
 CATEGORIES = {"n1": "daq", "n2": "gfa", "n3": "gfa"}
 _QUICK: dict[str, object] = {
     "title": "Camera <b>server</b>",
     "nodes": ["*"],
+    "actor": {"port": "{label.port}"},
     "update": {"healthy_for": 0.2, "canary": True},
     "health": {"exec": ["check"], "interval": 0.1, "failures": 1},
     "start_period": 0,
@@ -32,6 +34,7 @@ class PlayedFleet:
     def __init__(self, bus: Bus, clock: Clock, database: Database) -> None:
         self.clock = clock
         self.engines = {name: FakeEngine(clock) for name in CATEGORIES}
+        self.actors = {name: FakeActor(name) for name in CATEGORIES}
         self.described = self._section("camera-1")
         kept = database.fleet
         self._service = FleetService(
@@ -57,11 +60,14 @@ class PlayedFleet:
         self._loop.call_soon_threadsafe(self.engines[node].say, InstanceId("camera", node), text)
 
     def _section(self, program: str) -> FleetSection:
-        nodes = {name: {"category": category} for name, category in CATEGORIES.items()}
+        nodes = {
+            name: {"category": category, "labels": {"port": f"1999{name[1]}"}} for name, category in CATEGORIES.items()
+        }
         return FleetSection.model_validate({"nodes": nodes, "services": {"camera": {**_QUICK, "command": [program]}}})
 
     async def _describe(self) -> Revision:
         return wanted(self.described)
 
     def _node(self, one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-        return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line)
+        dial = self.actors[one.name].dial
+        return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line, dial=dial)

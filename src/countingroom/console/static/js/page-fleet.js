@@ -5,6 +5,7 @@ import { FleetStates, culprit, ends, healthy, isOld, isUnderWay, judged, nodeNow
 import { button, chooseNode, serviceAct } from "./fleet-acts.js";
 import { banners, disc, fact, nodeLink, pullRows, put, serviceLink, sign, stepLines, warned } from "./fleet-parts.js";
 import { planChange, showRevisions } from "./fleet-plan.js";
+import { talkTo } from "./fleet-talk.js";
 
 const LAST_STEPS = 6;
 const MOST_NORMAL = 6; // nodes of a category that are listed though nothing is wrong with them
@@ -50,6 +51,7 @@ export function page(live) {
     labels(nodes);
     put($("#nodes"), categories(nodes, nowNs));
     judge();
+    $("#talk").hidden = !services.some((one) => one.is_actor);
   }
 
   function changeCard(service) {
@@ -164,6 +166,7 @@ export function page(live) {
     $("#show-plan").focus();
   });
   $("#show-revisions").addEventListener("click", () => showRevisions(live, fleet.whole?.revision ?? 0));
+  talkTo(live, $("#talk"), fleet);
   $("#set-aside").addEventListener("click", () => $("#set-aside").getAttribute("aria-disabled") !== "true" && chooseNode(live, fleet.nodes));
   $("#more-services").addEventListener("click", () => {
     isWhole = true;
