@@ -35,7 +35,7 @@ def check(url: Url = DEFAULT_URL, json: Json = False) -> None:
             (
                 (
                     one["image"],
-                    "has it not" if one["cause"] and not one["digest"] else _way(one),
+                    _way(one),
                     one["digest"].removeprefix("sha256:")[:12],
                     ", ".join(one["platforms"]),
                     _nodes(one["nodes"]),
@@ -51,6 +51,8 @@ def check(url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 
 def _way(one: Any) -> str:
+    if not one["digest"]:
+        return "has it not" if one["cause"] and one["cause"]["code"] == "not_found" else "not known"
     return "has it" if one["is_secure"] else "has it, without TLS"
 
 
