@@ -133,5 +133,10 @@ def _may_hang(volume: Volume) -> bool:
     return volume.source.startswith("/") or volume.options.get("type", "") in _NETWORK or volume.driver in _NETWORK
 
 
-_LATE = Cause(code="timeout", message=f"it could not be measured within {_MOST_S:g} s", source="fleet")
+_LATE = Cause(
+    code="timeout",
+    message=f"it could not be measured within {_MOST_S:g} s",
+    source="fleet",
+    suggestion="look at the load of the node and at the way to it",
+)
 MakeWatch = Callable[[Node], Watch]
