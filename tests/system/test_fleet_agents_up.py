@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.container_engines import IMAGE, EngineServer, docker_server, make_certificates
@@ -87,10 +86,11 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
     (tmp_path / "cbm" / "tls").mkdir()
     make_certificates(tmp_path / "cbm" / "tls")
     with docker_server(needs) as docker, ssh_server(needs) as sshd, slurm_server(needs) as cluster:
-        ssh = {**msgspec.to_builtins(sshd.reach(tmp_path / "daq")), "python": sys.executable}
+        reach = sshd.reach(tmp_path / "daq")
+        ssh = {name: getattr(reach, name) for name in ("user", "port", "key", "agent", "host_key", "folder")}
         words = {
             "docker": docker.unix.url,
-            "ssh": {name: one for name, one in ssh.items() if one != "" and not name.endswith("_s")},
+            "ssh": {**ssh, "python": sys.executable},
             "slurm": cluster.conf,
             "jobs": tmp_path / "jobs",
             "image": IMAGE,
