@@ -22,7 +22,7 @@ from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Scalar
 from countingroom.simulators.ioc_server import IocRecord
 
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
 _LINE_LIMIT = 1 << 22
 
 PutHandler = Callable[[str, float | int | str], None]
