@@ -38,6 +38,7 @@ MODULES = (
     "command_line",
     "http_delay",
     "alarms",
+    "door_pings",
     "reload",
     "replay",
     "alarm_flood",

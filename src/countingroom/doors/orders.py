@@ -43,10 +43,15 @@ class FleetOrders:
         self._principal = principal
         self._audit = audit
         self._told_s: dict[str, float] = {}
+        self._decided: dict[Permission, Cause | None] = {}
+        """The rights of a door are those of its description, and there is no lease on the fleet: one decision holds."""
 
     def check(self, permission: Permission) -> None:
         """Refused where the principal may not."""
-        if cause := policy.decide(self._principal, permission, EXPERIMENT, now_ns=self._clock.now_ns()):
+        if permission not in self._decided:
+            decided = policy.decide(self._principal, permission, EXPERIMENT, now_ns=self._clock.now_ns())
+            self._decided[permission] = decided
+        if cause := self._decided[permission]:
             raise Refused(cause)
 
     async def allow(self, asked: RunningCommand, permission: Permission, **arguments: Scalar) -> None:
