@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from countingroom.console.present.alarm_views import is_open
 from countingroom.core import severity
 from countingroom.core.alarms.states import AlarmState
+from countingroom.core.fleet.usage import DRIVER
 from countingroom.core.messages import Catalogue, DeviceState, encode
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Reading, Scalar
@@ -87,7 +88,8 @@ class DeviceRows:
         if self._catalogues.get(device) == lasting:
             return False
         self._catalogues[device] = lasting
-        self._digests[device] = blake2b(encode(lasting), digest_size=8).hexdigest()
+        if catalogue.driver != DRIVER:  # nodes are in no navigation, and change with what runs on them
+            self._digests[device] = blake2b(encode(lasting), digest_size=8).hexdigest()
         self._points[device] = {point.name: point for point in catalogue.points}
         known = self._levels.setdefault(device, {})
         for name in known.keys() - self._points[device].keys():
@@ -95,7 +97,7 @@ class DeviceRows:
         return True
 
     def digests(self) -> dict[str, str]:
-        """Device -> a digest of its catalogue, by which a page knows whether it is outdated."""
+        """Device in the navigation -> a digest of its catalogue, by which a page knows whether it is outdated."""
         return self._digests
 
     def forget(self, device: str) -> None:
