@@ -218,7 +218,7 @@ def wider_than_seen(page: Page) -> list[str]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo experiment with its simulators, all devices live."""
     with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate") as running:
-        until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
+        until(running.has_live_devices, "all devices are live")
         until(lambda: running.state("caen") == "LV_OFF", "the crate is off")
         until(lambda: len(running.get("/partitions")["partitions"]) == 2, "both partitions are owned")
         yield running

@@ -53,6 +53,11 @@ class Running:
         """Every device by its name."""
         return {one["device"]: one for one in self.get("/devices")["devices"]}
 
+    def has_live_devices(self) -> bool:
+        """Whether every device is live. Before the console has heard of them there are none."""
+        found = self.devices().values()
+        return bool(found) and all(one["alive"] and one["state"] for one in found)
+
     def state(self, device: str) -> str:
         """The word of its state."""
         state = self.devices()[device]["state"]

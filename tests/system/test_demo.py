@@ -30,7 +30,7 @@ POINTS = {"caen": "0.lv_temp", "chiller": "internal_temp", "co2": "TT04_CO2", "c
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate", by_exec=True) as running:
-        until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
+        until(running.has_live_devices, "all devices are live")
         yield running
 
 
@@ -49,7 +49,8 @@ def runs(process: psutil.Process) -> bool:
 
 
 def test_every_device_is_live(demo: Running) -> None:
-    assert set(demo.devices()) == {"caen", "chiller", "climate", "co2", "coldbox", "cleanroom"}
+    every = {"caen", "chiller", "climate", "co2", "coldbox", "cleanroom"}
+    until(lambda: set(demo.devices()) == every, "every device is there")
     for device in POINTS:
         until(lambda device=device: fresh(demo, device), f"{device} has a good reading")
     assert demo.devices()["caen"]["channels"] == {"0": "LV_OFF", "1": "LV_OFF", "2": "LV_OFF", "3": "LV_OFF"}
