@@ -45,6 +45,8 @@ ADMINISTRATORS = {
     *("POST /api/v1/mqtt/clear", "GET /api/v1/description/plan"),
     *(f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")),
 }
+SHIFTERS = {"GET /api/v1/fleet/registry"}
+"""Questions for which the logins of the experiment are used."""
 OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
 """No handlers of ours: files, and the description of the API, for whoever is logged in."""
 
@@ -179,7 +181,8 @@ def questions() -> list[tuple[str, str, str, Role]]:
         elif name in FIXED:
             asked.append((name, filled(template), *FIXED[name]))
         else:
-            asked.append((name, filled(template), "_experiment", A if name in ADMINISTRATORS else V))
+            role = A if name in ADMINISTRATORS else S if name in SHIFTERS else V
+            asked.append((name, filled(template), "_experiment", role))
     return asked
 
 
