@@ -139,7 +139,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def are_connected(running: Running) -> bool:
     devices = running.devices().values()
-    return all(one["alive"] and one["state"] and one["state"]["state"] != "DISCONNECTED" for one in devices)
+    return bool(devices) and all(
+        one["alive"] and one["state"] and one["state"]["state"] != "DISCONNECTED" for one in devices
+    )
 
 
 @pytest.fixture
