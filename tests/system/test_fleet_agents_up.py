@@ -99,6 +99,7 @@ def test_a_killed_agent_of_the_fleet_takes_one_system_and_comes_back(
         }
         file.write_text(file.read_text() + FLEET.format(**words))
         with up(file, data) as running:
+            until(lambda: (seen := running.get("/fleet"))["nodes_reachable"] == seen["nodes"], "all nodes answer")
             status, said = fleet(running, "apply", "--yes")
             assert (status, "Done." in said) == (0, True), said
             until(lambda: partition(running)["refusals"]["goal"] is None, "the partition is owned and looks no more")

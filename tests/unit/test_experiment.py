@@ -310,6 +310,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
         "doors",
         "home_assistant",
         "include",
+        "mirror",
         "backup",
         "pvs",
         "results",

@@ -104,7 +104,9 @@ def apply(
         if not yes and not typer.confirm(question):
             raise typer.Exit(1)
         told = steps_so_far(api)
-        answer = _give(api, "apply", {"comment": comment, "plan": found["mark"]})
+        # With --yes no person has decided by the plan that was shown: what it is by now is applied.
+        seen = {} if yes else {"plan": found["mark"]}
+        answer = _give(api, "apply", {"comment": comment, **seen})
         follow_change(api, answer, told, wait=wait, json=json)
 
 

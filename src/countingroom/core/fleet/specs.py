@@ -309,6 +309,7 @@ def differences(old: ServiceSpec, new: ServiceSpec) -> tuple[str, ...]:
         after: Any = wanted
         if field == "actor":
             before, after = there or ActorPort(), wanted or ActorPort()
+        if field == "image":
             found.append(f"image {_image_change(before, after)}")
         elif isinstance(before, dict) and isinstance(after, dict):
             found += _of_mapping(field, before, after)  # pyright: ignore[reportUnknownArgumentType]
