@@ -204,10 +204,11 @@ def test_manifests_of_kubernetes_fit_its_schema() -> None:
     schema = json.loads((DATA / "kubernetes-1.37.json").read_text())
     made = kubernetes_files(plan())
     found: dict[tuple[str, str], Any] = {}
+    validator = jsonschema.validators.validator_for(schema)
     for text in made.files.values():
         for manifest in yaml.safe_load_all(text):
             one = {"$ref": f"#/definitions/{manifest['kind']}", "definitions": schema["definitions"]}
-            jsonschema.validate(manifest, one)
+            validator(one).validate(manifest)  # `jsonschema.validate` checks all definitions each time: 12 s
             found[manifest["kind"], manifest["metadata"]["name"]] = manifest
     assert sorted(found) == [
         ("ConfigMap", "mcbm-camera-gfa1"),
