@@ -50,3 +50,24 @@ def test_the_resolver_of_a_revision_is_kept_and_those_of_old_ones_are_let_go() -
     for one in made:
         kept.of(one)
     assert kept.of(made[0]) is not first
+
+
+def test_what_another_revision_has_in_common_is_taken_from_it_and_nothing_else() -> None:
+    def service(name: str, image: str) -> WantedService:
+        return WantedService(
+            name=name, spec=ServiceSpec(image=image, environment={"N": "{node}{label.rack}"}), nodes=("n1",)
+        )
+
+    def made(number: int, rack: str, *services: WantedService) -> Revision:
+        return Revision(number=number, nodes=(WantedNode(name="n1", labels={"rack": rack}),), services=services)
+
+    kept = Resolvers()
+    same, changed = InstanceId("a", "n1", 0), InstanceId("b", "n1", 0)
+    moved = made(3, "2", service("a", "x:1"))
+    old = made(1, "1", service("a", "x:1"), service("b", "x:1"))
+    new = made(2, "1", service("a", "x:1"), service("b", "x:2"))
+    first = {id: kept.of(old).resolve(one, id) for id, one in zip((same, changed), old.services, strict=True)}
+    assert kept.of(new).resolve(new.services[0], same) is first[same]
+    assert kept.of(new).resolve(new.services[1], changed).spec.image == "x:2"
+    other = kept.of(moved).resolve(moved.services[0], same)
+    assert (other.spec.environment["N"], first[same].spec.environment["N"]) == ("n12", "n11")

@@ -48,6 +48,26 @@ class ResolvedSpec:
         return hash(self.digest)
 
 
+class _ServiceSpecs:
+    """The specs of one service, on the nodes of one revision."""
+
+    __slots__ = ("common", "made", "parts", "spec")
+
+    def __init__(self, spec: ServiceSpec, *, has_defaults: bool) -> None:
+        """`has_defaults`: nodes add options of their own."""
+        self.spec = spec
+        text = encoded(spec)
+        parts = PLACEHOLDER.split(text.decode())
+        is_common = not has_defaults and len(parts) == 1
+        self.common = ResolvedSpec(spec, digest_of(text)) if is_common else None
+        """That of all its instances, where it has no placeholder."""
+        by_field = has_defaults or (not is_common and _has_placed_keys(spec))
+        self.parts = [] if by_field else parts
+        """The parts of the encoded template, every second one the name of a placeholder; empty: it must be filled field
+        by field."""
+        self.made: dict[InstanceId, ResolvedSpec] = {}
+
+
 class Resolver:
     """Resolves the specs of one revision; each is made once.
 
@@ -55,38 +75,34 @@ class Resolver:
     the time that filling each field takes.
     """
 
-    def __init__(self, revision: Revision) -> None:
+    def __init__(self, revision: Revision, like: Resolver | None = None) -> None:
+        """`like`: that of another revision. What both have in common is not made again."""
+        self._revision = revision
         self._nodes = {node.name: node for node in revision.nodes}
-        self._templates: dict[str, list[str]] = {}
-        """Service -> the parts of its encoded template, every second one the name of a placeholder; empty: it must be
-        filled field by field."""
-        self._common: dict[str, ResolvedSpec | None] = {}
-        self._made: dict[InstanceId, ResolvedSpec] = {}
         self._has_defaults = any(node.slurm.options != JobOptions() for node in revision.nodes)
+        self._services: dict[str, _ServiceSpecs] = {}
+        self._known = like._services if like and like._revision.nodes == revision.nodes else {}
 
     def resolve(self, service: WantedService, instance: InstanceId) -> ResolvedSpec:
         """The spec of an instance."""
-        name = service.name
-        if name not in self._common:
-            text = encoded(service.spec)
-            parts = PLACEHOLDER.split(text.decode())
-            is_common = not self._has_defaults and len(parts) == 1
-            self._common[name] = ResolvedSpec(service.spec, digest_of(text)) if is_common else None
-            by_field = self._has_defaults or (not is_common and _has_placed_keys(service.spec))
-            self._templates[name] = [] if by_field else parts
-        if (common := self._common[name]) is not None:
-            return common
-        if (made := self._made.get(instance)) is None:
-            made = self._made[instance] = self._filled(service, instance)
+        found = self._services.get(service.name)
+        if found is None:
+            found = self._known.get(service.name)
+            if found is None or found.spec != service.spec:
+                found = _ServiceSpecs(service.spec, has_defaults=self._has_defaults)
+            self._services[service.name] = found
+        if found.common is not None:
+            return found.common
+        if (made := found.made.get(instance)) is None:
+            made = found.made[instance] = self._filled(found, instance)
         return made
 
-    def _filled(self, service: WantedService, instance: InstanceId) -> ResolvedSpec:
+    def _filled(self, service: _ServiceSpecs, instance: InstanceId) -> ResolvedSpec:
         node = self._nodes.get(instance.node) or WantedNode(name=instance.node)
-        template = self._templates[service.name]
-        if not template:
+        if not service.parts:
             spec = resolve(service.spec, instance, node)
             return ResolvedSpec(spec, digest(spec))
-        parts = [*template]
+        parts = [*service.parts]
         for place in range(1, len(parts), 2):
             parts[place] = _in_json(word_of(parts[place], instance, node.address, node.labels))
         text = "".join(parts).encode()
@@ -103,9 +119,10 @@ class Resolvers:
         """The resolver of a revision."""
         known = self._kept.get(id(revision))
         if known is None or known[0] is not revision:
+            newest = next((one for _, one in reversed(self._kept.values())), None)
             while len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-            known = self._kept[id(revision)] = revision, Resolver(revision)
+            known = self._kept[id(revision)] = revision, Resolver(revision, newest)
         return known[1]
 
 
