@@ -89,7 +89,7 @@ SERVICES = {
             meaning="An instance is not there, has ended, or does not pass its health check.",
             do=(
                 "See the reason beside the instance on the page of the service, and its log.",
-                "If it hangs: countingroom fleet restart SERVICE --nodes NODE.",
+                "If it hangs: countingroom fleet restart SERVICE NODE.",
             ),
             if_not="What the service does on this node is not done, and services that depend on it are not made.",
         ),
