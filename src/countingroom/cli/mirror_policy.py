@@ -41,12 +41,9 @@ class Policy(Struct, frozen=True, kw_only=True):
 def policy(file: Path, now_s: float) -> Policy:
     """The policy of the description in this file. ConfigurationError where it publishes nothing, or its key or
     templates cannot be read."""
-    from countingroom.experiment import load_with_problems
-    from countingroom.experiment.loading import Invalid
+    from countingroom.experiment import load_located
 
-    loaded = load_with_problems(file)
-    if loaded.problems:
-        raise Invalid(loaded.problems)
+    loaded = load_located(file)
     section = loaded.experiment.section(MirrorSection)
     if section.key is None:
         raise ConfigurationError(

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from countingroom.core.actor.messages import MessageCode
-from countingroom.core.commands.fleet import FLEET
-from countingroom.core.errors import Cause, CountingRoomError, NotFound, OutOfRange, Refused
+from countingroom.core.errors import Cause, CountingRoomError, OutOfRange, Refused
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.record import Phase
 from countingroom.core.fleet.states import InstanceState, NodeState, ServiceState
@@ -69,10 +68,6 @@ class FleetCommands:
     async def reboot(self, command: RunningCommand, values: Mapping[str, Any]) -> None:
         """Restart computers."""
         nodes = choose(self._view.nodes, values["names"], values["category"])
-        if "reboot" not in FLEET:
-            raise NotFound(
-                "The fleet cannot reboot computers.", code="no_reboot", suggestion="reboot it by hand, then reconnect"
-            )
         how: dict[str, Scalar] = {"hard": True} if values["hard"] else {}
         await self._each(command, [(one.node, "reboot", {"node": one.node, **how}) for one in nodes])
 

@@ -1,4 +1,4 @@
-"""Logs that somebody reads as they are written: each reader has a session, which gathers the lines of its instances.
+"""Logs that are read as they are written: each reader has a session, which gathers the lines of its instances.
 
 A reader asks for the next lines and is answered as soon as there are some, so that nothing is asked for in vain. What a
 slow reader leaves is dropped from the oldest on and counted. A session without a reader ends.

@@ -184,7 +184,7 @@ class _Asked:
         )
 
     async def _others(self) -> str:
-        """The tags that there are, for the one who mistyped one."""
+        """The tags that there are, for the error about a tag that is not there."""
         async with self._http.get(f"{self._url}/tags/list", headers=self._headers) as answer:
             told = self._read(await answer.content.read(_MOST_BYTES)) if answer.status < 400 else {}
         tags = sorted(map(str, told.get("tags") or ()), reverse=True)

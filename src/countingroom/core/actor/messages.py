@@ -70,7 +70,7 @@ class ActorReply(Struct, frozen=True, kw_only=True):
     """Read from a legacy line: keyword -> tuple of texts, empty for a bare keyword. Read from JSON: as they stand."""
     command_id: int = BROADCAST
     commander: str = ""
-    """Whom it is for: number of the user (legacy, `0`: all), name of a connection (JSON, empty: all), or
+    """Its receiver: number of the user (legacy, `0`: all), name of a connection (JSON, empty: all), or
     `program.user` (tron)."""
     sender: str = ""
     """The actor; empty on a legacy line, where it is the other side of the connection."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from msgspec import Struct
@@ -114,6 +114,10 @@ class LinesTaken(Struct, frozen=True, kw_only=True):
     decisions: tuple[FieldDecision, ...]
 
 
+LinesOf = Callable[[Sequence[str], str], LinesTaken]
+"""Carries out the rule `log`: the lines of a field, and its path."""
+
+
 class FieldReader:
     """Applies rules to one record."""
 
@@ -209,14 +213,6 @@ class FieldReader:
 
     def _tell(self, path: str, what: What, why: str = "") -> None:
         self.decisions.append(FieldDecision(path=path or "the record", what=what, why=why))
-
-
-class LinesOf:
-    """Carries out the rule `log`."""
-
-    def __call__(self, lines: Sequence[str], path: str) -> LinesTaken:
-        """The lines as they leave."""
-        raise NotImplementedError
 
 
 class _Withheld:

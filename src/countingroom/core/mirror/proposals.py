@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from countingroom.core.mirror.last_check import LastCheck
-from countingroom.core.mirror.templates import Approval, SlotRule, read_line
+from countingroom.core.mirror.templates import MOST_DIGITS, Approval, SlotRule, read_line
 from countingroom.core.mirror.tokens import PLAIN
 
 MOST_VALUES = 20
@@ -74,7 +74,7 @@ def learn(logs: Iterable[tuple[str, Iterable[str]]], known: Iterable[Approval] =
 
 
 def _count(slot: SeenSlot, text: str) -> None:
-    if slot.kind in {"int", "float"} and len(text) <= 24:
+    if slot.kind in {"int", "float"} and len(text) <= MOST_DIGITS:
         value = float(text)
         is_first = not slot.values
         slot.least = value if is_first else min(slot.least, value)

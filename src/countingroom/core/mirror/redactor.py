@@ -13,7 +13,6 @@ from countingroom.core.mirror.fields import (
     CheckedLines,
     FieldDecision,
     FieldReader,
-    LinesOf,
     LinesTaken,
     RecordRule,
 )
@@ -158,7 +157,7 @@ class Redactor:
         return None
 
 
-class _LogLines(LinesOf):
+class _LogLines:
     """The rule `log` for one record."""
 
     def __init__(self, redactor: Redactor, count: LogCount, own: Sequence[str]) -> None:

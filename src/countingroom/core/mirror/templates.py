@@ -18,7 +18,8 @@ from countingroom.core.mirror.tokens import LONGEST_LINE, PLAIN, Token, tokens
 
 MOST_SLOTS = 100
 _MOST_VALUES = 50
-_MOST_DIGITS = 24
+MOST_DIGITS = 24
+"""Of a number; a longer one may hold a text, and is no reading."""
 _NUMBERS = frozenset({"int", "float"})
 
 _SLOT = re.compile(r"<<>|<([a-z]+)>")
@@ -186,11 +187,10 @@ def _fits(piece: Token, rule: SlotRule) -> bool:
     if piece.kind not in PLAIN:
         return False
     if piece.kind in _NUMBERS:
-        # A number of hundreds of digits may hold a text, and is no reading.
         return (
             rule.least is not None
             and rule.most is not None
-            and len(piece.text) <= _MOST_DIGITS
+            and len(piece.text) <= MOST_DIGITS
             and rule.least <= float(piece.text) <= rule.most
         )
     return True

@@ -177,7 +177,8 @@ class SlurmEngine:
     # Jobs.
 
     async def _jobs(self, age_s: float = 0.0) -> list[Job]:
-        """What the controller says, or has said within `age_s`. Who asks while it is asked gets the next answer."""
+        """What the controller says, or has said within `age_s`. A question that comes while one is under way gets the
+        next answer."""
         wanted_s = self._clock.monotonic() - age_s
         async with self._asking:
             if self._known[0] < wanted_s:
