@@ -170,3 +170,28 @@ def test_what_cannot_be_explained_is_told(folder: Path, arguments: list[str], to
     result = CliRunner().invoke(app, arguments)
     assert result.exception is not None
     assert told in str(result.exception)
+
+
+def test_the_word_default_stands_for_rules_that_can_be_shown_and_written_out(folder: Path) -> None:
+    start = DESCRIPTION[: DESCRIPTION.index("  publish:")]
+    (folder / "experiment.yaml").write_text(start + "  publish: default\n")
+    shown = run("policy")
+    (folder / "experiment.yaml").write_text(start + shown.replace("\n", "\n  ").replace("publish:", "  publish:", 1))
+    assert run("policy") == shown == run("policy", "--default")
+    (folder / "experiment.yaml").write_text(start + "  publish: {run: default, host: {up: boolean}}\n")
+    found = json.loads(run("policy", "--json"))["publish"]
+    assert found.keys() == {"run", "host"} and "seconds" in found["run"] and found["host"] == {"up": "boolean"}
+    assert json.loads(run("policy", "run", "--json"))["publish"].keys() == {"run"}
+    (folder / "experiment.yaml").write_text(start + "  publish: {tun: default}\n")
+    result = CliRunner().invoke(check, ["experiment.yaml"])
+    assert "there are no default rules of tun" in result.output and result.exit_code != 0
+
+
+def test_each_rule_is_shown_as_it_is_written(folder: Path) -> None:
+    found = json.loads(run("policy", "--json"))["publish"]["run"]
+    assert found["rates"] == {
+        "table": {"number": [0, 1e6], "digits": 3},
+        "key": {"pattern": "[a-z]+"},
+    }
+    assert (found["started"], found["log"], found["state"]) == ("time", "log", {"one_of": ["running", "ended"]})
+    assert found["clients"] == {"items": {"fields": {"lumi": {"integer": [0, 9999]}}}, "most": 2}

@@ -1,6 +1,6 @@
 """The command `mirror`: it shows what of a record or a log leaves and why, and learns the templates of log lines.
 
-It needs no running experiment, and sends nothing.
+These need no running experiment, and send nothing. The commands about what is published are in `mirror_feed.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import msgspec
 import typer
 
+from countingroom.cli import mirror_feed
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from countingroom.cli.mirror_policy import Policy
+    from countingroom.app.mirror_policy import Policy
     from countingroom.core.mirror.proposals import SeenTemplate
     from countingroom.core.mirror.redactor import LogCount
 
@@ -36,6 +37,9 @@ def group() -> None:
     """What leaves the laboratory, and why; templates of log lines."""
 
 
+mirror_feed.add_to(app)
+
+
 @app.command()
 def explain(
     record: Annotated[Path, typer.Argument(help="A record (JSON) with --kind, else a log; - for stdin.")],
@@ -51,7 +55,7 @@ def explain(
 
     Nothing is sent. Names of the inside stand in the explanation, never in what leaves.
     """
-    from countingroom.cli.mirror_policy import policy
+    from countingroom.app.mirror_policy import policy
 
     rules = policy(file, time.time())
     if kind:
@@ -120,7 +124,7 @@ def learn(
     A proposal publishes numbers within ten times the range that was seen, up to twenty clean texts as a list, and
     computers under their alias; all else is masked. The words of a template leave with each of its lines: read them.
     """
-    from countingroom.cli.mirror_policy import policy
+    from countingroom.app.mirror_policy import policy
     from countingroom.core.mirror import proposals
 
     rules = policy(file, time.time())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from countingroom.core.mirror import fields
+from countingroom.core.mirror.default_policy import DEFAULT, DEFAULT_POLICY
 from countingroom.core.mirror.last_check import LEAST
 from countingroom.core.text_patterns import expression
 from countingroom.core.yaml.secret_reference import SecretReference
@@ -66,6 +67,26 @@ class FieldSection(Section):
         flags = {one: bool(getattr(self, one)) for one in (*_WORDS, "one_of", "pattern", "fields")}
         given = {one: getattr(self, one) is not None for one in ("integer", "number", "pseudonym", "items", "table")}
         return tuple(name for name, is_given in {**flags, **given}.items() if is_given)
+
+    def written(self) -> Any:
+        """As it stands in a description: a word, or the settings that are given."""
+        (kind,) = self.kinds
+        if kind in _WORDS:
+            return kind
+        value = getattr(self, kind)
+        match value:
+            case FieldSection():
+                found: dict[str, Any] = {kind: value.written()}
+            case dict():
+                inner = cast("dict[str, FieldSection]", value)
+                found = {kind: {name: one.written() for name, one in inner.items()}}
+            case tuple():
+                found = {kind: list(cast("tuple[float, ...]", value))}
+            case _:
+                found = {kind: value}
+        if self.key:
+            found["key"] = self.key.written()
+        return found | {name: getattr(self, name) for name in ("digits", "most") if name in self.model_fields_set}
 
     def problems(self) -> Iterator[Problem]:
         """What does not fit together, with its place."""
@@ -140,19 +161,46 @@ class NeverSection(Section):
     paths: list[str] = []
     words: list[str] = []
     """Anything else: names of projects, of rooms, of people."""
+    canaries: list[str] = []
+    """Texts that stand in a trap and nowhere else, such as the name of a device that is not there. One that would leave
+    proves that the rules let too much out."""
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Kind and name of each."""
-        for kind, names in (("host", self.hosts), ("user", self.users), ("path", self.paths), ("word", self.words)):
+        # Canaries first: where a name is both, it is the alarm that counts.
+        for kind, names in (
+            ("canary", self.canaries),
+            ("host", self.hosts),
+            ("user", self.users),
+            ("path", self.paths),
+            ("word", self.words),
+        ):
             for name in names:
                 yield kind, name
 
     def problems(self) -> Iterator[Problem]:
         """Names that would be found in any text."""
-        for key in ("hosts", "users", "paths", "words"):
+        for key in ("hosts", "users", "paths", "words", "canaries"):
             for number, name in enumerate(getattr(self, key)):
                 if len(name.strip()) < LEAST:
                     yield (key, number), f"{name!r} would be found in any text: a name has at least {LEAST} characters"
+
+
+_PUBLISHED = Literal["default"] | dict[Name, Literal["default"] | dict[str, FieldSection]]
+
+
+def _published(given: Any) -> Any:
+    """The rules in place of the word `default`."""
+    if given == DEFAULT:
+        return {kind: dict(rules) for kind, rules in DEFAULT_POLICY.items()}
+    if not isinstance(given, Mapping):
+        return given
+    out: dict[Any, Any] = {}
+    for kind, rules in cast("Mapping[Any, Any]", given).items():
+        if rules == DEFAULT and kind not in DEFAULT_POLICY:
+            raise ValueError(f"there are no default rules of {kind}; there are those of {', '.join(DEFAULT_POLICY)}")
+        out[kind] = dict(DEFAULT_POLICY[kind]) if rules == DEFAULT else rules
+    return out
 
 
 class MirrorSection(Section):
@@ -162,13 +210,22 @@ class MirrorSection(Section):
     """The key of the aliases, at least 16 characters."""
     rotate: Annotated[Seconds, Field(ge=86400)] | None = None
     """After this time the aliases change, so that nothing can be followed for longer."""
-    publish: dict[Name, dict[str, FieldSection]] = {}
-    """Kind of record -> its fields that leave: `run`."""
+    publish: Annotated[
+        dict[Name, dict[str, FieldSection]],
+        BeforeValidator(_published, json_schema_input_type=_PUBLISHED),
+    ] = {}
+    """Kind of record -> its fields that leave: `run`. The word `default` stands for the rules that `countingroom mirror
+    policy` shows: of all kinds, or of one kind (`run: default`)."""
     templates: list[Path] = []
     """Files with the approved templates of log lines, made by `countingroom mirror learn`; relative to the
     description."""
     never: NeverSection = NeverSection()
     """Names that the last check looks for."""
+
+    @classmethod
+    def default(cls) -> MirrorSection:
+        """A section with the rules that the word `default` stands for, and nothing else."""
+        return cls.model_validate({"publish": DEFAULT})
 
     @property
     def in_use(self) -> bool:
