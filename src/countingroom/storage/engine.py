@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc, make_url, text
 
@@ -53,11 +54,12 @@ LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another pr
 class SqlStore:
     """Transactions on one database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """`read_only`: the database refuses every change over these connections."""
         self.url = _parsed(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = self.is_sqlite and not self.url.database
-        self._engine = _engine(self.url, in_memory=self.in_memory)
+        self._engine = _engine(self.url, in_memory=self.in_memory, read_only=read_only)
         self._writer = writer = EndingThreads(1, "storage-write")
         self._reader = reader = writer if self.in_memory else EndingThreads(2, "storage-read")
         self._threads = {writer: "a transaction that writes", reader: "a transaction"}
@@ -204,10 +206,13 @@ def _parsed(url: str) -> URL:
     raise ConfigurationError(f"{backend} is not a supported database; use sqlite or postgresql", source="storage")
 
 
-def _engine(url: URL, *, in_memory: bool) -> Engine:
+def _engine(url: URL, *, in_memory: bool, read_only: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
+        patience = dict(_PATIENCE)
+        if read_only:
+            patience["options"] = f"{_PATIENCE['options']} -c default_transaction_read_only=on"
         try:
-            return create_engine(url, pool_size=3, pool_pre_ping=True, connect_args=_PATIENCE)
+            return create_engine(url, pool_size=3, pool_pre_ping=True, connect_args=patience)
         except ImportError as error:
             raise ConfigurationError(
                 f"PostgreSQL needs the package psycopg, which is not installed: {error}",
@@ -215,6 +220,8 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
                 suggestion='pip install "countingroom[postgres]", or leave the section storage out to use SQLite',
             ) from error
     more: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 4}
+    if read_only and url.database:
+        url = url.set(database=f"file:{quote(url.database)}", query={"mode": "ro", "uri": "true"})
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000}, **more)
 
     def connected(connection: Any, record: object) -> None:
@@ -224,7 +231,8 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
         for pragma in (f"busy_timeout={_BUSY_MS}", "foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
         connection.create_function("lower", 1, _lower, deterministic=True)  # the one of SQLite handles ASCII only
-        _set_wal_mode(connection)
+        if not read_only:
+            _set_wal_mode(connection)
 
     def began(connection: Connection) -> None:
         options = connection.get_execution_options()

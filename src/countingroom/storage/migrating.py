@@ -12,11 +12,11 @@ HEAD = "0016"
 """Schema version that this version of the program needs."""
 
 
-def revision(connection: Connection) -> str:
-    """Schema version of the database; empty for a new database."""
-    if not inspect(connection).has_table("alembic_version"):
+def revision(connection: Connection, table: str = "alembic_version") -> str:
+    """Schema version of the database; empty for a new database. `table`: that of another chain of migrations."""
+    if not inspect(connection).has_table(table):
         return ""
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+    return connection.execute(text(f"SELECT version_num FROM {table}")).scalar() or ""  # noqa: S608 (a constant)
 
 
 def migrate(connection: Connection, *, to: str | None = None) -> None:
@@ -34,6 +34,11 @@ def migrate(connection: Connection, *, to: str | None = None) -> None:
             source="storage",
             suggestion="install the newer version again, or restore the backup made before its installation",
         )
+    upgrade(connection, Path(__file__).parent / "migrations", to)
+
+
+def upgrade(connection: Connection, folder: Path, to: str) -> None:
+    """Run the migrations of a folder up to a version."""
     # Imported here: it takes a quarter of a second, which most starts do not need.
     from countingroom.storage.alembic_import import Config, command
 
@@ -41,6 +46,6 @@ def migrate(connection: Connection, *, to: str | None = None) -> None:
         # A migration of a large table may take longer than the time-out of an ordinary statement.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, to)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct, field
 
+from countingroom.core.errors import ConfigurationError
 from countingroom.core.mirror.fields import (
     WITHHELD,
     CheckedLines,
@@ -26,6 +27,45 @@ TOO_LONG = "(a line that is too long or has too many slots)"
 
 _BEFORE = 300
 """Characters that are looked at together with the next text."""
+
+T = TypeVar("T")
+
+
+class _Seal:
+    """What only this module has."""
+
+
+_SEAL = _Seal()
+
+
+class Public(Generic[T]):
+    """A value that may leave. Only a `Redactor` makes one: what takes a `Public` cannot be given a raw value."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T, seal: _Seal) -> None:
+        if seal is not _SEAL:
+            raise TypeError("only a Redactor makes a public value")
+        self._value = value
+
+    @property
+    def value(self) -> T:
+        """The value."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Public({self._value!r})"
+
+
+PublicFields = Public[Mapping[str, Any]]
+"""The fields of a record that leave."""
+
+
+def parted(fields: PublicFields, *names: str) -> tuple[PublicFields, PublicFields]:
+    """The fields of these names, and all others."""
+    apart = {name: one for name, one in fields.value.items() if name in names}
+    rest = {name: one for name, one in fields.value.items() if name not in names}
+    return Public(apart, _SEAL), Public(rest, _SEAL)
 
 
 class PublicLine(Struct, frozen=True, omit_defaults=True):
@@ -66,6 +106,8 @@ class Redacted(Struct, frozen=True, kw_only=True):
 
     record: Mapping[str, Any] | None
     """None where the record as a whole is withheld."""
+    public: PublicFields | None = None
+    """The same, for the public store."""
     decisions: tuple[FieldDecision, ...]
     hit: Hit | None = None
     """What the last check found: an alarm inside, as the rules should not have let it pass."""
@@ -100,7 +142,28 @@ class Redactor:
             why = f"the last check found a {hit.kind} in it, {hit.how}"
             decisions = (*decisions, FieldDecision(path="the record", what="withheld", why=why))
             return Redacted(record=None, decisions=decisions, hit=hit, log=log)
-        return Redacted(record=taken, decisions=decisions, log=log)
+        return Redacted(record=taken, public=Public(taken, _SEAL), decisions=decisions, log=log)
+
+    def alias(self, kind: str, name: str) -> Public[str]:
+        """The alias of a name."""
+        return Public(self._pseudonyms.of(kind, name), _SEAL)
+
+    def lasting(self, kind: str, *names: str) -> Public[str]:
+        """An alias of 80 bits that does not change with time: of a document, or of a place in an upstream. Nothing
+        links it with the other aliases of its names."""
+        return Public(self._pseudonyms.lasting(kind, "\0".join(names)), _SEAL)
+
+    def word(self, text: str) -> Public[str]:
+        """A word of the description that is shown outside as it stands. ConfigurationError where the last check finds
+        something in it."""
+        if hit := self._check.find(text):
+            raise ConfigurationError(
+                f"{text!r} would be shown outside, and the last check finds a {hit.kind} in it",
+                source="mirror",
+                code="name_outside",
+                suggestion="choose a name that tells nothing of the inside",
+            )
+        return Public(text, _SEAL)
 
     def lines(self, lines: Iterable[str], count: LogCount, own: Sequence[str] = ()) -> list[PublicLine]:
         """A log as it leaves; what was done is added to `count`."""
