@@ -299,11 +299,18 @@ DEPARTMENTS: tuple[Department, ...] = (
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
     ),
-    # No process of its own yet: `countingroom mirror` shows what its rules let out.
     Department(
         name="mirror",
         title="the mirror",
         section=_section("mirror", "MirrorSection", "What of the experiment leaves the laboratory, and in which form."),
+        roles=(
+            ProcessRole(
+                name="mirror",
+                start="countingroom.app.mirror:mirror",
+                bus=BusGrants(stores=("events.mirror.*",)),
+                modules=("countingroom.mirror.grabber.service", "countingroom.mirror.store.store"),
+            ),
+        ),
     ),
     Department(
         name="pvs",
@@ -344,9 +351,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         api=(f"{_API}.simulators",),
     ),
     Department(
-        name="backup",
-        title="the backups",
-        section=_section("backup", "BackupSection", "Backups of everything."),
+        name="backup", title="the backups", section=_section("backup", "BackupSection", "Backups of everything.")
     ),
     Department(
         name="console",

@@ -87,7 +87,7 @@ def test_a_role_needs_only_roles_that_are_stopped_after_it() -> None:
 
 def test_run_control_starts_after_its_agents_and_so_ends_before_them() -> None:
     assert [set(stage) for stage in stages(list(roles()))] == [
-        {"history", "simulators", "fleet"},
+        {"history", "simulators", "fleet", "mirror"},
         {"devices", "agents", "doors"},
         {"runs", "console", "tracker", "pvs", "home_assistant"},
         {"alarms"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.mirror.last_check import LEAST, LastCheck
@@ -33,9 +33,21 @@ class Policy(Struct, frozen=True, kw_only=True):
 
     section: MirrorSection
     redactor: Redactor
+    """The one in force when the policy was read."""
+    pseudonyms: Pseudonyms
+    """Of no period."""
     check: LastCheck
     approvals: tuple[Approval, ...]
     names: tuple[tuple[str, str], ...]
+
+    def period(self, now_s: float) -> int:
+        """Number of the time with the same aliases; always 0 where they do not change."""
+        return int(now_s // self.section.rotate) if self.section.rotate else 0
+
+    def redactor_of(self, period: int) -> Redactor:
+        """The redactor with the aliases of a period."""
+        aliases = self.pseudonyms.period(period) if self.section.rotate else self.pseudonyms
+        return Redactor(aliases, self.check, self.section.records(), self.approvals)
 
 
 def policy(file: Path, now_s: float) -> Policy:
@@ -53,19 +65,28 @@ def policy(file: Path, now_s: float) -> Policy:
             suggestion="describe what is published: docs/howto/publish-outside.md",
         )
     pseudonyms = Pseudonyms(section.key.read("mirror.key").encode())
-    if section.rotate:
-        pseudonyms = pseudonyms.period(int(now_s // section.rotate))
     approvals = tuple(read_templates(file.parent / one for one in section.templates))
     names = tuple(dict.fromkeys((*section.never.names(), *described_names(loaded), *names_here())))
     check = LastCheck(names)
-    redactor = Redactor(pseudonyms, check, section.records(), approvals)
-    return Policy(section=section, redactor=redactor, check=check, approvals=approvals, names=names)
+    made = Policy(
+        section=section,
+        redactor=Redactor(pseudonyms, check, {}, ()),
+        pseudonyms=pseudonyms,
+        check=check,
+        approvals=approvals,
+        names=names,
+    )
+    return structs.replace(made, redactor=made.redactor_of(made.period(now_s)))
 
 
 def described_names(loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """Computers and users that the description names: addresses of devices, brokers, databases and nodes."""
+    """Computers and users that the description names: addresses of devices, brokers, databases, upstreams and nodes."""
     value = loaded.located.value
     yield from _walk({key: one for key, one in cast("Mapping[str, Any]", value).items() if key != "mirror"})
+    for upstream in loaded.experiment.section(MirrorSection).upstreams.values():
+        for host in (*upstream.hosts, _host(upstream.url)):
+            if len(host) >= LEAST:
+                yield "host", host
     fleet = cast("Mapping[str, Any]", value.get("fleet") or {})
     for name in cast("Mapping[str, Any]", fleet.get("nodes") or {}):
         if len(name) >= LEAST:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.upstream_policy import UPSTREAM_POLICY
 from countingroom.core.yaml.located import Problem
 from countingroom.experiment import Loaded
 from countingroom.mirror.description import MirrorSection
@@ -27,7 +28,10 @@ def mirror_warnings(loaded: Loaded) -> Iterator[Problem]:
     """A log that is published without any approved template: none of its lines leaves."""
     section = loaded.experiment.section(MirrorSection)
     if not section.templates:
+        unread = UPSTREAM_POLICY.keys() if not section.upstreams else ()
         for kind, fields in section.publish.items():
+            if kind in unread:
+                continue
             for name, one in fields.items():
                 if one.log:
                     message = "no line leaves: no file of approved templates is named in mirror.templates"

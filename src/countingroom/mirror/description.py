@@ -14,6 +14,7 @@ from countingroom.core.mirror.last_check import LEAST
 from countingroom.core.text_patterns import expression
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
+from countingroom.mirror.upstream_section import PublicStoreSection, UpstreamSection
 
 Problem = tuple[tuple[str | int, ...], str]
 
@@ -221,6 +222,10 @@ class MirrorSection(Section):
     description."""
     never: NeverSection = NeverSection()
     """Names that the last check looks for."""
+    store: PublicStoreSection = PublicStoreSection()
+    """Where it is kept for the pages outside."""
+    upstreams: dict[Name, UpstreamSection] = {}
+    """Upstreams of the DQM^2 kind whose documents are shown too."""
 
     @classmethod
     def default(cls) -> MirrorSection:
@@ -229,8 +234,8 @@ class MirrorSection(Section):
 
     @property
     def in_use(self) -> bool:
-        """Whether anything is published."""
-        return bool(self.publish)
+        """Whether there is something to read."""
+        return bool(self.upstreams)
 
     def problems(self) -> Iterator[Problem]:
         """What does not fit together, with its place."""
@@ -242,6 +247,16 @@ class MirrorSection(Section):
                     yield ("publish", kind, name, *path), text
         for path, text in self.never.problems():
             yield ("never", *path), text
+        for path, text in self.store.problems():
+            yield ("store", *path), text
+        for name, upstream in self.upstreams.items():
+            for path, text in upstream.problems():
+                yield ("upstreams", name, *path), text
+        if self.upstreams and not self.publish:
+            yield (
+                ("upstreams",),
+                "nothing of them leaves: give the rules in publish, for run_client, graph, host_status",
+            )
 
     def records(self) -> dict[str, fields.RecordRule]:
         """Kind of record -> its rules."""

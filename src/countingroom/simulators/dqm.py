@@ -1,7 +1,8 @@
 """A simulated upstream of the DQM^2 kind: a farm that answers `sync_request` and `request_documents`.
 
 Over HTTP (`POST /sync_proxy`, `POST /redirect?path=HOST` for the other computers, `POST /_upload/`) and over a
-WebSocket (`/sync`). A new lumi section comes every few seconds, a new run on request.
+WebSocket (`/sync`); `GET /cr/exe?what=get_cluster_status` tells which computers are up. A new lumi section comes every
+few seconds, a new run on request.
 """
 
 from __future__ import annotations
@@ -172,6 +173,17 @@ class DqmSimulator:
                 return Response(status_code=502)
             return await self._proxied(await request.body(), self.farm.computers[name])
 
+        async def exe(request: Request) -> Response:
+            if request.query_params.get("what") != "get_cluster_status":
+                return Response(status_code=404)
+            await self._gate(None)
+            if self._refuses:
+                return Response(status_code=500)
+            if self._garbage:
+                return Response("<html>an error page", media_type="text/html")
+            rows = [[name, name not in self._dead, self._message(name)] for name in self.farm.computers]
+            return Response(json.dumps(rows), media_type="application/json")
+
         async def upload(request: Request) -> Response:
             for document in json.loads(await request.body())["docs"]:
                 first.put(document)
@@ -188,6 +200,7 @@ class DqmSimulator:
 
         app.add_api_route("/sync_proxy", sync_proxy, methods=["POST"])
         app.add_api_route("/redirect", redirect, methods=["POST"])
+        app.add_api_route("/cr/exe", exe, methods=["GET"])
         app.add_api_route("/_upload/", upload, methods=["POST"])
         app.add_api_websocket_route("/sync", sync)
         return app
@@ -205,10 +218,14 @@ class DqmSimulator:
             return Response(status_code=500)
         return Response(json.dumps({"messages": said}), media_type="application/json")
 
-    async def _gate(self, computer: FarmComputer) -> None:
+    def _message(self, name: str) -> str:
+        return f"no answer from {name} within 5 s" if name in self._dead else ""
+
+    async def _gate(self, computer: FarmComputer | None) -> None:
         """Wait while frozen, or where this computer is dead."""
+        name = computer.hostname if computer else ""
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._frozen and computer.hostname not in self._dead)
+            await self._changed.wait_for(lambda: not self._frozen and name not in self._dead)
 
 
 def answers(asked: str, computer: FarmComputer) -> list[str]:

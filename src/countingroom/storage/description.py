@@ -26,10 +26,14 @@ def _address(url: str) -> str:
     return url
 
 
+DatabaseAddress = Annotated[str, AfterValidator(_address)]
+"""The URL of a database, without a password."""
+
+
 class StorageSection(Section):
     """The database for configurations, the run book, accounts and the audit."""
 
-    url: Annotated[str, AfterValidator(_address)] = ""
+    url: DatabaseAddress = ""
     """`sqlite:////path/of/file` or `postgresql://user@host/database`; empty: a SQLite file in the data folder. The
     password of PostgreSQL is read from `~/.pgpass` or from the file that `PGPASSFILE` names."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from countingroom.core.mirror.upstream_policy import UPSTREAM_POLICY
+
 _NAME: Final = {"pattern": r"[A-Za-z0-9_\-]{1,60}"}
 _PATH: Final = {"pattern": r"[A-Za-z0-9_\-.]{1,120}"}
 _STATE: Final = {"pattern": r"[A-Za-z0-9_\- ]{1,40}"}
@@ -138,5 +140,6 @@ DEFAULT_POLICY: Final[Mapping[str, Mapping[str, Any]]] = {
         "after": _STATE,
         "run": _RUN,
     },
+    **UPSTREAM_POLICY,
 }
 """Kind of record -> field -> rule."""

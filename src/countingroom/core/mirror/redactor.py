@@ -68,6 +68,18 @@ def parted(fields: PublicFields, *names: str) -> tuple[PublicFields, PublicField
     return Public(apart, _SEAL), Public(rest, _SEAL)
 
 
+def as_text(fields: PublicFields, name: str) -> Public[str]:
+    """A field as a text; of a log its lines, joined by spaces. Empty where it does not leave."""
+    value = fields.value.get(name)
+    lines = cast("list[Any]", value) if isinstance(value, list) else [] if value is None else [value]
+    return Public(" ".join(map(str, lines)), _SEAL)
+
+
+def joined(*parts: Public[str]) -> Public[str]:
+    """Public texts as one, with a slash between them."""
+    return Public("/".join(one.value for one in parts), _SEAL)
+
+
 class PublicLine(Struct, frozen=True, omit_defaults=True):
     """One or several lines as they leave."""
 

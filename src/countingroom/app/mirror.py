@@ -1,0 +1,108 @@
+"""The start function of the role `mirror`: it fills the public store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from countingroom.app.roles import Platform, Role, Setting
+from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError
+from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.upstream_section import UpstreamSection
+
+if TYPE_CHECKING:
+    from countingroom.app.mirror_policy import Policy
+    from countingroom.core.mirror.redactor import Redactor
+    from countingroom.mirror.grabber.service import UpstreamPlan
+
+
+def mirror(setting: Setting) -> Role:
+    """The grabber of the upstreams of the description."""
+    from countingroom.app.mirror_policy import policy
+    from countingroom.bus.presence import heartbeat
+    from countingroom.mirror.grabber.service import GrabberService
+    from countingroom.mirror.store.store import PublicStore
+    from countingroom.mirror.store.values import PublicRetention
+
+    if setting.file is None:
+        raise ConfigurationError(
+            "this process was started without the file of a description",
+            source="mirror",
+            suggestion="start it with `countingroom up` or `countingroom serve`",
+        )
+    section = setting.experiment.section(MirrorSection)
+    redactor = redactor_in_force(policy(setting.file, setting.clock.now_ns() / 1e9), setting.clock)
+    upstreams = [upstream_plan(name, one, setting.directory) for name, one in section.upstreams.items()]
+    for one in upstreams:
+        for name in (one.name, *one.clusters):
+            redactor().word(name)  # now, so that the start is refused
+    keep = section.store
+    retention = PublicRetention(age_us=round(keep.keep * 1e6), documents=keep.documents, records=keep.records)
+    store = PublicStore(section.store.address(setting.data), setting.clock)
+
+    async def run(platform: Platform) -> None:
+        service = GrabberService(store, setting.clock, upstreams, redactor, retention)
+        computers = sum(len(one.hosts) or 1 for one in upstreams)
+        try:
+            async with asyncio.TaskGroup() as group:
+                beating = heartbeat(
+                    platform.bus,
+                    setting.clock,
+                    role="mirror",
+                    instance="main",
+                    boot=uuid4().hex,
+                    troubles=service.troubles,
+                    warnings=service.warnings,
+                )
+                group.create_task(beating)
+                facts = {"upstreams": len(upstreams), "computers": computers, "store": store.address}
+                await service.run(lambda: platform.ready(facts))
+        finally:
+            await store.close()
+
+    return run
+
+
+def redactor_in_force(rules: Policy, clock: Clock) -> Callable[[], Redactor]:
+    """Gives the redactor with the aliases of the present time."""
+    kept: dict[int, Redactor] = {}
+
+    def now() -> Redactor:
+        period = rules.period(clock.now_ns() / 1e9)
+        if period not in kept:
+            kept.clear()
+            kept[period] = rules.redactor_of(period)
+        return kept[period]
+
+    return now
+
+
+def upstream_plan(name: str, section: UpstreamSection, directory: Path) -> UpstreamPlan:
+    """An upstream, ready to be asked. ConfigurationError for a secret or certificate that cannot be read."""
+    from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess, WebSocketLink, tls_context
+    from countingroom.mirror.grabber.service import UpstreamPlan
+
+    source = f"mirror.upstreams.{name}"
+    files = (section.tls.ca, section.tls.certificate, section.tls.key)
+    ca, certificate, key = (str(directory / one) if one else None for one in files)
+    access = UpstreamAccess(
+        name=name,
+        url=section.url,
+        port=section.port,
+        timeout_s=section.timeout,
+        secret=section.secret.read(source) if section.secret else "",
+        tls=tls_context(section.url, ca, certificate, key, source) if section.url.startswith("https") else None,
+    )
+    return UpstreamPlan(
+        name=name,
+        set=section.set,
+        link=WebSocketLink(access) if section.over == "websocket" else HttpLink(access),
+        hosts=tuple(section.hosts),
+        every_s=section.every,
+        clusters=tuple(section.clusters),
+        clusters_every_s=section.clusters_every,
+    )
