@@ -14,11 +14,12 @@ from countingroom.bus.port import Message
 from countingroom.bus.streams import prepare
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
+from countingroom.core.fleet.record import PowerCut
 from countingroom.core.fleet.specs import NodePower, SshReach, WantedNode
 from countingroom.core.fleet.states import NodeReboot, NodeState, node_key
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.fleet.power import CONFIRM_S, PowerSwitch
-from countingroom.fleet.reboot import OFF_S, Reboots
+from countingroom.fleet.reboot import LATE_S, OFF_S, Reboots
 from countingroom.testing.clock import FakeClock
 from tests.scenario.test_fleet_keeper import Site, services
 
@@ -83,8 +84,15 @@ class Stand:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.computer = Computer(self.clock)
-        self.reboots = Reboots(self.clock, lambda _: self.computer, lambda _, by: self.computer.switch)
+        self.cuts: dict[str, PowerCut | None] = {}
+        self.reboots = self.keeper()
         self.shown: list[NodeReboot] = []
+
+    def keeper(self) -> Reboots:
+        return Reboots(self.clock, lambda _: self.computer, lambda _, by: self.computer.switch, self.remember)
+
+    async def remember(self, node: str, cut: PowerCut | None) -> None:
+        self.cuts[node] = cut
 
     async def restart(self, node: WantedNode = NODE, *, hard: bool = False) -> str:
         return await over(self.clock, self.reboots.restart(node, "anna", self.shown.append, hard=hard))
@@ -175,7 +183,33 @@ async def test_a_keeper_that_ends_in_between_switches_on(stand: Stand) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert stand.computer.switched == [False, True]
+    assert stand.computer.switched == [False, True] and stand.cuts == {"gfa1": None}
+
+
+@pytest.mark.parametrize("late_s", [1.0, 60.0, LATE_S + 1])
+async def test_a_keeper_that_is_killed_in_between_is_followed_by_one_that_switches_on(
+    late_s: float, stand: Stand
+) -> None:
+    killed = asyncio.ensure_future(stand.reboots.restart(NODE, "anna", stand.shown.append, hard=True))
+    await stand.clock.advance(OFF_S / 2)
+    cut = stand.cuts["gfa1"]
+    assert cut and not stand.computer.is_on
+    stand.computer.stuck = {True}  # nothing that the killed one does at its end has an effect
+    killed.cancel()
+    await asyncio.wait([killed])
+    assert stand.cuts["gfa1"] == cut and not stand.computer.is_on
+    stand.computer.stuck, stand.computer.switched = set(), [False]
+
+    await stand.clock.advance(late_s - OFF_S / 2)
+    finishing = over(stand.clock, stand.keeper().finish(NODE, cut, stand.shown.append))
+    if late_s > LATE_S:  # somebody may work on it
+        with pytest.raises(DeviceError, match="IS WITHOUT POWER: it was switched off by a restart by anna"):
+            await finishing
+        assert stand.computer.switched == [False]
+    else:
+        assert "gfa1 has started anew" in await finishing
+        assert stand.computer.switched == [False, True] and stand.shown[-1].step == "done"
+    assert stand.cuts == {"gfa1": None}
 
 
 async def test_what_was_not_confirmed_is_not_said(stand: Stand) -> None:
@@ -262,3 +296,40 @@ async def test_the_command_ends_with_what_the_node_showed_and_its_steps_are_publ
         assert state.boot == "1" and state.reboot and state.reboot.step == "done"
         (end,) = [one for one in await site.events() if one.command_id == reply.id and one.kind is EventKind.DONE]
         assert "has started anew" in str(end.data["result"])
+
+
+async def test_a_keeper_that_begins_switches_on_what_the_one_before_switched_off() -> None:
+    site = Site()
+    await prepare(site.bus)
+    site.described = services(camera={"command": ["camera-1"]})
+    node = site.described.nodes["n2"].model_validate({"power": {"device": "pdu", "point": "outlet3.on"}})
+    site.described = site.described.model_copy(update={"nodes": {**site.described.nodes, "n2": node}})
+    cuts = {name: PowerCut(by="anna", since_ns=site.clock.now_ns()) for name in ("n2", "n9")}
+    site.fleet.kept = msgspec.structs.replace(site.fleet.kept, power_cuts=cuts)
+    got: list[Command] = []
+
+    async def device(message: Message) -> bytes:
+        got.append(decode(message.data, Command))
+        done = Event(
+            id="e1",
+            kind=EventKind.DONE,
+            time_ns=site.clock.now_ns(),
+            department="devices",
+            source="pdu",
+            message="set",
+            command_id=got[-1].id,
+        )
+        await site.bus.publish(subjects.event("devices", "pdu"), encode(done))
+        return encode(Reply(id=got[-1].id, accepted=True))
+
+    async with site.keeper():
+        await site.clock.advance(10)  # the device is not there yet
+        assert got == [] and "n2" in site.fleet.kept.power_cuts
+        async with site.bus.respond(subjects.command("fleet", "devices", "pdu"), device):
+            await site.clock.advance(20)
+        assert [one.arguments["value"] for one in got] == [True] and not site.fleet.kept.power_cuts
+        said = [one.message for one in await site.events()]
+        assert any("the power of n2 is on again" in one for one in said)
+        assert any("n9 may be without power: a restart by anna did not end" in one for one in said)
+        state = await site.state(node_key("n2"), NodeState)
+        assert state.reboot and state.reboot.step == "done"

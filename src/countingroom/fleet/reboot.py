@@ -12,10 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.core.clock import Clock, timeout, within
-from countingroom.core.errors import Conflict, CountingRoomError, DeviceError, LinkError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
+from countingroom.core.fleet.record import PowerCut
 from countingroom.core.fleet.specs import WantedNode
 from countingroom.core.fleet.states import NodeReboot
 from countingroom.core.times import duration
@@ -25,6 +27,9 @@ from countingroom.fleet.engines.ssh_connection import SshConnection, in_block
 OFF_S = 3.0
 """The power stays off for so long."""
 ON_TRIES = 3
+LATE_S = 600.0
+"""So long after a node was switched off the keeper that takes over switches it on by itself. Later somebody may work on
+it."""
 _ASK_S = 20.0
 """For the command that restarts the node: it may end with the connection, or not at all."""
 _LOOK_S = 2.0
@@ -55,6 +60,8 @@ MakeMachine = Callable[[WantedNode], Machine]
 MakeSwitch = Callable[[WantedNode, str], Switch]
 """From a node and the user who asks."""
 Show = Callable[[NodeReboot], None]
+Remember = Callable[[str, PowerCut | None], Awaitable[None]]
+"""Keeps that a node is being switched off, or that this is over; LinkError, Conflict where it cannot be kept."""
 
 
 def by_ssh(directory: Path) -> MakeMachine:
@@ -72,8 +79,9 @@ class Started(Struct, frozen=True):
 class Reboots:
     """Restarts nodes, one at a time each."""
 
-    def __init__(self, clock: Clock, machine: MakeMachine, switch: MakeSwitch) -> None:
+    def __init__(self, clock: Clock, machine: MakeMachine, switch: MakeSwitch, remember: Remember) -> None:
         self._clock = clock
+        self._remember = remember
         self._machine = machine
         self._switch = switch
         self._under_way: set[str] = set()
@@ -93,17 +101,38 @@ class Reboots:
         """Restart a node; what was confirmed, as a sentence. CountingRoomError with what failed. `show`: takes each
         step."""
         self.check(node, hard=hard)
-        self._under_way.add(node.name)
         began = NodeReboot(is_hard=hard, by=by, since_ns=self._clock.now_ns())
+
+        def work(machine: Machine | None, say: Callable[[str], None]) -> Awaitable[str]:
+            return self._hard(node, by, machine, say) if hard else self._soft(node, machine, say)
+
+        return await self._shown(node, began, show, work)
+
+    async def finish(self, node: WantedNode, cut: PowerCut, show: Show) -> str:
+        """Switch a node on that a keeper has switched off before it was killed; as `restart`."""
+
+        def work(machine: Machine | None, say: Callable[[str], None]) -> Awaitable[str]:
+            return self._finish(node, cut, machine, say)
+
+        return await self._shown(node, NodeReboot(is_hard=True, by=cut.by, since_ns=cut.since_ns), show, work)
+
+    async def _shown(
+        self,
+        node: WantedNode,
+        began: NodeReboot,
+        show: Show,
+        work: Callable[[Machine | None, Callable[[str], None]], Awaitable[str]],
+    ) -> str:
+        self._under_way.add(node.name)
         machine = self._machine(node) if node.has_ssh else None
 
-        def say(step: str) -> None:
-            show(NodeReboot(is_hard=hard, by=by, since_ns=began.since_ns, step=step))
+        def say(step: str, cause: Cause | None = None) -> None:
+            show(msgspec.structs.replace(began, step=step, cause=cause))
 
         try:
-            done = await (self._hard(node, by, machine, say) if hard else self._soft(node, machine, say))
+            done = await work(machine, say)
         except CountingRoomError as error:
-            show(NodeReboot(is_hard=hard, by=by, since_ns=began.since_ns, step="failed", cause=error.cause))
+            say("failed", error.cause)
             raise
         else:
             say("done")
@@ -149,9 +178,53 @@ class Reboots:
                 await machine.close()
         switch = self._switch(node, by)
         say("off")
+        # Before anything is done: a keeper that is killed from here on is followed by one that switches on.
+        await self._remember(node.name, PowerCut(by=by, since_ns=self._clock.now_ns()))
+        try:
+            await self._switch_off(node, switch)
+            off_s = self._clock.monotonic()
+            await self._clock.sleep(OFF_S)
+        except asyncio.CancelledError:
+            # This process ends: the node is not left without power.
+            with suppress(CountingRoomError, TimeoutError):
+                async with timeout(_ASK_S):
+                    await switch(True)
+                    await self._forget(node)
+            raise
+        say("on")
+        await self._switch_on(node, switch, ON_TRIES)
+        if machine is None:
+            return f"the power of {node.name} was off for {OFF_S:g} s and is on; without ssh its start is not confirmed"
+        say("waits")
+        return await self._confirm(node, machine, before, off_s)
+
+    async def _finish(
+        self, node: WantedNode, cut: PowerCut, machine: Machine | None, say: Callable[[str], None]
+    ) -> str:
+        age_s = max(0.0, (self._clock.now_ns() - cut.since_ns) / 1e9)
+        if node.power is None or age_s > LATE_S:
+            await self._forget(node)
+            raise _without_power(
+                node, f"it was switched off by a restart by {cut.by}, whose keeper ended {duration(age_s)} ago", ()
+            )
+        await self._clock.sleep(OFF_S - age_s)
+        say("on")
+        # The devices may begin with this keeper: they get the time that is left.
+        await self._switch_on(node, self._switch(node, cut.by), max(ON_TRIES, int((LATE_S - age_s) / OFF_S)))
+        if machine is None:
+            return f"the power of {node.name} is on again; without ssh its start is not confirmed"
+        say("waits")
+        return await self._confirm(node, machine, None, self._clock.monotonic() - max(age_s, OFF_S))
+
+    async def _forget(self, node: WantedNode) -> None:
+        with suppress(CountingRoomError):  # the next keeper then switches on once more, which does no harm
+            await self._remember(node.name, None)
+
+    async def _switch_off(self, node: WantedNode, switch: Switch) -> None:
         try:
             await switch(False)
         except CountingRoomError as error:
+            await self._forget(node)
             raise DeviceError(
                 f"the power of {node.name} could not be switched off; nothing more was done: {error.cause.message}",
                 source=f"fleet.nodes.{node.name}",
@@ -159,37 +232,20 @@ class Reboots:
                 suggestion="look at the device of its power, then at the node",
                 causes=(error.cause,),
             ) from error
-        off_s = self._clock.monotonic()
-        try:
-            await self._clock.sleep(OFF_S)
-        except asyncio.CancelledError:
-            # This process ends: the node is not left without power.
-            with suppress(CountingRoomError, TimeoutError):
-                async with timeout(_ASK_S):
-                    await switch(True)
-            raise
-        say("on")
-        await self._switch_on(node, switch)
-        if machine is None:
-            return f"the power of {node.name} was off for {OFF_S:g} s and is on; without ssh its start is not confirmed"
-        say("waits")
-        return await self._confirm(node, machine, before, off_s)
 
-    async def _switch_on(self, node: WantedNode, switch: Switch) -> None:
-        for attempt in range(1, ON_TRIES + 1):
+    async def _switch_on(self, node: WantedNode, switch: Switch, tries: int) -> None:
+        for attempt in range(1, tries + 1):
             try:
                 await switch(True)
             except CountingRoomError as error:
-                if attempt == ON_TRIES:
-                    raise DeviceError(
-                        f"{node.name} IS WITHOUT POWER: it was switched off, and not on again: {error.cause.message}",
-                        source=f"fleet.nodes.{node.name}",
-                        code="not_switched_on",
-                        suggestion="switch it on by hand, at its device or on the spot",
-                        causes=(error.cause,),
+                if attempt == tries:
+                    await self._forget(node)
+                    raise _without_power(
+                        node, f"it was switched off, and not on again: {error.cause.message}", (error.cause,)
                     ) from error
                 await self._clock.sleep(OFF_S)
             else:
+                await self._forget(node)
                 return
 
     async def _confirm(self, node: WantedNode, machine: Machine, before: Started | None, asked_s: float) -> str:
@@ -232,6 +288,16 @@ async def _started(machine: Machine, name: str) -> Started:
         raise LinkError(
             f"the boot id of {name} could not be read", source=f"fleet.nodes.{name}", code="no_boot_id"
         ) from None
+
+
+def _without_power(node: WantedNode, why: str, causes: tuple[Cause, ...]) -> DeviceError:
+    return DeviceError(
+        f"{node.name} IS WITHOUT POWER: {why}",
+        source=f"fleet.nodes.{node.name}",
+        code="not_switched_on",
+        suggestion="switch it on by hand, at its device or on the spot",
+        causes=causes,
+    )
 
 
 def _conflict(text: str, code: str, suggestion: str) -> Conflict:

@@ -24,6 +24,7 @@ from countingroom.fleet.actors.talks import Talks, forget_talks
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper, MakeNode
 from countingroom.fleet.node import Node
 from countingroom.fleet.power import PowerSwitch
+from countingroom.fleet.power_cuts import finish_power_cuts, remember_in
 from countingroom.fleet.reboot import MakeMachine, Reboots, Switch, by_ssh
 from countingroom.fleet.target import Describe, FleetTarget
 from countingroom.fleet.watch import Watch, WatchSettings
@@ -136,12 +137,13 @@ class FleetService:
             return PowerSwitch(self._bus, self._clock, node.power, f"restart of {node.name} by {by}")
 
         talks = Talks(self._clock, keeper.speakers, keeper.actor, publish)
-        reboots = Reboots(self._clock, self._machine, switch)
+        reboots = Reboots(self._clock, self._machine, switch, remember_in(keeper))
         target = FleetTarget(self._clock, keeper, self._describe, publisher, talks, reboots, self._fleet.directory)
         server = CommandServer(self._bus, self._clock, DEPARTMENT, TARGET, target, publisher)
         async with asyncio.TaskGroup() as group:
             publishing = group.create_task(publisher.run())
             group.create_task(forget_talks(self._bus, self._clock, talks, publisher))
+            group.create_task(finish_power_cuts(keeper, reboots, tell))
             try:
                 async with AsyncExitStack() as stack:
                     for what, handler in (

@@ -28,7 +28,6 @@ from countingroom.core.fleet.queries import (
 from countingroom.core.fleet.record import FleetRecord, SetAside
 from countingroom.core.fleet.registry import RegistryQuery
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
-from countingroom.core.fleet.states import NodeReboot
 from countingroom.core.messages import Command, decode, encode
 from countingroom.core.policy import Permission
 from countingroom.core.series import QueryRefusal
@@ -37,6 +36,7 @@ from countingroom.fleet.actors.talks import Talks, order_of
 from countingroom.fleet.engines.port import LogLine
 from countingroom.fleet.keeper import Keeper
 from countingroom.fleet.log_sessions import LogSessions
+from countingroom.fleet.power_cuts import show_in
 from countingroom.fleet.reboot import Reboots
 from countingroom.fleet.reconciler import apply as records
 from countingroom.fleet.registry_check import check_registry
@@ -252,10 +252,7 @@ class FleetTarget:
         return self._restarted(node, request.by, hard=hard)
 
     async def _restarted(self, node: WantedNode, by: str, *, hard: bool) -> Mapping[str, Scalar]:
-        def show(reboot: NodeReboot) -> None:
-            self._keeper.node(node.name).reboot = reboot
-            self._keeper.publish()
-
+        show = show_in(self._keeper, node.name)
         return {"result": await self._reboots.restart(node, by, show, hard=hard)}
 
     async def _disable(self, request: CommandRequest) -> Completion:

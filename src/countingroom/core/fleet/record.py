@@ -81,6 +81,15 @@ class SetAside(Struct, frozen=True, kw_only=True):
     """Of a node: its instances are ended too. Without it they stay as they are."""
 
 
+class PowerCut(Struct, frozen=True, kw_only=True):
+    """A restart of a node by its power that has not switched it on again yet."""
+
+    by: str
+    """The user who asked for it."""
+    since_ns: int
+    """When it was about to be switched off."""
+
+
 class FleetRecord(Struct, frozen=True, kw_only=True):
     """What is remembered."""
 
@@ -92,3 +101,5 @@ class FleetRecord(Struct, frozen=True, kw_only=True):
     """Node -> why no instance is made or changed there."""
     disabled: Mapping[str, SetAside] = {}
     """Service -> why it is ended everywhere."""
+    power_cuts: Mapping[str, PowerCut] = {}
+    """Node -> the restart that has it without power: the keeper that takes over switches it on."""
