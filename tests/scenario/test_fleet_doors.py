@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from countingroom.bus.port import Message
+from countingroom.bus.presence import heartbeat
 from countingroom.bus.streams import prepare
+from countingroom.core import subjects
+from countingroom.core.commands.fleet import TARGET
 from countingroom.core.fleet.states import NodeState, node_key
-from countingroom.core.messages import EventKind
+from countingroom.core.messages import Command, EventKind, Reply, decode, encode
 from tests.scenario.test_fleet_keeper import Site
 from tests.unit.door_stand import DoorStand, doors, opened
 
@@ -134,6 +139,36 @@ async def test_without_a_keeper_commands_fail_and_status_says_so(site: Site) -> 
         assert "No keeper of the fleet runs" in (await client.ask("status"))[1]
         assert (await client.ask_over_time(site.clock, "disable n1"))[-1].startswith("f error=")
         assert stand.door().open_commands == 0
+
+
+@pytest.mark.parametrize("next_keeper", [False, True])
+async def test_a_command_whose_keeper_is_killed_ends_with_it(next_keeper: bool, site: Site) -> None:
+    async def accept(message: Message) -> bytes:
+        return encode(Reply(id=decode(message.data, Command).id, accepted=True))
+
+    def beats(boot: str) -> asyncio.Task[None]:
+        return asyncio.create_task(heartbeat(site.bus, site.clock, role="fleet", instance="main", boot=boot))
+
+    tasks = [beats("first"), asyncio.create_task(heartbeat(site.bus, site.clock, role="fleet", instance="s", boot="s"))]
+    async with opened(site.clock, site.bus, {"fliswarm": EXPERT}) as stand:
+        await site.bus.put(subjects.STATE_BUCKET, node_key("n1"), encode(NodeState(node="n1", is_reachable=True)))
+        async with site.bus.respond(subjects.command("doors.fliswarm", "fleet", TARGET), accept):
+            await site.clock.advance(2)
+            client = await stand.client()
+            asking = asyncio.create_task(client.ask_over_time(site.clock, "reboot -n n1", seconds=60))
+            while not stand.audit:  # it has been accepted
+                await asyncio.sleep(0)
+            tasks[0].cancel()
+            began_s = site.clock.monotonic()
+            if next_keeper:
+                tasks.append(beats("second"))
+            error = "The keeper of the fleet ended before reboot did: what became of it is not known."
+            replies = await asking
+            assert any(error in one for one in replies) and replies[-1].startswith("f "), replies
+            assert site.clock.monotonic() - began_s < 10 and not stand.door().open_commands
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def test_a_client_that_leaves_does_not_end_what_it_began(site: Site) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from countingroom.bus.ask import ask
@@ -11,7 +13,7 @@ from countingroom.bus.port import Bus, Subscription
 from countingroom.bus.publisher import Publisher
 from countingroom.core import policy, subjects
 from countingroom.core.accounts import AuditEntry, Outcome
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.command_permissions import of_fleet
 from countingroom.core.commands.fleet import FLEET, TARGET
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, Refused
@@ -27,6 +29,8 @@ DEPARTMENT = "doors"
 FLEET_DEPARTMENT = "fleet"
 ANSWER_S = 10.0
 """The keeper accepts or refuses at once; what it saves first may take a moment."""
+LAST_EVENTS_S = 2.0
+"""The events of a keeper that has ended may come so much later."""
 EVENT_S = 10.0
 """Between two events about refusals of one code: a script may repeat its mistake each second."""
 
@@ -36,7 +40,17 @@ Audit = Callable[[AuditEntry], Awaitable[None]]
 class FleetOrders:
     """The commands of one door."""
 
-    def __init__(self, bus: Bus, clock: Clock, publisher: Publisher, principal: Principal, audit: Audit) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        publisher: Publisher,
+        principal: Principal,
+        audit: Audit,
+        keeper_ended: Callable[[], Coroutine[object, object, None]],
+    ) -> None:
+        """`keeper_ended`: returns when the present keeper does not keep the fleet any more."""
+        self._keeper_ended = keeper_ended
         self._bus = bus
         self._clock = clock
         self._publisher = publisher
@@ -66,7 +80,7 @@ class FleetOrders:
     async def give(self, asked: RunningCommand, action: str, arguments: Mapping[str, Scalar], *, id: str = "") -> Event:
         """Give a command to the fleet and wait for its end: the closing event. `id`: where it must be known before.
 
-        Refused where it is refused or fails, LinkError where no keeper answers.
+        Refused where it is refused or fails, LinkError where no keeper answers, or it ends before the command.
         """
         if action not in FLEET:
             raise NotFound(f"the fleet has no command {action}", source=FLEET_DEPARTMENT, suggestion="see help")
@@ -87,7 +101,28 @@ class FleetOrders:
             await self._record(asked, action, arguments, outcome, reply.cause)
             if not reply.accepted:
                 raise Refused(reply.cause or _unexplained(action))
-            return await self._end(events, command)
+            return await self._kept_end(events, command)
+
+    async def _kept_end(self, events: Subscription, command: Command) -> Event:
+        """The closing event; LinkError where the keeper ends without one, as where it is killed."""
+        tasks = end, _ = asyncio.create_task(self._end(events, command)), asyncio.create_task(self._keeper_ended())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                with suppress(TimeoutError):
+                    async with within(self._clock, LAST_EVENTS_S):
+                        await asyncio.wait([end])
+            if end.done():
+                return end.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+        raise LinkError(
+            f"The keeper of the fleet ended before {command.action} did: what became of it is not known.",
+            source=FLEET_DEPARTMENT,
+            code="keeper_ended",
+            suggestion="look at the status, then command it again",
+        )
 
     async def _end(self, events: Subscription, command: Command) -> Event:
         async for message in events:

@@ -7,11 +7,12 @@ import logging
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
-from countingroom.bus.presence import INTERVAL_S, MISSED
+from countingroom.bus.presence import INTERVAL_S, MAIN, MISSED
 from countingroom.bus.served import follow_heartbeats
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
@@ -23,6 +24,7 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 
 RETRY_S = 2.0
+_SILENT_S = (MISSED + 1) * INTERVAL_S
 
 
 class PublishedFleet:
@@ -38,6 +40,8 @@ class PublishedFleet:
             BucketFollower(bus, clock, "service.*", self._take_service),
         )
         self._kept_s = float("-inf")
+        self._keeper = ""
+        """The start of the process that keeps the fleet, as its heartbeats have it; empty: none was heard."""
         self._waiting: set[asyncio.Event] = set()
 
     def parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
@@ -54,7 +58,7 @@ class PublishedFleet:
         """Why what is known may be old; empty: it is present."""
         if any(one.stale for one in self._followers):
             return "The bus is not reached: what is told may be old."
-        if self.clock.monotonic() - self._kept_s > (MISSED + 1) * INTERVAL_S:
+        if self.clock.monotonic() - self._kept_s > _SILENT_S:
             return "No keeper of the fleet runs: what is told may be old."
         return ""
 
@@ -68,6 +72,25 @@ class PublishedFleet:
                 changed.clear()
         finally:
             self._waiting.discard(changed)
+
+    async def keeper_ended(self) -> None:
+        """Return when the process that keeps the fleet now does so no more: another one does, or it is silent."""
+        keeper, began_s = self._keeper, self.clock.monotonic()
+        while True:
+            left_s = _SILENT_S - (self.clock.monotonic() - max(began_s, self._kept_s))
+            if left_s <= 0:
+                return
+            try:
+                async with within(self.clock, left_s):
+                    await self.until(partial(self._has_other_keeper, keeper))
+            except TimeoutError:
+                continue
+            if keeper:
+                return
+            keeper = self._keeper  # the first heartbeat that was heard
+
+    def _has_other_keeper(self, keeper: str) -> bool:
+        return self._keeper != keeper
 
     def _changed(self) -> None:
         for one in self._waiting:
@@ -94,9 +117,13 @@ class PublishedFleet:
 
         def hear(presence: Presence) -> None:
             self._kept_s = float("-inf") if presence.leaving else self.clock.monotonic()
+            if self._keeper != presence.boot:
+                self._keeper = presence.boot
+                self._changed()
 
         async def follow() -> None:
-            await follow_heartbeats(self._bus, hear, report.worked, subjects.presence("fleet", "*"))
+            # Those that stand by beat under other names.
+            await follow_heartbeats(self._bus, hear, report.worked, subjects.presence("fleet", MAIN))
 
         await Retry(self.clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)
 

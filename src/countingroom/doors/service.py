@@ -37,7 +37,7 @@ class DoorsService:
         for name, one in section.root.items():
             grammar = Grammar(name, is_json=one.protocol == "json")
             view = DoorView(self._fleet, one.nodes, one.services)
-            orders = FleetOrders(bus, clock, self._publisher, section.principals[name], audit)
+            orders = FleetOrders(bus, clock, self._publisher, section.principals[name], audit, self._fleet.keeper_ended)
             commands = DoorCommands(
                 clock,
                 grammar,
