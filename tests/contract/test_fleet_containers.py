@@ -109,6 +109,35 @@ async def test_a_keeper_killed_in_a_replacement_leaves_one_to_the_next(
     assert (await only(engine)).change == "r2-0"
 
 
+@pytest.mark.parametrize("step", [2, 4], ids=["made", "started"])
+async def test_what_a_late_keeper_leaves_beside_the_next_one_is_put_right_by_a_look(
+    step: int, docker: EngineServer, engine: DockerEngine, tmp_path: Path
+) -> None:
+    await engine.make(order())
+    late = engine_of(docker.unix, tmp_path)
+    await late.connect()
+    kill_at(late, step)
+    with pytest.raises(Killed):
+        await late.replace(order("r2-0"), 0.0)
+    await late.close()
+
+    one = await only(engine)  # it has been connected all the time
+    assert one.is_running and one.change == ("r1-0" if step == 2 else "r2-0")
+    assert docker.client("ps", "--all", "--format", "{{.Names}} {{.State}}").strip() == f"{NAME} running"
+
+
+async def test_a_keeper_without_the_lease_neither_goes_on_nor_back(engine: DockerEngine, docker: EngineServer) -> None:
+    await engine.make(order())
+    answers = iter([True])  # it stood still after the new container was made
+    engine.may_act = lambda: next(answers, False)
+    with pytest.raises(LinkError, match="does not keep the fleet any more"):
+        await engine.replace(order("r2-0"), 0.0)
+    states = docker.client("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines()
+    assert sorted(states) == [f"{NAME} running", f"{NAME}.next created"]
+    engine.may_act = lambda: True
+    assert (await only(engine)).change == "r1-0"
+
+
 async def test_only_what_has_the_labels_of_this_experiment_and_node_is_ours(
     docker: EngineServer, engine: DockerEngine, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,19 +17,19 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
+from countingroom.core.errors import Conflict, LinkError, NotFound
 from countingroom.core.fleet.observed import Observed
 from countingroom.core.fleet.plan import FleetPlan
 from countingroom.core.fleet.record import Change, FleetRecord, Phase, Renewal
 from countingroom.core.fleet.resolver import Resolvers
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
-from countingroom.core.fleet.states import FLEET_KEY, FleetState, NodeState, ServiceState, node_key, service_key
 from countingroom.core.fleet.talk import Speaker
 from countingroom.core.retry import Retry, edge_log
 from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.speakers import speakers
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
+from countingroom.fleet.keeper_states import KeeperStates, Publish, Tell
 from countingroom.fleet.node import Node, first_look
-from countingroom.fleet.published import ServiceStates, node_state
 from countingroom.fleet.reconciler.actions import Delay
 from countingroom.fleet.reconciler.apply import apply
 from countingroom.fleet.reconciler.plan import plan
@@ -43,8 +42,6 @@ SAVE_S = 10.0
 RETRY_S = 2.0
 _LOOK_S = 0.2
 """Between two steps: news that come together are answered together."""
-_LINES = 30
-"""Of the log of a service that are published."""
 
 
 class FleetStore(Struct, frozen=True, kw_only=True):
@@ -68,10 +65,6 @@ class DescribedFleet(Struct, frozen=True, kw_only=True):
 MakeNode = Callable[[WantedNode, asyncio.Event, Callable[[str], None]], Node]
 """Makes a node with its engine: from what is wanted, the event to set when something changed, and a taker of sentences
 about what was done."""
-Publish = Callable[[str, NodeState | ServiceState | FleetState | None], None]
-"""Publishes a state under a key; None deletes it."""
-Tell = Callable[[str, str, Cause | None], None]
-"""Records an event: service or node, sentence, and why it is bad."""
 
 
 class Keeper:
@@ -88,16 +81,17 @@ class Keeper:
         *,
         name: str,
         watch: Callable[[Node], Coroutine[Any, Any, None]] | None = None,
+        may_act: MayAct = lambda: True,
     ) -> None:
-        """`name`: of this process, for the state. `watch`: measures a node until cancelled."""
+        """`name`: of this process, for the state. `watch`: measures a node until cancelled. `may_act`: whether this
+        process has the lease at this moment: a process that stood still may find that another one keeps the fleet."""
         self._watch = watch
         self._resolvers = Resolvers()
         self._clock = clock
         self._store = store
         self._fleet = fleet
-        self._publish = publish
-        self._tell = tell
-        self._name = name
+        self._may_act = may_act
+        self._states = KeeperStates(clock, publish, tell, fleet.titles, self._resolvers, name=name)
         self._changed = asyncio.Event()
         self._make_node = node
         self.wanted_nodes: dict[str, WantedNode] = {}
@@ -111,9 +105,7 @@ class Keeper:
         self._turn = asyncio.Lock()
         """Held while the record is changed: a command and a step never work on the same one."""
         self._loaded = asyncio.Event()
-        self._logs: dict[str, deque[str]] = {}
         self._waiting: tuple[Delay, ...] = ()
-        self._published: dict[str, NodeState | ServiceState | FleetState] = {}
         self._saves = edge_log(_log, "fleet: the database does not take what is remembered", "fleet: it does again")
 
     @property
@@ -151,6 +143,7 @@ class Keeper:
         return Observed(
             nodes=with_renewals(nodes, self._record),
             busy=frozenset(id for node in self._nodes.values() for id in node.busy),
+            interrupted=frozenset(id for node in self._nodes.values() for id in node.interrupted),
             pulling=frozenset((node.name, image) for node in self._nodes.values() for image in node.pulling),
             failed_pulls={
                 (node.name, image): one for node in self._nodes.values() for image, one in node.failed_pulls.items()
@@ -184,7 +177,7 @@ class Keeper:
             for node in self._nodes.values():
                 node.forget_failures()
         for service in self._record.changes:
-            self._note(service, f"r{made.number} applied by {made.by}")
+            self._states.note(service, f"r{made.number} applied by {made.by}")
         return made
 
     async def change(self, changed: Callable[[FleetRecord], FleetRecord]) -> None:
@@ -222,7 +215,7 @@ class Keeper:
             )
             changes = {**self._record.changes, service: again}
             await self._save(msgspec.structs.replace(self._record, changes=changes), self._revisions)
-        self._note(service, f"restart of {len(found)} by {by}")
+        self._states.note(service, f"restart of {len(found)} by {by}")
         return len(found)
 
     def node(self, name: str) -> Node:
@@ -246,7 +239,8 @@ class Keeper:
             if before := self._following.pop(one.name, None):
                 before.cancel()
             self.wanted_nodes[one.name] = one
-            self._nodes[one.name] = node = self._make_node(one, self._changed, self._line)
+            self._nodes[one.name] = node = self._make_node(one, self._changed, self._states.line)
+            node.guard(self._may_act)
             self._following[one.name] = self._group.create_task(self._run_node(node))
 
     async def _run_node(self, node: Node) -> None:
@@ -279,7 +273,7 @@ class Keeper:
             try:
                 due_ns = await self._step()
             except (Conflict, LinkError) as error:
-                self._publish_fleet(error.cause)
+                self._states.publish_fleet(self._record, self._revisions, error.cause)
                 due_ns = self._clock.now_ns() + int(RETRY_S * 1e9)
             await self._clock.sleep(_LOOK_S)
             with suppress(TimeoutError):
@@ -295,7 +289,7 @@ class Keeper:
             if made.record != self._record:
                 before = self._record
                 await self._save(made.record, self._revisions)
-                self._tell_phases(before, made.record)
+                self._states.phases(before, made.record)
             for action in made.actions:
                 self._nodes[action.node].begin(action)
             self._waiting = made.waiting
@@ -304,6 +298,7 @@ class Keeper:
 
     async def _save(self, record: FleetRecord, revisions: Mapping[int, Revision]) -> None:
         """Remember it, then go by it."""
+        check_lease(self._may_act, "fleet")
         try:
             async with within(self._clock, SAVE_S):
                 self._version = await self._store.save(record, self._version)
@@ -328,69 +323,8 @@ class Keeper:
         self._revisions = {number: one for number, one in revisions.items() if number in named}
         self._changed.set()
 
-    def _tell_phases(self, before: FleetRecord, after: FleetRecord) -> None:
-        for name, change in after.changes.items():
-            old = before.changes.get(name)
-            if old is None or (old.phase, old.target) == (change.phase, change.target):
-                continue
-            said = {
-                Phase.DONE: f"r{change.target} is in place",
-                Phase.ROLLING_BACK: f"r{change.target} failed; going back to r{change.fallback}",
-                Phase.ROLLED_BACK: f"back to r{change.fallback}",
-                Phase.FAILED: f"r{change.target} failed, and nothing more is changed",
-            }.get(change.phase)
-            if said:
-                self._note(name, said)
-                is_bad = change.phase in (Phase.ROLLING_BACK, Phase.FAILED)
-                self._tell(name, f"{name}: {said}", change.cause if is_bad else None)
-
-    def _line(self, sentence: str) -> None:
-        """What a node did: it is kept for the page of its service, and recorded."""
-        service = sentence.partition("@")[0] if "@" in sentence.partition(":")[0] else ""
-        if service:
-            self._note(service, sentence)
-        self._tell(service, sentence, None)
-
-    def _note(self, service: str, sentence: str) -> None:
-        self._logs.setdefault(service, deque(maxlen=_LINES)).append(f"{self._clock.now_ns()} {sentence}")
-
-    # Published states.
-
     def publish(self) -> None:
         """Publish the states that have changed."""
-        observed = self.observed()
-        doing = {id: kind.value for node in self._nodes.values() for id, kind in node.busy.items()}
-        services = ServiceStates(
-            self._record, self._revisions, observed, doing, self._waiting, self._fleet.titles, self._resolvers
-        ).all({name: tuple(lines) for name, lines in self._logs.items()})
-        states: dict[str, NodeState | ServiceState | FleetState] = {
-            service_key(name): state for name, state in services.items()
-        }
-        for name, node in observed.nodes.items():
-            one = self._nodes[name]
-            states[node_key(name)] = node_state(node, self.wanted_nodes[name], one.facts, self._record, one.reboot)
-        for key in self._published.keys() - states.keys() - {FLEET_KEY}:
-            self._published.pop(key)
-            self._publish(key, None)
-        for key, state in states.items():
-            self._publish_changed(key, state)
-        self._publish_fleet(None)
-
-    def _publish_fleet(self, cause: Cause | None) -> None:
-        revision = self._revisions.get(self._record.revision)
-        self._publish_changed(
-            FLEET_KEY,
-            FleetState(
-                revision=self._record.revision,
-                by=revision.by if revision else "",
-                time_ns=revision.time_ns if revision else 0,
-                comment=revision.comment if revision else "",
-                keeper=self._name,
-                cause=cause,
-            ),
+        self._states.publish(
+            self._record, self._revisions, self.observed(), self._nodes, self.wanted_nodes, self._waiting
         )
-
-    def _publish_changed(self, key: str, state: NodeState | ServiceState | FleetState) -> None:
-        if self._published.get(key) != state:
-            self._published[key] = state
-            self._publish(key, state)

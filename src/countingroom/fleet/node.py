@@ -19,6 +19,7 @@ from countingroom.core.fleet.usb import UsbDevice, find_usb, is_usb, moved_usb
 from countingroom.fleet.actors.client import ActorClient
 from countingroom.fleet.actors.link import Dial, dial
 from countingroom.fleet.actors.node_actors import NodeActors, not_running
+from countingroom.fleet.engines.lease_guard import GuardedEngine, MayAct, check_lease
 from countingroom.fleet.engines.port import Engine, EngineFacts, EngineInstance, LogLine, MakeOrder, PlatformEngine
 from countingroom.fleet.health import Absent, HealthChecks
 from countingroom.fleet.reconciler.actions import FleetAction, FleetActionKind
@@ -59,6 +60,8 @@ class Node:
         self.reboot: NodeReboot | None = None
         """The last restart of the computer that a user asked for."""
         self.busy: dict[InstanceId, FleetActionKind] = {}
+        self.interrupted: set[InstanceId] = set()
+        """Worked on when the node was lost."""
         self.pulling: dict[str, ImagePull] = {}
         self._told_s = 0.0
         self.failed_pulls: dict[str, Attempt] = {}
@@ -79,6 +82,13 @@ class Node:
         self._cause: Cause | None = None
         self._pulls = asyncio.Semaphore(MOST_PULLS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._may_act: MayAct = lambda: True
+
+    def guard(self, may_act: MayAct) -> None:
+        """Do nothing where this process does not keep the fleet at that moment."""
+        self._may_act = may_act
+        if isinstance(self._engine, GuardedEngine):
+            self._engine.may_act = may_act
 
     @property
     def was_looked_at(self) -> bool:
@@ -203,6 +213,7 @@ class Node:
         if self._read_usb:
             self._usb = tuple(await self._read_usb())
         self._instances = {one.id: one for one in instances}
+        self.interrupted.clear()
         self._looked.set()
         self._looked = asyncio.Event()
         self._checks.follow(list(instances))
@@ -278,6 +289,7 @@ class Node:
 
     async def _act(self, action: FleetAction, id: InstanceId) -> None:
         try:
+            check_lease(self._may_act, f"fleet.{self.name}")
             if action.kind is FleetActionKind.REMOVE:
                 await self._engine.remove(id, action.grace_s)
             elif action.kind is FleetActionKind.START:
@@ -298,6 +310,7 @@ class Node:
                     await self._engine.replace(order, action.grace_s)
         except LinkError as error:
             # The node counts as lost until it answers. Whether the action was carried out is seen then.
+            self.interrupted.add(id)
             self._lost(error.cause)
         except CountingRoomError as error:
             self.failed_actions[id] = self._attempt(error.cause, self.failed_actions.get(id))

@@ -11,7 +11,8 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.fleet.record import FleetRecord, PowerCut
 from countingroom.core.fleet.specs import WantedNode
 from countingroom.core.fleet.states import NodeReboot
-from countingroom.fleet.keeper import Keeper, Tell
+from countingroom.fleet.keeper import Keeper
+from countingroom.fleet.keeper_states import Tell
 from countingroom.fleet.reboot import Reboots, Remember
 
 

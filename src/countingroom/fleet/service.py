@@ -82,11 +82,11 @@ class FleetService:
                 # One that waits beats under its own name: the keeper alone tells that it keeps the fleet.
                 waiting = group.create_task(self._beat(f"standby-{self._boot[:8]}"))
 
-                async def lead(_: Leadership, waiting: asyncio.Task[None] = waiting) -> None:
+                async def lead(leadership: Leadership, waiting: asyncio.Task[None] = waiting) -> None:
                     waiting.cancel()
                     async with asyncio.TaskGroup() as parts:
                         beating = parts.create_task(self._beat("main"))
-                        await self._lead()
+                        await self._lead(leadership)
                         beating.cancel()
 
                 try:
@@ -99,7 +99,7 @@ class FleetService:
             self._bus, self._clock, role=DEPARTMENT, instance=instance, boot=self._boot, targets=self._targets
         )
 
-    async def _lead(self) -> None:
+    async def _lead(self, leadership: Leadership) -> None:
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
         server: CommandServer | None = None
 
@@ -128,7 +128,15 @@ class FleetService:
                 await Watch(self._bus, self._clock, publisher, node, self._watch, self._boot).run()
 
         keeper = Keeper(
-            self._clock, self._store, self._node, self._fleet, publish, tell, name=self._holder, watch=watch
+            self._clock,
+            self._store,
+            self._node,
+            self._fleet,
+            publish,
+            tell,
+            name=self._holder,
+            watch=watch,
+            may_act=lambda: leadership.is_held,
         )
 
         def switch(node: WantedNode, by: str) -> Switch:

@@ -95,6 +95,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, ObservedNode] = {}
     busy: frozenset[InstanceId] = frozenset()
     """Instances that an action works on at present."""
+    interrupted: frozenset[InstanceId] = frozenset()
+    """Instances that an action worked on when their node was lost: whether they run is not known."""
     pulling: frozenset[tuple[str, str]] = frozenset()
     """(node, image) that are being pulled."""
     failed_pulls: Mapping[tuple[str, str], Attempt] = {}

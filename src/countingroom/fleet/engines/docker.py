@@ -12,20 +12,22 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from countingroom.core.clock import Clock, timeout
+from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError, DeviceError, LinkError, NotFound
 from countingroom.core.fleet.specs import InstanceId, WantedNode
 from countingroom.core.fleet.usage import InstanceUse
 from countingroom.fleet.engines import containers as forms
 from countingroom.fleet.engines.container_api import CALL_S, answering, open_engine, ping
+from countingroom.fleet.engines.container_commands import ContainerCommands
 from countingroom.fleet.engines.container_images import prepare_volumes, pull, registry_login
 from countingroom.fleet.engines.container_use import clock_offset_s, container_use
 from countingroom.fleet.engines.containers import Inspected, container_name
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.log_archive import MOST_KEPT, LogArchive
 
@@ -34,7 +36,6 @@ _START_S = 60.0
 """For a start, with the mounts of its volumes."""
 _STEADY_NS = 10_000_000_000
 """A container that ran for so long has not ended in a row with the time before."""
-_TAIL_BYTES = 1 << 20
 _EVENTS = ("start", "die", "died", "destroy", "remove", "rename", "update", "pause", "unpause")
 
 
@@ -58,13 +59,16 @@ class DockerEngine:
         self._ahead_ns = 0
         self._seen_ns = 0
         """Time of the last list of instances: what changed since is told by `changes`."""
-        self._working: dict[InstanceId | str, int] = {}
-        """Instances and images that are worked on now."""
+        self._working: dict[InstanceId | str, tuple[asyncio.Lock, int]] = {}
+        """Instances and images that are worked on now, and by how many tasks."""
+        self._begun: dict[InstanceId | str, int] = {}
+        """How often that was begun."""
         self._steady: dict[str, int] = {}
         """Container -> its ends when it was last seen to run for long."""
         self._last_lines: dict[tuple[str, str], str] = {}
-        self._hanging: dict[tuple[InstanceId, tuple[str, ...]], Any] = {}
-        """Commands that did not end in time."""
+        self._commands = ContainerCommands(self._answering)
+        self.may_act: MayAct = lambda: True
+        """Asked before each change: a replacement must neither go on nor back beside the next keeper."""
 
     async def connect(self) -> EngineFacts:
         if self._docker is None or not self._working:
@@ -74,15 +78,13 @@ class DockerEngine:
             facts = await ping(self._docker, self._clock)
         self._podman = facts.is_podman
         self._ahead_ns = facts.ahead_ns
-        for id, group in (await self._groups()).items():
-            if id not in self._working:
-                with self._works_on(id):
-                    await self._settle(group)
+        await self._settle_all(lambda group: True)
         return EngineFacts(engine=facts.name)
 
     async def instances(self) -> Sequence[EngineInstance]:
         now_ns = self._clock.now_ns()
-        groups = await self._groups()
+        # Of one instance the next keeper finds two where the one before did not end at once.
+        groups = await self._settle_all(lambda group: len(group) > 1)
         self._seen_ns = now_ns
         chosen = [forms.preferred(group) for group in groups.values()]
         self._steady = {id: count for id, count in self._steady.items() if id in {one["Id"] for one in chosen}}
@@ -117,7 +119,7 @@ class DockerEngine:
 
     async def pull(self, image: str, progress: Progress) -> None:
         login = await asyncio.to_thread(registry_login, image, self._node.registries)
-        with self._works_on(image):
+        async with self._works_on(image):
             async with self._answering(f"{image} could not be pulled", None):
                 await pull(self._docker, image, login, progress, self._source)
             if image not in await self.images():
@@ -132,7 +134,7 @@ class DockerEngine:
         await self.replace(order, order.spec.grace_s)
 
     async def replace(self, order: MakeOrder, grace_s: float) -> None:
-        with self._works_on(order.id):
+        async with self._works_on(order.id):
             before = await self._settle(await self._group(order.id))
             async with self._answering(f"the volumes of {order.id} could not be made", _START_S):
                 await prepare_volumes(self._docker, order.spec.volumes, self._source)
@@ -150,7 +152,7 @@ class DockerEngine:
                 await self._rename(new, name, order.id)
 
     async def start(self, id: InstanceId) -> None:
-        with self._works_on(id):
+        async with self._works_on(id):
             present = await self._settle(await self._group(id), is_rid_of_unstarted=False)
             if present is None:
                 raise NotFound(f"there is no instance {id}", source=self._source)
@@ -160,7 +162,7 @@ class DockerEngine:
             await self._start(present["Id"], id)
 
     async def remove(self, id: InstanceId, grace_s: float) -> None:
-        with self._works_on(id):
+        async with self._works_on(id):
             for one in await self._group(id):
                 if one["State"].get("Running"):
                     await self._stop(one["Id"], grace_s, id)
@@ -203,28 +205,8 @@ class DockerEngine:
         return [self._line(line) for line in text.splitlines()[-tail:]]
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
-        present, key = await self._present(id), (id, tuple(command))
-        if hanging := self._hanging.pop(key, None):
-            # Another one beside it would be one more with each check: the engine cannot end it.
-            with suppress(CountingRoomError):
-                async with self._answering(f"{command[0]} in {id}"):
-                    if (await hanging.inspect()).get("Running"):
-                        self._hanging[key] = hanging
-                        return 124, f"{command[0]} of an earlier call has not ended yet"
-        output = b""
-        async with self._answering(f"{command[0]} could not be run in {id}", None):
-            try:
-                async with timeout(timeout_s):
-                    run = await self._container(present["Id"]).exec(list(command))
-                    async with run.start(detach=False) as stream:
-                        self._hanging[key] = run
-                        while (message := await stream.read_out()) is not None:
-                            output = (output + message.data)[-_TAIL_BYTES:]
-                        self._hanging.pop(key, None)
-                    status = (await run.inspect()).get("ExitCode")
-            except TimeoutError:
-                return 124, f"it did not end within {timeout_s:g} s"
-        return 1 if status is None else int(status), output.decode(errors="replace")
+        present = await self._present(id)
+        return await self._commands.run(self._container(present["Id"]), id, command, timeout_s)
 
     async def changes(self) -> AsyncGenerator[None]:
         filters = json.loads(forms.labelled(self._experiment, self._node.name))
@@ -275,6 +257,22 @@ class DockerEngine:
         if not group:
             raise NotFound(f"there is no instance {id}", source=self._source)
         return forms.preferred(group)
+
+    async def _settle_all(self, needs: Callable[[Sequence[Inspected]], bool]) -> Mapping[InstanceId, list[Inspected]]:
+        """Bring the instances of which this holds to one container each; then all containers. What is wrong with one is
+        put in the log: its node is reached."""
+        working, begun = set(self._working), dict(self._begun)
+        groups = await self._groups()
+        found = [id for id, group in groups.items() if needs(group) and id not in working]
+        for id in found:
+            if self._begun.get(id) != begun.get(id):
+                continue  # it was worked on since it was listed
+            async with self._works_on(id):
+                try:
+                    await self._settle(groups[id])
+                except (DeviceError, NotFound) as error:
+                    _log.warning("fleet: %s", error)
+        return await self._groups() if found else groups
 
     async def _settle(self, group: Sequence[Inspected], *, is_rid_of_unstarted: bool = True) -> Inspected | None:
         """Bring what an ended keeper left of one instance to one container; None: to none."""
@@ -337,17 +335,17 @@ class DockerEngine:
 
     async def _create(self, order: MakeOrder, name: str) -> str:
         config = forms.container_config(self._experiment, order, podman=self._podman)
-        async with self._answering(f"{order.id} could not be made", _START_S):
+        async with self._changing(f"{order.id} could not be made"):
             made = await self._docker.containers.create(config, name=name)
         return str(made.id)
 
     async def _start(self, container: str, id: InstanceId) -> None:
-        async with self._answering(f"{id} could not be started", _START_S):
+        async with self._changing(f"{id} could not be started"):
             await self._container(container).start()
 
     async def _stop(self, container: str, grace_s: float, id: InstanceId) -> None:
         with suppress(NotFound):
-            async with self._answering(f"{id} could not be stopped", grace_s + _START_S):
+            async with self._changing(f"{id} could not be stopped", grace_s + _START_S):
                 await self._container(container).stop(t=math.ceil(grace_s))
 
     async def _delete(self, container: str, id: InstanceId) -> None:
@@ -358,11 +356,11 @@ class DockerEngine:
             except (CountingRoomError, OSError) as error:
                 _log.warning("fleet: the log of a container of %s is lost: %s", id, error)
         with suppress(NotFound):
-            async with self._answering(f"{id} could not be removed", _START_S):
+            async with self._changing(f"{id} could not be removed"):
                 await self._container(container).delete(force=True, v=True)
 
     async def _rename(self, container: str, name: str, id: InstanceId) -> None:
-        async with self._answering(f"{id} could not be renamed"):
+        async with self._changing(f"{id} could not be renamed"):
             await self._container(container).rename(name)
 
     # Little things.
@@ -382,12 +380,20 @@ class DockerEngine:
             raise LinkError(f"{what}: it is not connected", source=self._source)
         return answering(self._source, what, seconds)
 
-    @contextmanager
-    def _works_on(self, what: InstanceId | str) -> Generator[None]:
-        self._working[what] = self._working.get(what, 0) + 1
+    def _changing(self, what: str, seconds: float = _START_S) -> AbstractAsyncContextManager[None]:
+        check_lease(self.may_act, self._source)
+        return self._answering(what, seconds)
+
+    @asynccontextmanager
+    async def _works_on(self, what: InstanceId | str) -> AsyncGenerator[None]:
+        """One at a time for each instance and image."""
+        lock, count = self._working.get(what, (asyncio.Lock(), 0))
+        self._working[what] = lock, count + 1
+        self._begun[what] = self._begun.get(what, 0) + 1
         try:
-            yield
+            async with lock:
+                yield
         finally:
-            self._working[what] -= 1
-            if not self._working[what]:
-                del self._working[what]
+            count = self._working.pop(what)[1] - 1
+            if count:
+                self._working[what] = lock, count

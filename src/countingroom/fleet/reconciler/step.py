@@ -196,7 +196,8 @@ class _Step:
         under_way = len(survey.busy) + len(survey.changing) - len(settled)
         only_one = change.phase is Phase.ROLLING and service.update.canary and not settled
         room = (1 if only_one else service.update.max_parallel) - under_way
-        known = len(survey.missing) + len(survey.outdated) + len(survey.current) + len(survey.busy)
+        # One that was lost while it was changed may be away: it counts until its node answers or is set aside.
+        known = len((*survey.missing, *survey.outdated, *survey.current, *survey.busy, *survey.interrupted))
         least = service.update.min_healthy
         if least is None:
             least = max(known - service.update.max_parallel, 0)
@@ -210,9 +211,10 @@ class _Step:
                 self.waiting.append(Delay(service.name, "others are being changed" if takes_away else "the canary"))
                 break
             if one.is_healthy and healthy - 1 < least:
-                self.waiting.append(
-                    Delay(service.name, f"{healthy} are healthy, and at least {least} must be", one.id.node)
-                )
+                why = f"{healthy} are healthy, and at least {least} must be"
+                if lost := ", ".join(sorted({id.node for id in survey.interrupted})):
+                    why = f"{lost} was lost in a change: it goes on when that node is back or set aside"
+                self.waiting.append(Delay(service.name, why, one.id.node))
                 break
             if self._retry_waits(self.fleet.observed.failed_actions.get(one.id)):
                 continue

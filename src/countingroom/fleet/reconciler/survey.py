@@ -44,6 +44,8 @@ class ServiceSurvey(Struct, frozen=True, kw_only=True, gc=False):
     """Not wanted, and an action works on them."""
     lost: tuple[InstanceId, ...] = ()
     """Wanted, or last seen, on a node that does not answer."""
+    interrupted: tuple[InstanceId, ...] = ()
+    """Those of `lost` that were being changed then, on nodes that are not set aside."""
     cordoned: tuple[InstanceId, ...] = ()
     """Wanted or seen on a node that is set aside."""
 
@@ -142,6 +144,9 @@ class FleetView:
             busy=tuple(busy),
             ending=tuple(ending),
             lost=tuple(lost),
+            interrupted=tuple(
+                id for id in lost if id in self.observed.interrupted and id.node not in self.record.cordons
+            ),
             cordoned=tuple(cordoned),
         )
 

@@ -1,0 +1,41 @@
+"""Nodes that are lost while an instance is replaced there: nobody knows then whether it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from countingroom.bus.streams import prepare
+from countingroom.core.fleet.record import Phase
+from tests.scenario.test_fleet_keeper import NODES, Site, services
+
+
+@pytest.fixture
+async def site() -> Site:
+    made = Site()
+    await prepare(made.bus)
+    return made
+
+
+@pytest.mark.parametrize("how", ["back", "cordoned"])
+async def test_a_change_holds_while_a_node_is_lost_in_a_replacement(how: str, site: Site) -> None:
+    async with site.keeper():
+        await site.give("apply")
+        await site.clock.advance(12)
+        site.described = services(camera={"command": ["camera-2"]})
+        site.engines["n1"].takes_s = 1.0
+        await site.give("apply")
+        await site.clock.advance(0.5)  # n1 is being changed
+        site.engines["n1"].away = True
+        site.engines["n1"].tell()
+        await site.clock.advance(60)
+        state = await site.service()
+        assert state.phase is Phase.ROLLING and list(site.running().values()) == ["camera-1"] * 3
+        assert "n2: n1 was lost in a change: it goes on when that node is back or set aside" in state.waiting
+        if how == "back":
+            site.engines["n1"].away = False
+        else:
+            await site.give("cordon", node="n1", reason="broken")
+        await site.clock.advance(60)
+        is_new = {"n1": how == "back", "n2": True, "n3": True}
+        assert site.running() == {name: f"camera-{2 if is_new[name] else 1}" for name in NODES}
+        assert (await site.service()).phase is Phase.DONE
