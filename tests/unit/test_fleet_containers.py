@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiodocker import DockerError
 
 from countingroom.core.fleet.images import split_port
 from countingroom.core.fleet.specs import InstanceId, ResourceLimits, split_image
 from countingroom.experiment.loading import said_by
 from countingroom.fleet.description import FleetSection
+from countingroom.fleet.engines.container_api import remove_container
 from countingroom.fleet.engines.containers import container_name, spellings, time_ns
 from countingroom.fleet.wanted import wanted
 
@@ -95,3 +97,18 @@ def test_names_and_times_of_an_engine() -> None:
     assert time_ns("2026-11-30T08:14:38.408556901Z") == 1796026478408556901
     assert time_ns("2026-11-30T09:14:38.5+01:00") == 1796026478500000000
     assert time_ns("0001-01-01T00:00:00Z") == 0
+
+
+async def test_a_removal_that_was_ordered_before_is_waited_for() -> None:
+    class Removing:
+        waited = ""
+
+        async def delete(self, **_: object) -> None:
+            raise DockerError(409, "removal of container 5246edbe4171 is already in progress")
+
+        async def wait(self, *, condition: str) -> None:
+            self.waited = condition
+
+    container = Removing()
+    await remove_container(container)
+    assert container.waited == "removed"

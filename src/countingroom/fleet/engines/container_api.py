@@ -114,6 +114,19 @@ async def answering(source: str, what: str, seconds: float | None = CALL_S) -> A
         raise LinkError(f"{what}: {_reason(error)}", source=source) from error
 
 
+async def remove_container(container: Any) -> None:
+    """Remove a container, running or not. Where that was ordered before, as by a keeper that was killed, the end of
+    it is waited for: until then its name is taken."""
+    from aiodocker import DockerError
+
+    try:
+        await container.delete(force=True, v=True)
+    except DockerError as error:
+        if "already in progress" not in error.message:
+            raise
+        await container.wait(condition="removed")
+
+
 def _reason(error: BaseException | None) -> str:
     """Why there is no connection, without the text of the library around it."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error

@@ -22,7 +22,7 @@ from countingroom.core.errors import CountingRoomError, DeviceError, LinkError, 
 from countingroom.core.fleet.specs import InstanceId, WantedNode
 from countingroom.core.fleet.usage import InstanceUse
 from countingroom.fleet.engines import containers as forms
-from countingroom.fleet.engines.container_api import CALL_S, answering, open_engine, ping
+from countingroom.fleet.engines.container_api import CALL_S, answering, open_engine, ping, remove_container
 from countingroom.fleet.engines.container_commands import ContainerCommands
 from countingroom.fleet.engines.container_images import prepare_volumes, pull, registry_login
 from countingroom.fleet.engines.container_use import clock_offset_s, container_use
@@ -84,7 +84,7 @@ class DockerEngine:
     async def instances(self) -> Sequence[EngineInstance]:
         now_ns = self._clock.now_ns()
         # Of one instance the next keeper finds two where the one before did not end at once.
-        groups = await self._settle_all(lambda group: len(group) > 1)
+        groups = await self._settle_all(lambda group: len(group) > 1 or forms.is_next(group[0]))
         self._seen_ns = now_ns
         chosen = [forms.preferred(group) for group in groups.values()]
         self._steady = {id: count for id, count in self._steady.items() if id in {one["Id"] for one in chosen}}
@@ -357,7 +357,7 @@ class DockerEngine:
                 _log.warning("fleet: the log of a container of %s is lost: %s", id, error)
         with suppress(NotFound):
             async with self._changing(f"{id} could not be removed"):
-                await self._container(container).delete(force=True, v=True)
+                await remove_container(self._container(container))
 
     async def _rename(self, container: str, name: str, id: InstanceId) -> None:
         async with self._changing(f"{id} could not be renamed"):
