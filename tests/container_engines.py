@@ -70,6 +70,14 @@ class EngineServer:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.decode()}")
         return done.stdout.decode()
 
+    def events(self, file: Path) -> subprocess.Popen[bytes]:
+        """Its client while it writes each start and end of a container to a file, one JSON object a line."""
+        since = f"--since={time.time():.6f}"
+        command = [*self._client, "events", since, "--filter=type=container", "--filter=event=start"]
+        command += ["--filter=event=die"]
+        with file.open("wb") as output:
+            return subprocess.Popen([*command, "--format={{json .}}"], stdout=output, env=self._environment)
+
 
 @contextmanager
 def docker_server(needs: Needs, *arguments: str) -> Generator[EngineServer]:

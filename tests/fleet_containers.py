@@ -1,0 +1,282 @@
+"""A fleet of containers on real engines for tests: its revisions, its keeper, and what its engines say has run.
+
+As a program it is a keeper that kills itself with SIGKILL at one of its steps; see `KillOrder`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.clock import SystemClock
+from countingroom.core.fleet.record import FleetRecord, Phase
+from countingroom.core.fleet.specs import Revision, WantedNode
+from countingroom.fleet.description import FleetSection
+from countingroom.fleet.engines.docker import DockerEngine
+from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper
+from countingroom.fleet.node import Node
+from countingroom.fleet.wanted import wanted
+from countingroom.storage.database import Database
+from tests.container_engines import EngineServer
+from tests.patience import PATIENCE_S
+
+EXPERIMENT, SERVICE = "guider", "camera"
+NAME = f"{EXPERIMENT}-{SERVICE}"
+WARM_S = 0.2
+"""So long after its start a good container passes its check."""
+GOOD = ("sh", "-c", f"sleep {WARM_S}; touch /tmp/exposing; exec sleep 600")
+BAD = ("sleep", "600")
+ENDED = (Phase.DONE, Phase.ROLLED_BACK, Phase.FAILED)
+
+
+def revision(nodes: Sequence[WantedNode], image: str) -> Revision:
+    """One camera on each node."""
+    section = FleetSection.model_validate(
+        {
+            "nodes": {one.name: {"engine": "docker", "url": "unix:///none"} for one in nodes},
+            "services": {
+                SERVICE: {
+                    "image": image,
+                    "nodes": ["*"],
+                    "network": "none",
+                    "health": {"exec": ["test", "-e", "/tmp/exposing"], "interval": "0.2 s", "failures": 1},
+                    "start_period": "1 s",
+                    "grace": "0 s",
+                    "update": {"healthy_for": "0.2 s"},
+                }
+            },
+        }
+    )
+    return msgspec.structs.replace(wanted(section), nodes=tuple(nodes))
+
+
+def keeper_of(store: FleetStore, nodes: Sequence[WantedNode], folder: Path) -> Keeper:
+    """A keeper over these engines, with the clock of the machine."""
+    clock = SystemClock()
+
+    def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
+        return Node(clock, one.name, one.address, DockerEngine(clock, EXPERIMENT, one, folder), changed, line)
+
+    return Keeper(
+        clock,
+        store,
+        node,
+        DescribedFleet(nodes=nodes),
+        lambda key, state: None,
+        lambda name, text, cause: None,
+        name="k",
+    )
+
+
+def store_of(database: Database) -> FleetStore:
+    """What a keeper needs of a database."""
+    kept = database.fleet
+    return FleetStore(record=kept.record, save=kept.save, add=kept.add, revision=kept.revision)
+
+
+@asynccontextmanager
+async def keeping(keeper: Keeper) -> AsyncGenerator[Keeper]:
+    """The keeper, while it works."""
+    task = asyncio.create_task(keeper.run())
+    try:
+        await keeper.ready()
+        yield keeper
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until it holds."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"it did not come: {what}") from None
+
+
+def is_over(keeper: Keeper) -> bool:
+    """Whether the change has ended, and each instance on nodes that answer is healthy."""
+    change = keeper.record.changes.get(SERVICE)
+    seen = keeper.observed()
+    nodes = [one for one in seen.nodes.values() if one.is_reachable]
+    healthy = [one for node in nodes for one in node.instances.values() if one.health == "healthy"]
+    return change is not None and change.phase in ENDED and not seen.busy and len(healthy) == len(nodes)
+
+
+class Ran(Struct, frozen=True):
+    """A container from its start to its end."""
+
+    node: str
+    container: str
+    began_ns: int
+    ended_ns: int
+
+
+class Recorder:
+    """What ran on engines, as they told it themselves."""
+
+    def __init__(self, servers: dict[str, EngineServer], files: dict[str, Path]) -> None:
+        self._servers = servers
+        self._files = files
+        self._before = self._running()
+
+    def is_told(self) -> bool:
+        """Whether the engines have told all that has happened until now."""
+        told = {
+            name: {one.container for one in self.ran() if one.node == name and one.ended_ns == sys.maxsize}
+            for name in self._files
+        }
+        return told == self._running()
+
+    def _running(self) -> dict[str, set[str]]:
+        return {name: set(server.client("ps", "--quiet").split()) for name, server in self._servers.items()}
+
+    def ran(self) -> list[Ran]:
+        """All that ran since the beginning, in the order of their starts. What runs still has no end."""
+        found: list[Ran] = []
+        for node, file in self._files.items():
+            open_ones = dict.fromkeys(self._before[node], 1)
+            for line in file.read_text().splitlines():
+                event = json.loads(line)
+                container, at_ns = event["id"][:12], event["timeNano"]
+                if event["Action"] == "start":
+                    open_ones[container] = at_ns
+                elif began_ns := open_ones.pop(container, 0):
+                    found.append(Ran(node, container, began_ns, at_ns))
+            found += [Ran(node, container, began_ns, sys.maxsize) for container, began_ns in open_ones.items()]
+        return sorted(found, key=lambda one: one.began_ns)
+
+    def doubles(self) -> list[tuple[Ran, Ran]]:
+        """Pairs that ran at the same time on one node."""
+        ran = self.ran()
+        return [
+            (one, other)
+            for one in ran
+            for other in ran
+            if one is not other and one.node == other.node and one.began_ns <= other.began_ns < one.ended_ns
+        ]
+
+    def fewest(self, since_ns: int) -> int:
+        """The fewest that were healthy at one time after a time at which all were."""
+        warm_ns = int(WARM_S * 1e9)
+        spans = [(one.began_ns + warm_ns, one.ended_ns) for one in self.ran() if one.began_ns + warm_ns < one.ended_ns]
+        times = [since_ns, *(end for _, end in spans if since_ns < end < sys.maxsize)]
+        return min(sum(began <= at < end for began, end in spans) for at in times)
+
+
+@contextmanager
+def recording(servers: dict[str, EngineServer], folder: Path) -> Generator[Recorder]:
+    """Follow what starts and ends on engines."""
+    folder.mkdir(exist_ok=True)
+    files = {name: folder / f"{name}.events" for name in servers}
+    recorder = Recorder(servers, files)
+    following = [server.events(files[name]) for name, server in servers.items()]
+    try:
+        yield recorder
+    finally:
+        for process in following:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+class KillOrder(Struct, frozen=True, kw_only=True):
+    """What a keeper that is to be killed gets on its standard input."""
+
+    database: str
+    folder: str
+    nodes: tuple[WantedNode, ...]
+    revision: Revision
+    """It is applied as soon as the keeper has begun."""
+    at: int
+    """The number of the step, from 1."""
+    of: str = ""
+    """Only such steps count: `save`, `pull`, `create`, `stop`, `start`, `remove`, `rename`. Empty: all of these.
+    A health check changes nothing."""
+    is_under_way: bool = False
+    """Not before the step, but after its request was sent and before it is answered (`save`: after it is written)."""
+
+
+async def killed_keeper(order: KillOrder) -> int:
+    """The exit status of a keeper that got this order: -9, or 0 where it came to the end of the change before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.fleet_containers", stdin=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        await process.communicate(msgspec.json.encode(order))
+    return process.returncode or 0
+
+
+class _Death:
+    """Counts the steps of this process, and ends it at one of them."""
+
+    def __init__(self, order: KillOrder) -> None:
+        self._order = order
+        self._passed = 0
+
+    def has_come(self, step: str) -> bool:
+        self._passed += step == self._order.of if self._order.of else step != "exec"
+        return self._passed >= self._order.at
+
+    def query(self, ask: Any) -> Any:
+        """The method of aiodocker that asks an engine, with this death in it."""
+
+        async def asked(*words: Any, **more: Any) -> Any:
+            method = more.get("method") or words[2]
+            path = str(more.get("path") or words[1])
+            step = "remove" if method == "DELETE" else "exec" if "exec" in path else path.rpartition("/")[2]
+            step = "pull" if path.startswith("images/") else step
+            if method == "GET" or not self.has_come(step):
+                return await ask(*words, **more)
+            if not self._order.is_under_way:
+                _die()
+            asyncio.get_running_loop().call_later(0.01, _die)
+            await ask(*words, **more)
+            return await asyncio.Event().wait()
+
+        return asked
+
+    def store(self, kept: FleetStore) -> FleetStore:
+        async def save(record: FleetRecord, version: int) -> int:
+            is_last = self.has_come("save")
+            if is_last and not self._order.is_under_way:
+                _die()
+            saved = await kept.save(record, version)
+            if is_last:
+                _die()
+            return saved
+
+        return msgspec.structs.replace(kept, save=save)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _keep(order: KillOrder) -> None:
+    from aiodocker import Docker
+
+    death = _Death(order)
+    Docker._do_query = death.query(Docker._do_query)  # pyright: ignore[reportPrivateUsage]
+    database = Database(order.database)
+    await database.open()
+    async with keeping(keeper_of(death.store(store_of(database)), order.nodes, Path(order.folder))) as keeper:
+        await keeper.apply(order.revision)
+        await until(lambda: is_over(keeper), "the end of the change")
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_keep(msgspec.json.decode(sys.stdin.buffer.read(), type=KillOrder)))
