@@ -25,7 +25,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test suite check lint style types figures quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clu clean
+.PHONY: help demo test suite thorough check lint style types figures quick compiled format docs bench drill mutants sheets wheel lock system vendor node-red clu clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -33,6 +33,7 @@ endif
 help:
 	@echo "make demo [PORT=8080] [DATA=DIR]  run the simulated experiment; Ctrl-C ends it"
 	@echo "make test [PYTHON=python3.13]     prepare the environment, lint, build the docs, run every test"
+	@echo "make thorough                     the generated examples of the tests, all of them; make test tries a part"
 	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
 	@echo "make drill [FAULTS=...]            play faults against a running demo; FAULTS=--help tells how to choose"
 	@echo "make sheets [SHEETS='--only overview']  take every page in light and dark at six widths, to be looked at"
@@ -50,6 +51,10 @@ test: system vendor
 
 suite: .venv/.ready
 	$(BIN)/pytest -q --workers $(WORKERS)
+
+# The tests with generated examples and histories, with all of them: `make test` tries a part. Takes ten minutes.
+thorough: .venv/.ready
+	$(BIN)/pytest -q --workers $(WORKERS) --hypothesis-profile=thorough tests/property tests/scenario tests/unit
 
 # What fits into the minute between two edits; types and tests at the same time.
 check: .venv/.ready

@@ -16,9 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from tests import forked_workers
+from tests import examples, forked_workers
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
 
 # Containers often forbid compiled files. Every process of a test then compiles all of the source again: 5 s of
@@ -29,9 +28,7 @@ sys.dont_write_bytecode = False
 # What a shell starts in the background ignores Ctrl-C, and so do its children: here programs under test get one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long a case or its input takes says more about the machine than about us.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+examples.register()
 
 ROOT = Path(__file__).parent.parent
 APART = {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from countingroom.core.systems import RECORDING, UNCONFIGURED
 from countingroom.runs.planner.events import GoalMet, RunBegan, RunOver
+from tests.examples import examples
 from tests.unit.plant import Plant
 
 MOMENTS_S = st.floats(0, 15, allow_nan=False)
@@ -29,7 +30,7 @@ def check_runs(plant: Plant) -> None:
     assert not plant.partition.run
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60, part=3), deadline=None)
 @example(seed=0, moment_s=0.0, goal="Recording")
 @given(st.integers(0, 1000), MOMENTS_S, st.sampled_from(["Recording", "QA_Active", "Detectors_Active"]))
 def test_an_abort_at_any_moment_of_a_way_brings_everything_down(seed: int, moment_s: float, goal: str) -> None:
@@ -43,7 +44,7 @@ def test_an_abort_at_any_moment_of_a_way_brings_everything_down(seed: int, momen
     check_runs(plant)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60, part=3), deadline=None)
 @given(st.integers(0, 1000), st.lists(MOMENTS_S, min_size=1, max_size=5))
 def test_stops_at_any_moments_of_a_start_end_the_run(seed: int, pauses_s: list[float]) -> None:
     plant = slow(seed)

@@ -24,6 +24,7 @@ from countingroom.core.alarms.conditions.specs import (
     UpdateSpec,
 )
 from countingroom.core.values import Scalar
+from tests.examples import examples
 
 UNIT = 50_000_000
 """Times of the histories are multiples of this, so that ends of windows and delays are met exactly."""
@@ -247,7 +248,7 @@ UNKNOWN_RATE: tuple[ConditionSpec, History, list[int]] = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300, part=3), deadline=None)
 @given(CASES, st.integers(0, 30))
 @example(
     (
@@ -273,7 +274,7 @@ def test_a_condition_and_the_model_agree(case: tuple[ConditionSpec, History, lis
     assert (other.level, other.raw, other.held, other.recent) == (state.level, state.raw, state.held, state.recent)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, part=3), deadline=None)
 @given(CASES)
 def test_the_same_object_comes_back_when_nothing_changed(case: tuple[ConditionSpec, History, list[int]]) -> None:
     spec, history, _ = case
@@ -291,7 +292,7 @@ def test_the_same_object_comes_back_when_nothing_changed(case: tuple[ConditionSp
 NUMBERS = st.floats(-10, 10) | st.integers(-5, 5) | st.booleans()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, part=3), deadline=None)
 @given(SPECS, NUMBERS, st.integers(0, 1))
 def test_inside_the_quiet_band_rest_stays_rest(spec: ConditionSpec, value: float, quality: int) -> None:
     band = quiet_band(spec)
@@ -300,7 +301,7 @@ def test_inside_the_quiet_band_rest_stays_rest(spec: ConditionSpec, value: float
         assert AT_REST.due_ns == NEVER
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200, part=3), deadline=None)
 @given(CASES)
 @example((LimitSpec(high=(AlarmLimit(2.0, 3),), count=2, of=3), (Heard(0, 3.0), Heard(0, 3.0)), []))
 @example((LimitSpec(high=(AlarmLimit(2.0, 3),), hysteresis=1.0), (Heard(0, 3.0), Heard(0, 1.5)), []))

@@ -31,6 +31,7 @@ from countingroom.core.alarms.events import (
     Unshelve,
 )
 from countingroom.core.alarms.states import BaseState
+from tests.examples import examples
 
 History = tuple[tuple[int, AlarmEvent], ...]
 
@@ -280,7 +281,7 @@ CLEAR_WHILE_SUPPRESSED: History = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, part=3), deadline=None)
 @given(histories(), RULES)
 @example(LATCHED_THEN_SUPPRESSED, ChartRules(latching=True))
 @example(CLEAR_WHILE_SUPPRESSED, ChartRules(latching=True))
@@ -307,7 +308,7 @@ def test_the_chart_and_the_plain_model_agree_on_every_history(history: History, 
             assert record is before
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50, part=3), deadline=None)
 @given(histories(), RULES)
 def test_a_repeated_event_of_the_condition_changes_nothing(history: History, rules: ChartRules) -> None:
     record = AlarmRecord()

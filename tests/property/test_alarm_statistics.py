@@ -21,6 +21,7 @@ from countingroom.core.alarms.statistics import (
     bin_width_ns,
     rounded,
 )
+from tests.examples import examples
 
 FROM_NS = 1_790_000_000_000_000_000 + 123_456_789
 ANNOUNCEMENTS = ("announced", "announced_again")
@@ -87,7 +88,7 @@ def test_announcements_are_counted_by_priority_bin_and_period(history: tuple[lis
     assert found.alarms == len(numbers)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60, part=2))
 @given(histories())
 def test_floods_are_those_of_a_look_at_every_second(history: tuple[list[CountedRow], int]) -> None:
     rows, to_ns = history

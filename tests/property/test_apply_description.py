@@ -14,6 +14,7 @@ from countingroom.core.errors import Conflict, CountingRoomError, NotFound
 from countingroom.core.placement import Renames, Seed, SeedPartition
 from countingroom.storage.columns import metadata
 from countingroom.storage.database import Database
+from tests.examples import examples
 from tests.scenario.experiment import AtOnce
 
 SYSTEMS, TAGS, PARTITIONS = ("STS", "TFC"), ("x", "y", "z"), ("A", "B")
@@ -84,7 +85,7 @@ async def edit(database: Database, what: str, system: str, tag: str, values: dic
             await database.mapping.move({"STS": ""}, "ben")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(first=descriptions(), second=descriptions(), changes=edits, chosen=choices, recorded=st.booleans())
 def test_what_is_applied_once_is_applied(
     first: Seed, second: Seed, changes: list[Any], chosen: Choices, recorded: bool

@@ -15,9 +15,10 @@ import pytest
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind
 from countingroom.runs.description import RunsSection
+from tests.examples import examples
 from tests.scenario.experiment import DETECTORS, GLOBALS, World, description, experiment
 
-HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS", "50"))
+HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS") or examples(50))
 FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
 PARTS = 5
 """So that the workers of a test run share them."""

@@ -23,6 +23,7 @@ from countingroom.history.query_plan import QueryPlan, plan
 from countingroom.history.retention import Horizon, Resolution
 from countingroom.history.text_stretches import TextSample, stretches
 from countingroom.history.time_gaps import GAP_NS, ends_before_gap
+from tests.examples import examples
 from tests.memory_store import MemoryStore
 
 S = 1_000_000_000
@@ -139,7 +140,7 @@ step = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25, part=2), deadline=None)
 @given(st.lists(step, max_size=8), st.integers(0, 3600), st.integers(1, 7200), st.integers(10, 60))
 def test_the_fast_store_answers_as_the_plain_one(
     steps: list[list[tuple[int, float, int]] | int], start: int, span: int, most: int

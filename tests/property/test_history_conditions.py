@@ -19,6 +19,7 @@ from countingroom.history import conditions
 from countingroom.history.columns import flatten
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import HistoryStore, Position
+from tests.examples import examples
 from tests.memory_store import MemoryStore
 
 S = 1_000_000_000
@@ -52,7 +53,7 @@ def readings(rows: list[tuple[int, int, Scalar, int]], point: str) -> Readings:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25, part=2), deadline=None)
 @given(
     st.lists(st.lists(row, min_size=1, max_size=12), min_size=1, max_size=4),
     times,

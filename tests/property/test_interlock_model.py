@@ -17,6 +17,7 @@ from countingroom.core.interlocks.events import (
 from countingroom.core.interlocks.specs import CauseSpec, InterlockSpec
 from countingroom.core.interlocks.states import InterlockState, Truth
 from countingroom.core.policy import Role
+from tests.examples import examples
 from tests.unit.interlock_specs import cause, interlock
 
 Inputs = dict[tuple[str, int], Truth]
@@ -154,7 +155,7 @@ def event_of(order: str, until_ns: int) -> InterlockEvent:
             return InterlockTime()
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150, part=3))
 @given(specs, st.lists(ticks, max_size=30))
 def test_the_chart_does_what_the_model_says(spec: InterlockSpec, history: list[tuple[Inputs, str, int, bool]]) -> None:
     model, state = Model(spec), initial(spec)

@@ -15,6 +15,7 @@ from countingroom.bus.memory.stream import DUPLICATE_WINDOW_S
 from countingroom.bus.port import Consumer, Lease
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.testing.clock import FakeClock
+from tests.examples import examples
 
 T = TypeVar("T")
 TTL_S = 90.0
@@ -242,6 +243,6 @@ class Leases(Machine):
         assert self.do(self.bus.holders()).keys() == self.holding.keys()
 
 
-_settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+_settings = settings(max_examples=examples(80, part=3), stateful_step_count=30, deadline=None)
 TestStreams, TestBuckets, TestLeases = Streams.TestCase, Buckets.TestCase, Leases.TestCase
 TestStreams.settings = TestBuckets.settings = TestLeases.settings = _settings

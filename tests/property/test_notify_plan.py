@@ -19,6 +19,7 @@ from countingroom.core.notify.plan import plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import Escalation, NotifyRoute, NotifySpec, QuietHours, Rate, Recipients
 from countingroom.core.notify.tracks import PlanState, restored, saved
+from tests.examples import examples
 from tests.property.notify_model import Model, S, Sent
 
 ALARMS = ("a.1", "b.2", "c.3")
@@ -252,7 +253,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(given_routes=routes(), covered=st.booleans(), steps=STEPS)
 def test_the_planner_sends_what_the_plain_model_says(
     given_routes: dict[str, NotifyRoute], covered: bool, steps: list[Step]
@@ -267,7 +268,7 @@ def test_the_planner_sends_what_the_plain_model_says(
     assert len(ids) == len(set(ids))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     given_routes=routes(),
     steps=STEPS,

@@ -28,6 +28,7 @@ from countingroom.core.rules.step import (
     next_due_ns,
     step,
 )
+from tests.examples import examples
 
 END = 48
 History = list[tuple[int, Input]]
@@ -163,7 +164,7 @@ def run(spec: RuleSpec, history: History) -> Acts:
 _ACTS = (RuleEffectKind.FIRED, RuleEffectKind.HELD_BACK)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(_SPECS, _HISTORIES)
 @example(RuleSpec(name="night", trigger=ConditionTrigger()), [(1, ConditionIs(False)), (2, ConditionIs(True))])
 def test_a_rule_acts_when_the_model_says(spec: RuleSpec, history: History) -> None:

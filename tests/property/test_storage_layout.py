@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from countingroom.core.configurations import covers
 from countingroom.core.errors import RequestError
 from countingroom.storage.database import Database
+from tests.examples import examples
 from tests.scenario.experiment import AtOnce
 
 T = TypeVar("T")
@@ -161,5 +162,5 @@ class Layout(RuleBasedStateMachine):
             assert sorted(one.revision for one in history) == list(range(1, len(history) + 1))
 
 
-Layout.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Layout.TestCase.settings = settings(max_examples=examples(25, part=2), stateful_step_count=25, deadline=None)
 TestLayout = Layout.TestCase

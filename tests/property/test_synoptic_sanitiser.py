@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from countingroom.core.synoptics.allowed import ELEMENTS, PROPERTIES
 from countingroom.core.synoptics.drawing import read_drawing
 from countingroom.core.yaml.located import Mistaken
+from tests.examples import examples
 from tests.unit.test_synoptic_drawing import assert_harmless, shown, svg
 
 BAD = ("javascript:alert(1)", "url(//evil)", "url(#a)", "#a", "//evil", "expression(1)", "\"'><script>", "\\75rl(x)")
@@ -39,7 +40,7 @@ def nested(parts: list[tuple[str, str, str]], depth: int) -> str:
     return text
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120, part=3))
 @given(st.lists(element, max_size=6), st.integers(1, 4))
 def test_a_drawing_of_anything_is_harmless(parts: list[tuple[str, str, str]], depth: int) -> None:
     try:
@@ -49,7 +50,7 @@ def test_a_drawing_of_anything_is_harmless(parts: list[tuple[str, str, str]], de
     assert_harmless(shown(drawing))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100, part=3))
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda one: svg("")[:-6] + one + b"</svg>")))
 def test_any_bytes_are_a_drawing_or_a_mistake_with_its_place(data: bytes) -> None:
     try:

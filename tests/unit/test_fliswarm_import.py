@@ -21,6 +21,7 @@ from countingroom.doors.description import DoorsSection
 from countingroom.experiment import load
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.wanted import wanted
+from tests.examples import examples
 
 FILE = """\
 # guide cameras
@@ -169,7 +170,7 @@ def tables(value: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40, part=2), deadline=None)
 @given(data=st.data())
 def test_a_key_that_is_not_known_is_told_with_its_line(data: st.DataObject) -> None:
     value: dict[str, Any] = yaml.safe_load(FILE)
