@@ -159,6 +159,19 @@ def start(
             os.close(written)
 
 
+def put_new_database(data: Path) -> None:
+    """Put a database with all tables into this folder of an experiment, unless it has one. The migrations, 0.3 s of
+    processor time, run once for all tests."""
+    file, made = data / "countingroom.sqlite", server().with_name("new.sqlite")
+    if file.exists():
+        return
+    if not made.exists():
+        own = made.with_name(f"new-{os.getpid()}.sqlite")
+        assert start((f"sqlite:///{own}",), module="countingroom.storage.new_database", stdout=1).wait(_SERVER_S) == 0
+        own.replace(made)
+    shutil.copy(made, file)
+
+
 def run(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`countingroom ARGUMENTS...` until its end, with what it wrote."""
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:

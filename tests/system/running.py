@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from tests.warm_python import Started, start
+from tests.warm_python import Started, put_new_database, start
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ def up(
 ) -> Generator[Running]:
     """`countingroom up` on a free port, from the line that names the console to its end with that status.
     `environment`: variables beside those of this process. `by_exec`: as a person starts it, which takes 3 s of
-    processor time; else as a fork of a process that has imported it."""
+    processor time; else as a fork of a process that has imported it, with a copy of a new database."""
     data.mkdir(parents=True, exist_ok=True)
     words = ("up", str(description), "--port", "0", "--data", str(data), *options)
     process: subprocess.Popen[str] | Started
@@ -132,6 +132,7 @@ def up(
                 env={**os.environ, **(environment or {})},
             )
         else:
+            put_new_database(data)
             process = start(words, stdout=subprocess.PIPE, stderr=errors.fileno(), environment=environment)
     running: Running | None = None
     try:

@@ -25,7 +25,8 @@ async def main(path):
     child = await launch_by(path)([sys.executable, "-m", "forked", "word"], None)
     found = json.loads(await child.stdout.readline())
     child.stdin.write(b"\\n")
-    print(json.dumps(found | {"status": await child.wait()}), flush=True)
+    said = await child.stdout.read()
+    print(json.dumps(found | {"status": await child.wait(), "said": said.decode()}), flush=True)
     if len(sys.argv) > 2:
         sys.stdin.readline()
 
@@ -34,13 +35,14 @@ with forked_server(["forked"], Path()) as path:
 print(json.dumps({"pid": os.getpid(), "is_left": path.parent.exists(), "shares": "forked" in sys.modules}))
 """
 FORKED = """
-import json, os, sys
+import atexit, json, os, sys
 if __name__ == "__main__":
     files = [os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd") if int(one) > 2 and
              os.path.exists(f"/proc/self/fd/{one}")]
     print(json.dumps({"argv": sys.argv[1:], "imported": len(sys.modules), "group": os.getpgid(0) == os.getpid(),
                       "files": files, "arenas": os.environ.get("MALLOC_ARENA_MAX")}), flush=True)
     sys.stdin.readline()
+    atexit.register(sys.stdout.write, "registered for the end")  # and not flushed
     sys.exit(7)
 """
 
@@ -61,6 +63,7 @@ def test_a_forked_process_is_as_one_started_by_exec(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in program.communicate(timeout=60)[0].splitlines()]
     child, parent = lines  # each line once: no fork went on with the program of its parent
     assert (child["argv"], child["status"], child["group"], child["arenas"]) == (["word"], 7, True, "2")
+    assert child["said"] == "registered for the end"
     assert [one for one in child["files"] if "lock" in one or one.startswith("socket")] == []
     assert child["imported"] > 300  # those of the parent, and `json` alone would be 60
     assert parent == {"pid": program.pid, "is_left": False, "shares": True}  # what it imported, the fork need not
