@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from countingroom.core.alarms.expression_errors import ExpressionError
 from countingroom.core.alarms.expressions import compile_expression
 from countingroom.core.values import Scalar
-from tests.examples import examples
 
 NAMES = {"a": "d.a", "b": "d.b", "c": "d.c"}
 
@@ -131,7 +130,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(TEXTS, VALUES, VALUES, VALUES)
 @example("(not (a > 1))", float("nan"), None, None)
 @example("(a and (b or c))", None, False, False)
@@ -161,7 +160,7 @@ PIECES = "and |or |not |if |else |lambda |for |in |is |**|//|1e9|0x|1_0|point(|a
 WORDS = st.sampled_from([*CHARACTERS, *PIECES.split("|"), "9" * 30, "f'{a}'", "...", "None", ":=", "True"])
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(WORDS, max_size=40).map("".join) | st.text(max_size=60))
 def test_any_text_is_refused_or_has_a_value(text: str) -> None:
     try:

@@ -92,8 +92,9 @@ def test_what_is_applied_once_is_applied(
 ) -> None:
     async def run() -> None:
         database = Database("sqlite://")
-        database._store._writer = database._store._reader = AtOnce()
-        await database._store.write(metadata.create_all)  # the migrations take 0.5 s
+        store: Any = vars(database)["_store"]
+        store._writer = store._reader = AtOnce()
+        await store.write(metadata.create_all)  # the migrations take 0.5 s
         if recorded:
             await database.seed(first, "description")
         else:  # as an earlier version left it

@@ -34,7 +34,6 @@ from countingroom.devices.registry import build
 from countingroom.devices.resources import SharedResources
 from countingroom.experiment import Invalid, load_with_problems
 from tests.console.stage import served, stage
-from tests.examples import examples
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 slow = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -132,7 +131,7 @@ payloads = st.one_of(
 )
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.lists(levels, min_size=1, max_size=5).map("/".join), payloads, st.booleans()), max_size=20)
 )
@@ -163,7 +162,7 @@ def test_any_topic_with_any_payload_changes_declared_points_only(messages: list[
 # What people type.
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=300)
 @given(st.one_of(st.text(max_size=40), st.from_regex(r"\A[-+0-9.:TZ hdmsnowyetra]{1,30}\Z")))
 def test_a_typed_time_is_an_instant_or_refused(text: str) -> None:
     try:
@@ -174,7 +173,7 @@ def test_a_typed_time_is_an_instant_or_refused(text: str) -> None:
         assert parse_time(format_time(instant), now_ns=NOW) == instant
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=200)
 @given(st.text(max_size=30), st.sampled_from(Type), st.sampled_from(["", "degC", "percent", "V"]))
 def test_a_typed_value_has_the_type_of_its_point_or_is_refused(text: str, kind: Type, unit: str) -> None:
     point = Point(name="p", type=kind, unit=unit)
@@ -186,7 +185,7 @@ def test_a_typed_value_has_the_type_of_its_point_or_is_refused(text: str, kind: 
     assert type(value) is wanted[kind]
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=100)
 @given(
     st.one_of(
         st.text(max_size=200),

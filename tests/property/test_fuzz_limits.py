@@ -25,7 +25,6 @@ from countingroom.runs.agents.port import Recovery
 from countingroom.runs.agents.reports import MOST_COUNTERS, counted
 from countingroom.runs.agents.saved_state import SavedState
 from countingroom.runs.owner_messages import Hold, Release
-from tests.examples import examples
 from tests.property.payloads import SCALARS, VALID, mutated, payload
 
 
@@ -47,7 +46,7 @@ def test_no_duration_or_number_of_an_order_or_a_notice_is_beyond_what_a_receiver
 BAD_DURATIONS = (float("nan"), float("inf"), float("-inf"), 1e300, -1.0)
 
 
-@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(payload, mutated(msgspec.json.encode({"recovery": {"state": "Active"}, "machine": "x"}))))
 def test_a_damaged_file_of_a_saved_state_is_no_state(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "trd.json").write_bytes(data)
@@ -60,7 +59,7 @@ def test_a_damaged_file_of_a_saved_state_is_no_state(tmp_path: Path, data: bytes
 WATCH = b'{"watch": {"devices": ["a"], "points": true, "states": true, "events": true}, "since": 5}'
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=200)
 @given(st.one_of(payload, mutated(WATCH)))
 @example(b'{"watch": ' + b'{"x":' * 3000)
 def test_a_message_of_a_page_is_a_subscription_or_refused(data: bytes) -> None:
@@ -68,7 +67,7 @@ def test_a_message_of_a_page_is_a_subscription_or_refused(data: bytes) -> None:
         parse(data.decode(errors="replace"))
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(max_size=150), SCALARS, max_size=12), st.dictionaries(st.text(max_size=3), SCALARS))
 def test_counters_can_be_sent_and_their_number_is_bounded(first: dict[str, Any], more: dict[str, Any]) -> None:
     known = counted({str(number): number for number in range(MOST_COUNTERS - 5)}, first)

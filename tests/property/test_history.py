@@ -88,7 +88,8 @@ def test_a_plan_fits_and_reads_only_what_is_kept(start: int, span: int, rows: in
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.sampled_from("ab"), st.sampled_from([0, 2])), max_size=40))
 def test_thinned_texts_can_be_filled_up_again(steps: list[tuple[int, str, int]]) -> None:
-    time, told = 0, []
+    time = 0
+    told: list[TextSample] = []
     for seconds, text, quality in steps:
         time += seconds * S
         told.append(TextSample(time_ns=time, text=text, quality=quality))

@@ -31,7 +31,8 @@ class Layout(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.database = Database("sqlite://")
-        self.database._store._writer = self.database._store._reader = AtOnce()
+        store: Any = vars(self.database)["_store"]
+        store._writer = store._reader = AtOnce()
         self.places: dict[str, str] = {}
         self.partitions: set[str] = set()
         self.configurations: dict[tuple[str, str], int] = {}
