@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from countingroom.core.fleet.specs import Reach
+from tests.hosts import Host, programs
 from tests.patience import PATIENCE_S
 
 IMAGE = "camera:1"
@@ -49,12 +51,18 @@ class EngineServer:
     """A running engine, and what its client needs."""
 
     def __init__(
-        self, client: Sequence[str], environment: dict[str, str], socket_file: Path, tls: Reach | None
+        self, client: Sequence[str], environment: dict[str, str], socket_file: Path, tls: Reach | None, host: Host
     ) -> None:
+        self.host = host
         self._client = client
         self._environment = environment
         self.unix = Reach(url=f"unix://{socket_file}")
         self.tls = tls
+
+    def kill(self) -> None:
+        """The whole computer: the engine, what belongs to it, and its containers."""
+        folder = Path(self.unix.url.removeprefix("unix://")).parent
+        self.host.kill(list(programs(lambda words, _: any(str(folder) in word for word in words))))
 
     def client(self, *words: str, given: bytes | None = None) -> str:
         """The output of its own client."""
@@ -95,15 +103,16 @@ def docker_server(needs: Needs, *arguments: str) -> Generator[EngineServer]:
             *(f"--tlskey={folder / 'server.key'}", f"-H=unix://{socket_file}", f"-H=tcp://127.0.0.1:{port}"),
             *arguments,
         ]
-        stack.enter_context(running(command, folder / "log", {}, lambda: _answers(socket_file)))
+        ready = partial(_answers, socket_file)
+        host = stack.enter_context(Host(lambda: running(command, folder / "log", {}, ready)))
         tls = Reach(
             url=f"tcp://127.0.0.1:{port}",
             ca=str(folder / "ca.pem"),
             certificate=str(folder / "client.pem"),
             key=str(folder / "client.key"),
         )
-        server = EngineServer([client, "-H", f"unix://{socket_file}"], dict(os.environ), socket_file, tls)
-        server.client("import", "-", IMAGE, given=_image(busybox))
+        server = EngineServer([client, "-H", f"unix://{socket_file}"], dict(os.environ), socket_file, tls, host)
+        server.client("import", "-", IMAGE, given=image(busybox))
         yield server
 
 
@@ -120,9 +129,10 @@ def podman_server(needs: Needs) -> Generator[EngineServer]:
         client += ["--tmpdir", str(folder / "tmp")]
         socket_file = folder / "s"
         command = [*client, "system", "service", "--time", "0", f"unix://{socket_file}"]
-        stack.enter_context(running(command, folder / "log", environment, lambda: _answers(socket_file)))
-        server = EngineServer(client, environment, socket_file, None)
-        server.client("import", "-", IMAGE, given=_image(busybox))
+        ready = partial(_answers, socket_file)
+        host = stack.enter_context(Host(lambda: running(command, folder / "log", environment, ready)))
+        server = EngineServer(client, environment, socket_file, None, host)
+        server.client("import", "-", IMAGE, given=image(busybox))
         yield server
         with suppress(RuntimeError):
             server.client("rm", "--all", "--force", "--time", "0")
@@ -230,12 +240,12 @@ def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.Ellip
     )
 
 
-def _image(busybox: str) -> bytes:
-    """A root folder with busybox and links to it, as `import` takes it."""
+def image(busybox: str, without: str = "") -> bytes:
+    """A root folder with busybox and links to it, as `import` takes it. `without`: a program that it lacks."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         archive.add(os.path.realpath(busybox), "bin/busybox")
-        for name in _PROGRAMS:
+        for name in (one for one in _PROGRAMS if one != without):
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)

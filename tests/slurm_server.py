@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+import psutil
+
 from tests.container_engines import free_port, only_root, running, temporary_folder
+from tests.hosts import Host, programs
 from tests.patience import PATIENCE_S
 
 _CONF = """
@@ -33,6 +37,7 @@ SlurmdParameters=config_overrides
 SlurmdTimeout=0
 ReturnToService=2
 KillWait=2
+BatchStartTimeout=1
 NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 RealMemory=1000
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 RealMemory=1000
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE
@@ -45,6 +50,18 @@ class SlurmServer:
     def __init__(self, folder: Path, controller: subprocess.Popen[bytes]) -> None:
         self.conf = folder / "slurm.conf"
         self.controller = controller
+        self.hosts: dict[str, Host] = {}
+
+    def kill(self, name: str) -> None:
+        """A whole host: its slurmd, and the steps of jobs that run there."""
+        found: list[psutil.Process] = []
+        for one in programs(lambda _, environment: self._is_of_job(environment, name)):
+            with suppress(psutil.NoSuchProcess):
+                found += [step for step in reversed(one.parents()) if step.name() == "slurmstepd"] + [one]
+        self.hosts[name].kill(found)
+
+    def _is_of_job(self, environment: Mapping[str, str], host: str) -> bool:
+        return environment.get("SLURM_CONF") == str(self.conf) and environment.get("SLURMD_NODENAME") == host
 
     def client(self, *words: str) -> str:
         """The output of one of its programs."""
@@ -81,9 +98,9 @@ def slurm_server(needs: Callable[..., str]) -> Generator[SlurmServer]:
         )
         server = SlurmServer(folder, controller)
         for host in ("n1", "n2"):
-            stack.enter_context(
-                running([slurmd, "-D", "-f", str(conf), "-N", host], folder / f"{host}.log", {}, _is_idle(server, host))
-            )
+            command = [slurmd, "-D", "-f", str(conf), "-N", host]
+            begin = partial(running, command, folder / f"{host}.log", {}, _is_idle(server, host))
+            server.hosts[host] = stack.enter_context(Host(begin))
         yield server
         server.client("scancel", "--me", "--signal=KILL", "--full")
         server.client("scancel", "--me")
@@ -92,8 +109,9 @@ def slurm_server(needs: Callable[..., str]) -> Generator[SlurmServer]:
 def _is_idle(server: SlurmServer, host: str) -> Callable[[], bool]:
     def asked() -> bool:
         try:
-            return "idle" in server.client("sinfo", "--noheader", f"--nodes={host}", "--format=%T")
+            state = server.client("sinfo", "--noheader", f"--nodes={host}", "--format=%T").strip()
         except RuntimeError:
             return False
+        return state.rstrip("*") in ("idle", "mixed", "completing")  # also with jobs that it had when it was killed
 
     return asked

@@ -19,6 +19,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.fleet.specs import SshReach, WantedNode
 from countingroom.fleet.engines.ssh import SshEngine
 from tests.container_engines import free_port, listens, running
+from tests.hosts import Host, programs
 
 _CONFIGURATION = """
 Port {port}
@@ -42,8 +43,17 @@ class SshServer(Struct, frozen=True, kw_only=True):
     """Of the host key."""
     public: str
     """The host key, as known_hosts has it."""
-    pid: int
-    """Of the sshd that listens."""
+    host: Host
+    """The sshd that listens."""
+
+    @property
+    def pid(self) -> int:
+        """Of the sshd that listens."""
+        return self.host.process.pid
+
+    def kill(self, folder: Path) -> None:
+        """The whole computer: sshd, its sessions, and the instances that a node keeps in a folder."""
+        self.host.kill(list(programs(lambda words, _: any(str(folder) in word for word in words))))
 
     def reach(self, folder: Path) -> SshReach:
         """By which a node keeps its instances in a folder."""
@@ -70,10 +80,10 @@ def ssh_server(needs: Callable[..., str]) -> Generator[SshServer]:
         port = free_port()
         (folder / "sshd.conf").write_text(_CONFIGURATION.format(port=port, folder=folder))
         command = [program, "-D", "-e", "-f", str(folder / "sshd.conf")]
-        process = stack.enter_context(running(command, folder / "log", {}, lambda: listens(port)))
+        host = stack.enter_context(Host(lambda: running(command, folder / "log", {}, lambda: listens(port))))
         digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
         fingerprint = f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
-        yield SshServer(port=port, key=folder / "key", fingerprint=fingerprint, public=public, pid=process.pid)
+        yield SshServer(port=port, key=folder / "key", fingerprint=fingerprint, public=public, host=host)
 
 
 def ssh_engine(server: SshServer, folder: Path) -> SshEngine:

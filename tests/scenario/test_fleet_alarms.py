@@ -20,6 +20,8 @@ from countingroom.core.fleet.states import (
     service_key,
 )
 from countingroom.core.messages import encode
+from countingroom.core.systems import NO_CONNECTION
+from tests.console.runs_stage import member, partition
 from tests.scenario.alarm_stage import AlarmStage
 
 S = 1_000_000_000
@@ -158,6 +160,28 @@ async def test_a_lost_node_is_one_alarm_with_the_time_since_when() -> None:
         await stage.node("n2", cordon=SetAside(reason="new fan", by="ben", since_ns=since_ns), **lost)
         await stage.clock.advance(1)
         assert (await stage.shown()) == {"node.n2.link": "suppressed"}
+
+
+async def test_the_systems_of_a_lost_node_are_folded_under_its_alarm_and_others_are_not() -> None:
+    stage = FleetStage()
+    await stage.begin()
+    for system, node in (("STS", "n1"), ("TOF", "n1"), ("RICH", "n2")):
+        told = ServiceState(service=f"a-{system}", runs=f"system.{system}", instances=(InstanceState(node=node),))
+        await stage.bus.put("state", service_key(told.service), encode(told))
+    async with stage.host("partition.mCBM", role="runs"), stage.running():
+        lost = ("STS", "TOF", "RICH")
+        members = tuple(member(system, seen=NO_CONNECTION, own="Active") for system in lost)
+        await stage.partition(partition("mCBM", members=members))
+        await stage.clock.advance(20)  # as long as ssh may take to notice it
+        await stage.node("n1", is_reachable=False)
+        await stage.clock.advance(11)
+        found = {id: one.cause_id for id, one in (await stage.active()).items() if not id.startswith("service.")}
+        assert found == {
+            "node.n1.link": "",
+            "member.mCBM.STS": "node.n1.link",
+            "member.mCBM.TOF": "node.n1.link",
+            "member.mCBM.RICH": "",
+        }
 
 
 async def test_drift_and_what_is_set_aside_past_its_time_are_told() -> None:

@@ -22,9 +22,17 @@ from countingroom.runs.planner.events import LinkChanged
 from countingroom.testing.clock import FakeClock
 
 
-def beat(system: str = "sts", boot: str = "b1", *, leaving: bool = False) -> Presence:
+def beat(system: str = "sts", boot: str = "b1", *, leaving: bool = False, service: str = "") -> Presence:
     return Presence(
-        role="agent", instance=system, boot=boot, host="h", pid=7, interval_s=0.5, sent_ns=0, leaving=leaving
+        role="agent",
+        instance=system,
+        boot=boot,
+        host="h",
+        pid=7,
+        interval_s=0.5,
+        sent_ns=0,
+        leaving=leaving,
+        service=service,
     )
 
 
@@ -153,6 +161,21 @@ async def test_a_connection_that_ends_is_told_at_once_and_its_silence_not_again(
         assert on.codes == ["connected", "agent_gone"]
         await on.clock.advance(10)
         assert on.codes == ["connected", "agent_gone"]
+
+
+async def test_the_computer_on_which_a_lost_agent_ran_is_named() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        await on.clock.advance(2)
+        await on.beats(1, beat(service="agents-sts@box#0"))
+        await on.agent.close()
+        await on.clock.advance(0)
+        silent, gone = (change.cause for change in on.told if change.cause)
+        assert silent.message == "the agent of sts on h has not been heard for 1.5 s"
+        assert silent.evidence == {"agent": "process 7 on h"}
+        assert gone.message.startswith("the agent of sts on box (host h) is gone: its connection to the bus ended (")
+        assert gone.evidence == {"agent": "process 7 on h", "node": "box", "service": "agents-sts"}
+        assert gone.suggestion == "the fleet starts it again; see countingroom fleet status"
 
 
 async def test_a_goodbye_is_told_as_such() -> None:

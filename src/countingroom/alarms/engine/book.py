@@ -240,7 +240,7 @@ class AlarmBook:
         before = entry.finding
         if before is None and entry.is_active and finding.level and not finding.blames:
             # This engine began after the process was gone, and does not know what it served.
-            finding = replace(finding, blames=entry.blames if identity.is_of_role(entry.blames) else "")
+            finding = replace(finding, blames=entry.blames if identity.is_of_computers(entry.blames) else "")
         entry.subject = subject
         if finding.unknown:
             entry.unknown = True

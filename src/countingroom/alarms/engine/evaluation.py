@@ -241,8 +241,12 @@ class Evaluation:
     def _partition(self, name: str) -> PartitionAlarms:
         known = self._partitions.get(name)
         if known is None:
-            known = self._partitions[name] = PartitionAlarms(name, self._roles.process_of)
+            known = self._partitions[name] = PartitionAlarms(name, self._runs_on)
         return known
+
+    def _runs_on(self, system: str) -> str:
+        """The alarm of the process, or of the node of the fleet, that the agent of a system needs."""
+        return self._roles.process_of(system) or self._fleet.node_of(system)
 
 
 class _Waits(Protocol):

@@ -52,7 +52,7 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     reading: AbnormalReading | None = None
     advice: str = ""
     blames: str = ""
-    """The device that its cause names, or the alarm of the process that served it."""
+    """The device that its cause names, or the alarm of the process that served it, or of the node on which that ran."""
     lasting_ns: int = 0
     """It counts when it has lasted for so long: losses often heal by themselves."""
     value: Scalar = None
@@ -72,6 +72,7 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
 
 
 Found = tuple[AlarmSubject, AlarmFinding]
+_FLEET = "the fleet"
 
 
 def clear(since_ns: int) -> AlarmFinding:
@@ -95,5 +96,10 @@ def group_of(subject: AlarmSubject) -> str:
     if subject.partition:
         return f"partition {subject.partition}"
     if not subject.device and identity.is_of_fleet(subject.id):
-        return "the fleet"
+        return _FLEET
     return subject.device or (subject.id if identity.is_of_role(subject.id) else "")
+
+
+def group_blamed(blames: str) -> str:
+    """The group of a device, or of an alarm, that a finding blames."""
+    return _FLEET if identity.is_of_fleet(blames) else blames

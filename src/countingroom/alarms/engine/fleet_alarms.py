@@ -74,6 +74,11 @@ class FleetAlarms:
         for service in self._services.values():
             yield from self._service(service, now_ns)
 
+    def node_of(self, system: str) -> str:
+        """The alarm of the link of the node that runs the agent of a system; empty: no service does."""
+        services = (one for one in self._services.values() if one.runs == f"system.{system}" and one.instances)
+        return next((identity.of_node(one.instances[0].node, "link") for one in services), "")
+
     def look(self, now_ns: int) -> Iterator[Found]:
         """What is set aside past its time. It is asked for now and then, because no message tells it."""
         for node in self._nodes.values():

@@ -2,9 +2,9 @@
 
 An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
 that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
-names, and what is lost from the process that served or ran it. An alarm of the fleet names the one that it follows
-from. Of a device that is not reached, and of a partition
-without an owner, nothing is known: all their other alarms follow from that.
+names, and what is lost from the process that served or ran it, or from the node of the fleet on which that ran. An
+alarm of the fleet names the one that it follows from. Of a device that is not reached, and of a partition without an
+owner, nothing is known: all their other alarms follow from that.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def _cause(
         return lost.get(identity.of_link(subject.device))  # of a device that is not reached every value is stale
     if mine == _OTHER or (mine == _LINK and not alarm.finding.blames):
         return None
+    if mine == _MEMBER and (node := lost.get(alarm.finding.blames)) is not None:
+        return node  # it may be noticed long after the agents that ran there
     # A warning beside a fault of the same device is another alarm, not the reason of the fault.
     levels = (1, 2, 3) if subject.partition else range(1, alarm.finding.level + 1)
     for rank in reversed(range(mine)):

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from countingroom.alarms.engine import folding
-from countingroom.alarms.engine.finding import AlarmFinding, group_of
+from countingroom.alarms.engine.finding import AlarmFinding, group_blamed, group_of
 from countingroom.alarms.engine.saved import EngineAlarm
 from countingroom.core.alarms.states import BaseState
 
@@ -40,7 +40,7 @@ class AlarmGroups:
         self._members: dict[str, set[str]] = {}
         """Device or partition -> its alarms that are active and have no flag."""
         self._blaming: dict[str, set[str]] = {}
-        """Device, or alarm of a process -> the partitions in which a member blames it."""
+        """Device, alarm of a process, or the fleet -> the partitions in which a member blames it."""
         self._below: dict[str, set[str]] = {}
         """Alarm -> those that are folded under it."""
         self._following: dict[str, set[str]] = {}
@@ -56,7 +56,7 @@ class AlarmGroups:
         if _is_active(entry) and not entry.record.has_flag:
             members.add(entry.subject.id)
             if entry.blames:
-                self._blaming.setdefault(entry.blames, set()).add(group)
+                self._blaming.setdefault(group_blamed(entry.blames), set()).add(group)
             self._look_whether_it_follows(entry, group)
         else:
             members.discard(entry.subject.id)
@@ -84,7 +84,7 @@ class AlarmGroups:
         """Find anew what follows from what among the alarms of these groups."""
         ids = {id for group in groups if self._following.get(group) for id in self._members.get(group, ())}
         # A partition's member can follow from an alarm of another group.
-        blamed = {self._entries[id].blames for id in ids} - {""}
+        blamed = {group_blamed(self._entries[id].blames) for id in ids} - {""}
         ids |= {id for group in blamed for id in self._members.get(group, ())}
         causes = folding.causes([_as_active(self._entries[id]) for id in ids])
         causes |= {

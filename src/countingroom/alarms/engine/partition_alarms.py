@@ -22,7 +22,8 @@ class PartitionAlarms:
     """The alarms of one partition: that it has no owner, else its members, else why it does not proceed."""
 
     def __init__(self, partition: str, process_of: Callable[[str], str] = lambda _: "") -> None:
-        """`process_of`: the alarm of the process that runs the agent of a system; empty: it is not known."""
+        """`process_of`: the alarm of the process that runs the agent of a system, or of its node; empty: it is not
+        known."""
         self._partition = partition
         self._process_of = process_of
         self._lost_ns: dict[str, int] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_of
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_blamed, group_of
 from countingroom.alarms.engine.folding import rank_of
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.states import LOWEST_PRIORITY
@@ -39,7 +39,7 @@ class _Group:
         self._urgencies[subject.id] = min(urgency, self._urgencies.get(subject.id, urgency))
         self._is_sorted = False
         if finding.blames:
-            self.blamed.add(finding.blames)
+            self.blamed.add(group_blamed(finding.blames))
 
     def take(self, most: int) -> list[Found]:
         """All where there are not more, or none announces anything; else those of the most urgent alarms."""

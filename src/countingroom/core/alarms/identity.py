@@ -105,6 +105,11 @@ def is_of_fleet(id: str) -> bool:
     return id.startswith(_FLEET)
 
 
+def is_of_computers(id: str) -> bool:
+    """Whether it is the alarm of a process, or of the fleet: of what others run on."""
+    return is_of_role(id) or is_of_fleet(id)
+
+
 def of_custom(name: str) -> str:
     """An alarm of the section `alarms`."""
     return f"custom.{token(name)}"

@@ -21,6 +21,7 @@ import msgspec
 from countingroom.bus.ask import ask
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus, Message
+from countingroom.bus.presence import INSTANCE_VARIABLE
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
@@ -284,6 +285,7 @@ class AgentRunner:
             sent_ns=self._clock.now_ns(),
             leaving=leaving,
             targets=(self.name,),
+            service=os.environ.get(INSTANCE_VARIABLE, ""),
         )
 
 

@@ -66,7 +66,7 @@ class FailureDetector:
         if presence.leaving:
             # The boot id distinguishes processes of one agent: a late message of an earlier process changes nothing.
             if known and known.presence.boot == presence.boot:
-                return self._lose(system, "agent_left", f"the agent of {system} was ended", now_ns)
+                return self._lose(system, "agent_left", f"{_agent(system, known)} was ended", now_ns)
             return None
         if known:
             known.presence = presence
@@ -86,7 +86,7 @@ class FailureDetector:
         known = self._heard.get(system)
         if known is None or name != connection(system, known.presence.boot):
             return None
-        message = f"the agent of {system} is gone: its connection to the bus ended ({reason})"
+        message = f"{_agent(system, known)} is gone: its connection to the bus ended ({reason})"
         return self._lose(system, "agent_gone", message, now_ns)
 
     def look(self, now_s: float, now_ns: int) -> list[LinkChanged]:
@@ -94,7 +94,7 @@ class FailureDetector:
         if self._deaf:
             return []
         silent = [
-            (name, heard.presence.interval_s)
+            (name, heard)
             for name, heard in self._heard.items()
             if now_s - heard.last_s > MISSED * heard.presence.interval_s
         ]
@@ -104,10 +104,10 @@ class FailureDetector:
                 self._lose(
                     name,
                     "agent_silent",
-                    f"the agent of {name} has not been heard for {duration(MISSED * beat)}",
+                    f"{_agent(name, heard)} has not been heard for {duration(MISSED * heard.presence.interval_s)}",
                     now_ns,
                 )
-                for name, beat in silent
+                for name, heard in silent
             ),
             *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
         ]
@@ -143,14 +143,32 @@ class FailureDetector:
     def _lose(self, system: str, code: str, message: str, now_ns: int) -> LinkChanged:
         known = self._heard.pop(system, None)
         self._expected.pop(system, None)
-        where = f"process {known.presence.pid} on {known.presence.host}" if known else ""
+        presence = known.presence if known else None
+        service, node = _service(presence)
+        evidence = {"agent": f"process {presence.pid} on {presence.host}" if presence else "", "node": node}
         cause = Cause(
             code=code,
             message=message,
             source=f"systems.{system}",
             since_ns=now_ns,
-            evidence={"agent": where} if where else {},
-            suggestion=f"start the agent of {system}",
+            evidence={key: text for key, text in (evidence | {"service": service}).items() if text},
+            suggestion="the fleet starts it again; see countingroom fleet status"
+            if node
+            else f"start the agent of {system}",
         )
         self._lost[system] = cause
         return LinkChanged(system=system, connected=False, cause=cause)
+
+
+def _agent(system: str, heard: _Heard) -> str:
+    """An agent with the computer on which it ran: that of many lost ones is the cause."""
+    presence = heard.presence
+    _, node = _service(presence)
+    at = presence.host if node in ("", presence.host) else f"{node} (host {presence.host})"
+    return f"the agent of {system} on {at}"
+
+
+def _service(presence: Presence | None) -> tuple[str, str]:
+    """(service, node) of the fleet that an agent is; empty: it is none."""
+    service, _, place = presence.service.partition("@") if presence else ("", "", "")
+    return service, place.rpartition("#")[0]
