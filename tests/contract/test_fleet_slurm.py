@@ -158,6 +158,12 @@ async def test_a_program_ends_by_itself_within_its_grace_and_its_log_is_bounded(
     program = "trap 'echo closed; exit 0' TERM; seq 1000; while :; do sleep 0.05; done"
     made = order(tmp_path, "sh", "-c", program)
     await engine.make(made)
+    await engine.instances()
+    use = await engine.use()
+    one = use.instances[made.id]
+    assert one.memory_bytes and one.cpu_s is not None and one.ends == 0
+    assert use.clock_offset_s is not None and abs(use.clock_offset_s) < 1.0
+    assert use.host and use.host.cores and use.host.busy_s and use.host.memory_used_bytes and use.host.disk_bytes
     monkeypatch.setattr(slurm_records, "LOG_BYTES", 100)
     async with asyncio.timeout(PATIENCE_S):
         await anext(aiter_once(engine))

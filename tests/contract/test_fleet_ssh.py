@@ -164,3 +164,28 @@ async def test_values_reach_a_program_as_they_are(engine: SshEngine) -> None:
     with pytest.raises(DeviceError, match="there is no folder /nothing"):
         await engine.replace(order(directory="/nothing"), 0.0)
     assert (await only(engine)).is_running
+
+
+async def test_a_node_tells_what_is_used_its_clock_and_when_lines_were_written(engine: SshEngine) -> None:
+    told = order("sh", "-c", "echo on $USB_DEVICE_1; sleep 0.5; echo second; exec sleep 600")
+    began_ns = SystemClock().now_ns()
+    await engine.make(msgspec.structs.replace(told, devices={"usb:A1": ("/dev/ttyUSB7",)}))
+    async with asyncio.timeout(PATIENCE_S):
+        while len(lines := [line async for line in engine.logs(ONE, tail=9)]) < 2:
+            await asyncio.sleep(0.02)
+    first, second = lines
+    assert [first.text, second.text] == ["on /dev/ttyUSB7", "second"]
+    assert began_ns - 1e8 <= first.time_ns <= second.time_ns - 3e8 <= SystemClock().now_ns()
+    later = [line.text async for line in engine.logs(ONE, tail=9, since_ns=first.time_ns + 1)]
+    assert later == ["second"]
+    async with asyncio.timeout(PATIENCE_S), aclosing(engine.logs(ONE, tail=1, follow=True)) as followed:
+        assert (await anext(followed)).text == "second"
+
+    assert (await only(engine)).devices == {"usb:A1": ("/dev/ttyUSB7",)}
+    use = await engine.use()
+    one = use.instances[ONE]
+    assert one.memory_bytes and one.cpu_s is not None and one.disk_bytes and one.disk_bytes > len("second")
+    assert use.clock_offset_s is not None and abs(use.clock_offset_s) < 1.0
+    assert use.host and use.host.busy_s and use.host.memory_used_bytes and use.host.disk_bytes and use.host.boot
+    assert use.host.cores == len(psutil.cpu_times(percpu=True))
+    assert all(two.serial for two in await engine.usb())

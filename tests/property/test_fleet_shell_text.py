@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.fleet.node_answers import log_lines
 from countingroom.core.fleet.specs import ServiceSpec
 from countingroom.fleet.engines.shell_text import exports, order_text, quoted, words
 
@@ -58,12 +59,20 @@ def test_what_no_shell_can_hold_is_refused(value: str) -> None:
 def test_a_log_stays_within_its_bound_and_keeps_what_came_last(tmp_path: Path) -> None:
     with as_file(files("countingroom.fleet.engines") / "node.sh") as node:
         script = (
-            f". {node}; cd {quoted(str(tmp_path))}; LOG_BYTES=4000; READS=1; seq 10000 | keep_log; echo more | keep_log"
+            f". {node}; cd {quoted(str(tmp_path))}; LOG_BYTES=4000; PIPE_BYTES=4096;"
+            " seq 10000 | keep_log; echo more | keep_log; "
+            f"lines {quoted(str(tmp_path))} 3"
         )
-        subprocess.run(["/bin/sh", "-c", script], check=True, timeout=20)
+        said = subprocess.run(["/bin/sh", "-c", script], check=True, timeout=20, capture_output=True).stdout
     older, newer = (tmp_path / "log.1").read_text(), (tmp_path / "log").read_text()
     assert 4000 <= len(older) <= 4000 + 16384 and len(newer) <= 4000 + 16384
     assert (older + newer).endswith("9999\n10000\nmore\n")
+    told = list(log_lines(said, 0))
+    assert [text for _, text in told] == ["9999", "10000", "more"]
+    times = [at for at, _ in told]
+    assert times == sorted(times) and times[0] > 1e18
+    assert [text for _, text in log_lines(said, 0, times[-1])][-1] == "more"
+    assert list(log_lines(b"log log 4\nlines\nold\n", 0, 5)) == [(0, "old")]  # of a runner that kept no times
 
 
 def test_a_log_takes_many_small_writes(tmp_path: Path) -> None:

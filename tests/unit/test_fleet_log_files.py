@@ -36,6 +36,9 @@ async def test_lines_of_a_program_have_the_times_of_their_parts(tmp_path: Path) 
     assert await read(tmp_path) == [(50, "old"), (100, "a"), (100, "b"), (200, "c"), (200, "part")]
     assert await read(tmp_path, tail=2) == [(200, "c"), (200, "part")]
     assert await read(tmp_path, since_ns=101) == [(200, "c"), (200, "part")]
+    for name in ("times", "times.1"):
+        (tmp_path / name).unlink()
+    assert await read(tmp_path, tail=1, since_ns=101) == [(0, "part")]  # of a job of Slurm: it may be new
 
 
 async def test_a_log_is_followed_over_its_rotation(tmp_path: Path) -> None:

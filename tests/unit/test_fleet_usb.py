@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from countingroom.bus.streams import prepare
 from countingroom.core.errors import DeviceError
+from countingroom.core.fleet.node_answers import usb_devices
 from countingroom.core.fleet.queries import FleetPlanAnswer
 from countingroom.core.fleet.record import Phase
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
@@ -53,6 +56,13 @@ def test_devices_are_read_as_linux_shows_them(tmp_path: Path) -> None:
         (inner / name).write_text(word)
     (inner / "uevent").write_text("DEVNAME=bus/usb/001/004\n")
     (sysfs / "1-1.4").symlink_to(inner)
+
+    with as_file(files("countingroom.fleet.engines") / "node.sh") as node:
+        said = subprocess.run(
+            ["sh", "-c", f". {node}; usb {sysfs}"], check=True, capture_output=True, text=True, timeout=20
+        )
+    assert usb_devices(said.stdout) == local_usb(sysfs)  # as another computer tells them
+    assert usb_devices(said.stdout.removesuffix("end\n")) is None
 
     root, camera, serial = local_usb(sysfs)
     assert root.paths == ("/dev/bus/usb/001/002",)

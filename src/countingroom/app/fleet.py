@@ -25,6 +25,7 @@ def fleet(setting: Setting) -> Role:
     """The keeper of the fleet of the description."""
     from countingroom.fleet.engines.docker import DockerEngine
     from countingroom.fleet.engines.local_usb import local_usb
+    from countingroom.fleet.engines.port import UsbEngine
     from countingroom.fleet.engines.process import ProcessEngine
     from countingroom.fleet.engines.slurm import SlurmEngine
     from countingroom.fleet.engines.ssh import SshEngine
@@ -53,7 +54,9 @@ def fleet(setting: Setting) -> Role:
             else:
                 archive = LogArchive(folder / one.name / "logs")
                 engine = DockerEngine(setting.clock, name, one, setting.directory, archive)
-            usb = (lambda: asyncio.to_thread(local_usb)) if has_local_usb(one.engine, one.reach.url) else None
+            usb = engine.usb if isinstance(engine, UsbEngine) else None
+            if has_local_usb(one.engine, one.reach.url):
+                usb = lambda: asyncio.to_thread(local_usb)  # noqa: E731
             return Node(setting.clock, one.name, one.address, engine, changed, line, usb, absent=presence.absent)
 
         kept = platform.database.fleet

@@ -99,6 +99,11 @@ def has_local_usb(engine: str, url: str) -> bool:
     return engine == "process" or url.startswith(UNIX)
 
 
+def has_usb(engine: str, url: str) -> bool:
+    """Whether the USB devices of a node can be looked up."""
+    return engine == "ssh" or has_local_usb(engine, url)
+
+
 def url_problem(engine: str, url: str, *, has_tls: bool, is_insecure: bool) -> tuple[str, str] | None:
     """(key, what is wrong) of how the engine of a node is reached; None: nothing."""
     if engine not in CONTAINER_ENGINES:

@@ -22,7 +22,7 @@ from countingroom.fleet.container_sections import (
     RegistrySection,
     TlsSection,
     VolumeSection,
-    has_local_usb,
+    has_usb,
     url_problem,
 )
 from countingroom.fleet.own_programs import AGENT, run_problems
@@ -311,8 +311,8 @@ class FleetSection(Section):
                 yield (*here, *path), text
 
     def _far_usb(self, name: str, service: ServiceSection) -> Iterator[Problem]:
-        """USB devices are looked up on this computer alone."""
-        far = [one for one in self.placed(service) if not has_local_usb(self.nodes[one].engine, self.nodes[one].url)]
+        """USB devices are looked up on this computer, and by ssh."""
+        far = [one for one in self.placed(service) if not has_usb(self.nodes[one].engine, self.nodes[one].url)]
         for index, device in enumerate(service.devices):
             if far and is_usb(device):
                 yield (

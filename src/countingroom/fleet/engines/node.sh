@@ -2,12 +2,13 @@
 # the runner of one instance, which outlives the connection. POSIX shell with coreutils, util-linux, grep and /proc.
 #
 # Each instance has a folder: `made.json` (what it was made from, without secrets), `runner` (process number, start time
-# and boot id of its runner), `state` (running, process number, since, status, ends), `log` and `log.1`, and `lock`.
+# and boot id of its runner), `state` (running, process number, since, status, ends), `log` and `log.1` with `times` and
+# `times.1` (place in the log, and the time at which what follows was written), and `lock`.
 
 umask 077
 MARK=COUNTINGROOM_INSTANCE # by which all that a program began is found
-LOG_BYTES=2097152          # so long a log gets one more round of reads, then it becomes log.1
-READS=128                  # of a round, each of 16 KiB at most: a file has 4 MiB at most
+LOG_BYTES=2097152          # a log of this length becomes log.1
+PIPE_BYTES=65536           # one read
 
 LINE="
 "
@@ -117,6 +118,48 @@ list() {
     echo end
 }
 
+# What the computer and all its programs use. Between the first and the last `time` stands the middle of the answer.
+use() {
+    date '+time %s.%N'
+    grep '^cpu' /proc/stat
+    cat /proc/meminfo /proc/uptime /proc/sys/kernel/random/boot_id
+    stat -f -c 'disk %S %b %f %a' "$base"
+    printf 'page %s\n' "$(getconf PAGESIZE 2>/dev/null || echo 4096)"
+    # Process number, that of its parent, ticks of its own and of its ended children, pages.
+    cat /proc/[0-9]*/stat 2>/dev/null | sed -n -E \
+        's/^([0-9]+) .*\) [A-Za-z] ([0-9]+) ([-0-9]+ ){9}([0-9]+) ([0-9]+) ([-0-9]+) ([-0-9]+) ([-0-9]+ ){6}([0-9]+) .*/process \1 \2 \4 \5 \6 \7 \9/p'
+    for made in "$base"/*/made.json; do
+        folder=${made%/made.json}
+        for file in "$folder/log" "$folder/log.1" "$folder/times" "$folder/times.1" "$made"; do
+            [ -f "$file" ] && printf 'size %s %s\n' "$(wc -c <"$file")" "${folder##*/}"
+        done
+    done
+    date '+time %s.%N'
+} 2>/dev/null
+
+# The USB devices below folder $1 of sysfs that have a serial number, each with its paths below /dev.
+usb() {
+    for one in "$1"/*; do
+        case ${one##*/} in *:*) continue ;; esac
+        [ -r "$one/serial" ] || continue
+        printf 'usb %s\n' "${one##*/}"
+        for fact in idVendor idProduct serial manufacturer product; do
+            [ ! -r "$one/$fact" ] || printf '%s %s\n' "$fact" "$(cat "$one/$fact")"
+        done
+        dev_names "$(cd "$one" && pwd -P)" 6
+    done
+    echo end
+} 2>/dev/null
+
+# `path NAME` of a device in folder $1 and of its parts, $2 folders deep, without those of devices plugged into it.
+dev_names() {
+    sed -n 's/^DEVNAME=/path /p' "$1/uevent"
+    [ "$2" -gt 0 ] || return 0
+    for inner in "$1"/*; do
+        [ -d "$inner" ] && [ ! -L "$inner" ] && [ ! -e "$inner/idVendor" ] && (dev_names "$inner" $(($2 - 1)))
+    done
+}
+
 # A line for every change, until standard input ends: that is how the end of the connection is seen here.
 watch() {
     exec 4<&0
@@ -132,10 +175,18 @@ watch() {
     rm -f "$base/news/$$"
 }
 
-# The last $2 lines of the output of folder $1.
+# The end of the output of folder $1 with its times: `log NAME LENGTH` and its marks for both files, then `lines` and the
+# bytes, the last $2 lines of 1 MiB at most. What is written meanwhile is left out: the lengths are those that are told.
 lines() {
-    cd "$1" 2>/dev/null && cat log.1 log 2>/dev/null | tail -c 1048576 | tail -n "$2"
-}
+    cd "$1" 2>/dev/null || return
+    older=$(wc -c <log.1) newer=$(wc -c <log)
+    printf 'log log.1 %s\n' "${older:-0}"
+    tail -n 20000 times.1
+    printf 'log log %s\n' "${newer:-0}"
+    tail -n 20000 times
+    echo lines
+    { head -c "${older:-0}" log.1; head -c "${newer:-0}" log; } | tail -c 1048576 | tail -n "$2"
+} 2>/dev/null
 
 # The lines of folder $1 as they are written, until standard input ends.
 follow() {
@@ -174,19 +225,34 @@ answer() {
     exec </dev/null >/dev/null 2>&1
 }
 
+# Remember when what stands behind place $1 of the log was written. Not oftener than every 0.1 s: the shell can look at the
+# uptime without another program.
+mark() {
+    read -r up rest </proc/uptime
+    up=${up%.*}${up#*.}
+    [ $((up - marked)) -ge 10 ] || return 0
+    marked=$up
+    date "+$1 %s.%N" >>times
+}
+
 # Standard input into the log. A full disk loses lines of the log, and nothing else.
 keep_log() {
+    marked=0 read_at=0
+    { size=$(wc -c <log); } 2>/dev/null || size=0
     while :; do
-        { size=$(wc -c <log); } 2>/dev/null || size=0
-        [ "$size" -lt "$LOG_BYTES" ] || { mv -f log log.1 && size=0; }
-        # Every read counts, also one of a single line. Fewer than were asked for: the output has ended.
-        if told=$(LC_ALL=C dd bs=16384 count="$READS" 2>&1 >>log); then
-            told=${told%% records in*} # `3+125 records in`, which may stand below a warning
-            told=${told##*"$LINE"}
-            [ $((${told%%+*} + ${told#*+})) -ge "$READS" ] || return 0
+        [ "$size" -lt "$LOG_BYTES" ] || { mv -f log log.1 && { mv -f times times.1 || rm -f times.1; } && size=0 marked=0; }
+        if told=$(LC_ALL=C dd bs="$PIPE_BYTES" count=1 2>&1 >>log); then
+            told=${told%% records in*} # `0+1 records in`, which may stand below a warning; `0+0`: the output has ended
+            [ "${told##*"$LINE"}" != 0+0 ] || return 0
         else
             [ "$(dd bs=16384 count=1 2>/dev/null | wc -c)" -gt 0 ] || return 0
         fi
+        mark "$size"
+        before=$size size=$(wc -c <log)
+        # A program that writes line after line does not cost three programs for each: what it writes within 0.05 s is
+        # read together. One that writes so much that the pipe fills is read at once.
+        if [ $((up - read_at)) -lt 10 ] && [ $((size - before)) -lt 32768 ]; then sleep 0.05; fi
+        read_at=$up
     done
 }
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.core.fleet.usage import HostUse, InstanceUse
+from countingroom.core.fleet.usb import UsbDevice
 
 Progress = Callable[[int, int], None]
 """Bytes pulled so far, and in all (0: not known yet)."""
@@ -91,6 +92,15 @@ class MeasuringEngine(Protocol):
 
     async def use(self) -> EngineUse:
         """One measurement. LinkError where it is not reached."""
+        ...
+
+
+@runtime_checkable
+class UsbEngine(Protocol):
+    """An engine that can look up the USB devices of its node."""
+
+    async def usb(self) -> Sequence[UsbDevice]:
+        """Those that have a serial number. LinkError where it is not reached."""
         ...
 
 

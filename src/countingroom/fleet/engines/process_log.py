@@ -24,7 +24,9 @@ async def read_process_log(
 ) -> AsyncGenerator[LogLine]:
     """The last lines, then with `follow` the next ones as they are written."""
     lines, place = await asyncio.to_thread(_last, folder, whole_lines=follow)
-    for line in [one for one in lines if not since_ns or one.time_ns >= since_ns][-tail:] if tail else ():
+    if any(one.time_ns for one in lines):  # of a job of Slurm no times are known: none of its lines is too old
+        lines = [one for one in lines if one.time_ns >= since_ns]
+    for line in lines[-tail:] if tail else ():
         yield line
     # A file has no push that all file systems have: it is looked at twice a second.
     while follow:

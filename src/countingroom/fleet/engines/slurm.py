@@ -19,11 +19,12 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError, NotFound
 from countingroom.core.fleet.specs import InstanceId, WantedNode
 from countingroom.fleet.engines import slurm_jobs as forms
-from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.slurm_commands import SlurmCommands
 from countingroom.fleet.engines.slurm_jobs import Job, JobEnd
 from countingroom.fleet.engines.slurm_records import JobRecords, MadeJob, ended_instance, live_instance
 from countingroom.fleet.engines.slurm_submission import Submission
+from countingroom.fleet.engines.slurm_use import cluster_use
 from countingroom.fleet.secrets import read_secrets
 
 LOOK_S = 2.0
@@ -60,6 +61,7 @@ class SlurmEngine:
         self._slurm = SlurmCommands(str(directory / node.slurm.conf) if node.slurm.conf else "", self._source)
         self._submission = Submission(self._slurm, self._records, experiment, node.name, directory)
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
+        self._seen: dict[InstanceId, EngineInstance] = {}
         self._working: dict[InstanceId, int] = {}
         self._asking = asyncio.Lock()
         self._known: tuple[float, list[Job]] = (float("-inf"), [])
@@ -85,6 +87,7 @@ class SlurmEngine:
         for id in sorted({*made, *by_id}):
             if one := await self._instance(by_id.get(id, []), made.get(id), id in self._working):
                 found.append(one)
+        self._seen = {one.id: one for one in found}
         return found
 
     async def images(self) -> frozenset[str]:
@@ -155,6 +158,9 @@ class SlurmEngine:
         environment = {**made.spec.environment, **await self._secrets_of(made)}
         where = str(self._directory / made.spec.directory)
         return await self._slurm.run_beside(running[0].number, command, where, environment, timeout_s)
+
+    async def use(self) -> EngineUse:
+        return await cluster_use(self._slurm, self._clock, await self._jobs(1.0), self._seen)
 
     async def changes(self) -> AsyncGenerator[None]:
         last: list[Job] | None = None

@@ -18,8 +18,10 @@ import msgspec
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError, LinkError, NotFound
+from countingroom.core.fleet.node_answers import log_lines, node_answer, usb_devices
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode
-from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
+from countingroom.core.fleet.usb import UsbDevice, usb_environment
+from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.process import Made
 from countingroom.fleet.engines.shell_text import exports, order_text, place, quoted, words
 from countingroom.fleet.engines.ssh_connection import SshConnection, in_block
@@ -55,8 +57,11 @@ _NO_STATE = ("0", "0", "0", "-", "0")
 class SshEngine:
     """The programs of one node that is reached by ssh."""
 
-    def __init__(self, clock: Clock, experiment: str, node: WantedNode, directory: Path) -> None:
-        """`directory`: of the description, for the files of keys."""
+    def __init__(
+        self, clock: Clock, experiment: str, node: WantedNode, directory: Path, sysfs: str = "/sys/bus/usb/devices"
+    ) -> None:
+        """`directory`: of the description, for the files of keys. `sysfs`: the USB devices of the node."""
+        self._sysfs = sysfs
         self._clock = clock
         self._source = f"fleet.nodes.{node.name}"
         self._reach = node.ssh
@@ -69,7 +74,7 @@ class SshEngine:
         self._self = f"node-{blake2b(self._text.encode(), digest_size=8).hexdigest()}.sh"
         self._ahead_ns = 0
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
-        self._seen: dict[InstanceId, ServiceSpec] = {}
+        self._seen: dict[InstanceId, EngineInstance] = {}
 
     async def connect(self) -> EngineFacts:
         await self._connection.open()
@@ -97,7 +102,7 @@ class SshEngine:
         if last != "end":
             raise LinkError(f"{self._where} listed its programs in part", source=self._source, code="link_lost")
         found = list(_instances(lines, self._ahead_ns))
-        self._seen = {one.id: one.spec for one in found}
+        self._seen = {one.id: one for one in found}
         return found
 
     async def images(self) -> frozenset[str]:
@@ -119,7 +124,7 @@ class SshEngine:
 
     async def start(self, id: InstanceId) -> None:
         made = await self._made(id)
-        variables = {"order": quoted(await self._order(made.id, made.spec))}
+        variables = {"order": quoted(await self._order(made))}
         said = await self._call(f"start {self._place(id)}", f"{id} could not be started", variables=variables)
         self._check_ready(said, f"{id} could not be started")
 
@@ -134,17 +139,34 @@ class SshEngine:
         self, id: InstanceId, *, tail: int, since_ns: int = 0, follow: bool = False
     ) -> AsyncGenerator[LogLine]:
         what = f"the output of {id} could not be read"
-        said = await self._call(f"lines {self._place(id)} {tail:d}", what)
-        for line in said.splitlines():
-            yield LogLine(0, line)
+        said = await self._told(f"lines {self._place(id)} {tail:d}", what)
+        for time_ns, line in log_lines(said, self._ahead_ns, since_ns):
+            yield LogLine(time_ns, line)
         if follow:
             async with aclosing(self._connection.lines(self._script(f"follow {self._place(id)}"), what)) as lines:
                 async for line in lines:
-                    yield LogLine(0, line)
+                    yield LogLine(self._clock.now_ns(), line)
+
+    async def use(self) -> EngineUse:
+        began_ns = self._clock.now_ns()
+        said = await self._call("use", f"what {self._where} uses could not be read")
+        answer = node_answer(said)
+        middle_s = (began_ns + self._clock.now_ns()) / 2 / _NS
+        return EngineUse(
+            host=answer.host,
+            clock_offset_s=None if answer.middle_s is None else answer.middle_s - middle_s,
+            instances={id: answer.of(int(one.engine_id or 0), str(id), one.crashes) for id, one in self._seen.items()},
+        )
+
+    async def usb(self) -> Sequence[UsbDevice]:
+        what = f"the USB devices of {self._where} could not be listed"
+        if (found := usb_devices(await self._call(f"usb {quoted(self._sysfs)}", what))) is None:
+            raise LinkError(f"{what}: the answer is cut off", source=self._source, code="link_lost")
+        return found
 
     async def execute(self, id: InstanceId, command: Sequence[str], timeout_s: float) -> tuple[int, str]:
-        spec = self._seen.get(id) or (await self._made(id)).spec
-        environment = {**spec.environment, **await self._secrets_of(id, spec)}
+        made = self._seen.get(id) or await self._made(id)
+        spec, environment = made.spec, await self._environment(id, made.spec, made.devices)
         script = (
             f"cd {place(spec.directory)} || exit\n{exports(environment)}"
             f"timeout -s KILL {timeout_s:g} {words(self._command(command))} </dev/null 2>&1\nprintf '\\n%s\\n' $?"
@@ -170,14 +192,21 @@ class SshEngine:
     async def _make(self, order: MakeOrder, grace_s: float) -> None:
         id, before = order.id, ""
         if (present := await self._find(order.id)) is not None:
-            before = await self._order(id, present.spec)
-        made = Made(id=id, digest=order.digest, revision=order.revision, change=order.change, spec=order.spec)
+            before = await self._order(present)
+        made = Made(
+            id=id,
+            digest=order.digest,
+            revision=order.revision,
+            change=order.change,
+            spec=order.spec,
+            devices=dict(order.devices),
+        )
         secrets = self._secrets.get(id)
         self._secrets[id] = order.secrets
         limit_s = math.ceil(grace_s) + _SPARE_S
         variables = {
             "made": quoted(msgspec.json.encode(made).decode()),
-            "order": quoted(await self._order(id, order.spec)),
+            "order": quoted(await self._order(made)),
             "order_before": quoted(before),
         }
         what = f"{id} could not be made"
@@ -198,9 +227,14 @@ class SshEngine:
             raise NotFound(f"there is no instance {id}", source=self._source)
         return made
 
-    async def _order(self, id: InstanceId, spec: ServiceSpec) -> str:
-        environment = {**spec.environment, **await self._secrets_of(id, spec)}
-        return order_text(spec, self._command(spec.command), environment)
+    async def _order(self, made: Made) -> str:
+        environment = await self._environment(made.id, made.spec, made.devices)
+        return order_text(made.spec, self._command(made.spec.command), environment)
+
+    async def _environment(
+        self, id: InstanceId, spec: ServiceSpec, devices: Mapping[str, tuple[str, ...]]
+    ) -> Mapping[str, str]:
+        return {**spec.environment, **usb_environment(devices), **await self._secrets_of(id, spec)}
 
     def _command(self, command: Sequence[str]) -> list[str]:
         return [self._reach.python if word == "{python}" else word for word in command]
@@ -220,10 +254,14 @@ class SshEngine:
     async def _call(
         self, call: str, what: str, seconds: float = _DEADLINE_S, variables: Mapping[str, str] | None = None
     ) -> str:
+        return (await self._told(call, what, seconds, variables)).decode(errors="replace")
+
+    async def _told(
+        self, call: str, what: str, seconds: float = _DEADLINE_S, variables: Mapping[str, str] | None = None
+    ) -> bytes:
         if not self._base:
             raise LinkError(f"{what}: {self._where} is not connected", source=self._source, code="link_lost")
-        said = await self._connection.run(self._script(call, variables), what, seconds)
-        return said.decode(errors="replace")
+        return await self._connection.run(self._script(call, variables), what, seconds)
 
     def _check_ready(self, said: str, what: str) -> None:
         last = said.strip().rpartition("\n")[2]
@@ -265,6 +303,7 @@ def _instance(made: Made, facts: Mapping[str, str], ahead_ns: int) -> EngineInst
         crashes=int(crashes),
         reason="" if is_running else facts.get("last", ""),
         spec=made.spec,
+        devices=made.devices,
         engine_id=pid if is_running else "",
     )
 
