@@ -75,6 +75,14 @@ def talks_to_cameras(here: Requester, fleet: PlayedFleet) -> None:
     assert serious(page) == [] and settled(page, wider_than_seen) == []
     here.picture("fleet-talk")
 
+    page.get_by_role("button", name="Talk…").click()
+    asked.get_by_label("Command").fill("expose 900")
+    asked.get_by_role("button", name="Send").click()
+    expect(page.locator("#talk-told")).to_have_text("expose 900: waits for the actors")
+    page.locator("#talk-stop").press("Enter")
+    expect(page.locator("#talk-actors")).to_contain_text("n1 stopped")
+    expect(page.locator("#talk-stop")).to_be_hidden()
+
 
 def test_an_update_that_fails_its_health_check_is_rolled_back_and_says_why(browser: Browser) -> None:
     with visited(browser) as (here, fleet, end):

@@ -60,7 +60,7 @@ ELSEWHERE = {
     "reconnect": "tests/scenario/test_fleet_doors.py",
     "disable": "tests/scenario/test_fleet_doors.py",
     "status": "tests/unit/test_doors.py",
-    "timed status": "it comes 300 s after the start",
+    "timed status": "tests/unit/test_doors.py",
 }
 """Differences that need more than one command."""
 

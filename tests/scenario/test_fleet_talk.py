@@ -142,6 +142,27 @@ async def test_a_talk_ends_when_an_actor_fails_dies_or_hangs_and_says_so(site: A
     assert failed.cause and failed.actors[0].cause and failed.actors[0].cause.message == "no CCD"
 
 
+async def test_a_talk_that_is_stopped_ends_at_once_and_its_actors_can_be_asked_again(site: ActorSite) -> None:
+    site.cameras["n1"].does = lambda command, actor: None
+    site.cameras["n2"].does = lambda command, actor: actor.reply(command, MessageCode.STARTED)
+    talk = await site.talk("expose 900", 1.0, deadline_s=1000)
+    assert not talk.is_over
+    assert (await site.give("stop_talk", talk=talk.id)).accepted
+    await site.clock.advance(0.2)
+    talk = await site.state(talk_key(talk.id), TalkState)
+    assert talk.is_over and talk.stopped_by == "anna"
+    assert [one.outcome for one in talk.actors] == [TalkOutcome.STOPPED, TalkOutcome.STOPPED, TalkOutcome.DONE]
+    end = await site.end_of(talk)
+    assert end.cause and (end.cause.code, end.kind) == ("talk_stopped", EventKind.FAILED)
+    assert end.cause.message == "anna stopped it: what became of the command is not known of n1, n2"
+    for camera in site.cameras.values():
+        camera.does = expose
+    assert (await site.talk("expose 1")).cause is None
+    for gone in (talk.id, "nothing"):
+        reply = await site.give("stop_talk", talk=gone)
+        assert reply.cause and reply.cause.message == f"no talk {gone} runs"
+
+
 async def test_an_actor_that_does_not_run_is_told_and_a_cordoned_node_is_left_out(site: ActorSite) -> None:
     site.engines["n2"].end(InstanceId("camera", "n2"), 1)
     await site.clock.advance(0.1)

@@ -84,7 +84,7 @@ PROGRAM = {"start": S, "stop": S, "made_up": A}
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 FLEET = {
-    **dict.fromkeys(("restart", "talk", "cordon", "uncordon", "halt"), S),
+    **dict.fromkeys(("restart", "talk", "stop_talk", "cordon", "uncordon", "halt"), S),
     **dict.fromkeys(("apply", "rollback", "resume", "drain", "reboot", "disable", "enable"), E),
     "made_up": A,
 }

@@ -37,6 +37,24 @@ async def test_a_user_is_greeted_with_its_number_all_users_and_the_version() -> 
         assert (await first.lines(4))[:1] == ["2 0 i yourUserID=2; num_users=2"]
 
 
+async def test_the_status_is_told_to_all_now_and_then_where_it_is_wanted() -> None:
+    async with doors(fliswarm={"status_every": "300 s"}, plain={"protocol": "json", "status_every": "300 s"}) as stand:
+        users = [await stand.client(), await stand.client()]
+        plain = await stand.client("plain", greeted=False)
+        while "UserInfo=2" not in await users[0].line():
+            pass
+        await users[0].line()
+        await stand.clock.advance(300)
+        for user in users:
+            begun, enabled, *rest = await user.lines(9)
+            assert (begun, enabled) == ("0 0 > ", "0 0 i enabledNodes=gfa1,gfa2,gfa10")
+            assert rest[-1] == "0 0 : " and all(
+                line.startswith(("0 0 i node=", "0 0 d container=")) for line in rest[:-1]
+            )
+        codes = [json.loads(await plain.line())["header"]["message_code"] for _ in range(9)]
+        assert codes[0] == ">" and codes[-1] == ":"
+
+
 async def test_a_user_that_has_left_counts_no_more() -> None:
     async with doors() as stand:
         first = await stand.client()

@@ -14,7 +14,7 @@ from tests.console.runs_stage import partition
 from tests.console.stage import stage
 
 EXPERTS = {"apply", "rollback", "resume", "drain", "reboot", "disable", "enable"}
-SHIFTERS = {"restart", "talk", "cordon", "uncordon", "halt"}
+SHIFTERS = {"restart", "talk", "stop_talk", "cordon", "uncordon", "halt"}
 
 
 async def test_pages_show_what_is_there_and_say_what_a_role_may_not_do() -> None:

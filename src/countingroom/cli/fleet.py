@@ -13,7 +13,7 @@ from countingroom.cli.fleet_generate import app as generate_app
 from countingroom.cli.fleet_import import app as import_app
 from countingroom.cli.fleet_logs import logs
 from countingroom.cli.fleet_registry import app as registry_app
-from countingroom.cli.fleet_talk import talk, talks
+from countingroom.cli.fleet_talk import stop_talk, talk, talks
 from countingroom.cli.fleet_usb import usb
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, print_json, print_table
@@ -27,6 +27,7 @@ app.command()(usb)
 # The options of what is sent are its own.
 app.command(context_settings={"allow_interspersed_args": False})(talk)
 app.command()(talks)
+app.command()(stop_talk)
 
 _WAIT_S = 30.0
 DIFFERS = 3

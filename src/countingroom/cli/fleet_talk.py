@@ -1,4 +1,4 @@
-"""The commands `fleet talk` and `fleet talks`: a command to actors of the fleet, with their replies as they come."""
+"""Commands to actors of the fleet, with their replies as they come: `fleet talk`, `fleet talks`, `fleet stop-talk`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url, fetch
 from countingroom.cli.feed import messages
-from countingroom.cli.outcome import BEGIN_S
+from countingroom.cli.outcome import BEGIN_S, give, tell
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import Cause, LinkError
 
 _GRACE_S = 15.0
 """After the deadline of the actors, for the keeper to tell the end."""
+_STOP_S = 10.0
 _POLICIES = "all, majority, any"
 
 Names = Annotated[list[str] | None, typer.Option("--node", "-n", metavar="NODE", help="Name or pattern.")]
@@ -42,7 +43,7 @@ def talk(
     json: Json = False,
 ) -> None:
     """Send a command to all actors of the fleet, or to some, and show what they say. Options stand before COMMAND.
-    Status 1: it failed."""
+    Ctrl-C stops it: nothing more is waited for, and the actors go on. Status 1: it failed or was stopped."""
     from countingroom.core.actor.words import join_words
 
     body = command[0] if len(command) == 1 else join_words(command)
@@ -58,8 +59,14 @@ def talk(
     id = uuid4().hex
     with Client(url) as api:
         order = {"id": id, "deadline_s": BEGIN_S, "arguments": {name: one for name, one in given.items() if one != ""}}
-        api.post("/api/v1/fleet/commands/talk", order)
-        state = _follow(api, id, deadline + _GRACE_S, quiet=json)
+        follower = _Follower(api, id, quiet=json)
+        try:
+            api.post("/api/v1/fleet/commands/talk", order)
+            state = follower.end(deadline + _GRACE_S)
+        except KeyboardInterrupt:
+            typer.echo("stopping it; Ctrl-C once more leaves it as it is", err=True)
+            api.post("/api/v1/fleet/commands/stop_talk", {"arguments": {"talk": id}, "wait_s": _STOP_S})
+            state = follower.end(_STOP_S)
     if json:
         print_json(state)
     else:
@@ -86,30 +93,52 @@ def talks(
     print_table(("id", "by", "command", "actors", "end"), ((*_row(one),) for one in found))
 
 
-def _follow(api: Client, id: str, longest_s: float, *, quiet: bool) -> Any:
-    """Print each reply as it comes; the state at the end."""
-    from countingroom.core.fleet.talk import talk_key
+def stop_talk(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Of the talk: countingroom fleet talks.", show_default=False)],
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Stop a talk that runs: wait no longer for its actors, which go on with what they do."""
+    with Client(url) as api:
+        tell(give(api, "fleet", "stop_talk", {"arguments": {"talk": id}}, _STOP_S), json=json)
 
-    key, shown, until_s = talk_key(id), 0, time.monotonic() + longest_s
-    for message in messages(api.url, False, devices=[], points=False, states=True, events=False, talks=True):
-        states: dict[str, Any] = message.get("states") or {}
-        if state := states.get(key):
-            replies = state["replies"]
-            new = state["left_out"] + len(replies) - shown
-            if not quiet:
-                for reply in replies[-new:] if new > 0 else ():
-                    typer.echo(_line(reply, state))
-            shown = max(shown, state["left_out"] + len(replies))
-            if state["is_over"]:
+
+class _Follower:
+    """Prints the replies of a talk as they come, each once."""
+
+    def __init__(self, api: Client, id: str, *, quiet: bool) -> None:
+        self._api = api
+        self._id = id
+        self._quiet = quiet
+        self._shown = 0
+
+    def end(self, longest_s: float) -> Any:
+        """The state at the end. LinkError where it is not told in time."""
+        from countingroom.core.fleet.talk import talk_key
+
+        key, until_s = talk_key(self._id), time.monotonic() + longest_s
+        for message in messages(self._api.url, False, devices=[], points=False, states=True, events=False, talks=True):
+            states: dict[str, Any] = message.get("states") or {}
+            if (state := states.get(key)) and self._takes(state):
                 return state
-        if time.monotonic() > until_s:
-            break
-    raise LinkError(
-        f"the end of the talk was not told within {longest_s:g} s",
-        source="cli",
-        code="not_in_time",
-        suggestion=f"see: countingroom fleet talks {id}, countingroom fleet status",
-    )
+            if time.monotonic() > until_s:
+                break
+        raise LinkError(
+            f"the end of the talk was not told within {longest_s:g} s",
+            source="cli",
+            code="not_in_time",
+            suggestion=f"see: countingroom fleet talks {self._id}, countingroom fleet status",
+        )
+
+    def _takes(self, state: Any) -> bool:
+        """Whether it is over."""
+        replies = state["replies"]
+        new = state["left_out"] + len(replies) - self._shown
+        if not self._quiet:
+            for reply in replies[-new:] if new > 0 else ():
+                typer.echo(_line(reply, state))
+        self._shown = max(self._shown, state["left_out"] + len(replies))
+        return bool(state["is_over"])
 
 
 def _line(reply: Any, state: Any) -> str:

@@ -58,6 +58,8 @@ class DoorSection(Section):
     """The folder below which `simulate` finds its files. Without it there is no `simulate`."""
     deadline: Annotated[Seconds, Field(gt=0, le=86_400)] = 600.0
     """A command that has not ended after this time fails."""
+    status_every: Annotated[Seconds, Field(ge=1, le=86_400)] | None = None
+    """So often `status` is told to all connections without being asked, as fliswarm does every 300 s."""
 
     @property
     def place(self) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from countingroom.core.actor import json_lines, legacy
-from countingroom.core.actor.messages import BROADCAST, ActorSyntaxError, Keywords, MessageCode, Verbatim
+from countingroom.core.actor.messages import BROADCAST, ActorCommand, ActorSyntaxError, Keywords, MessageCode, Verbatim
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.doors.connection import DoorConnection
@@ -80,7 +80,7 @@ class Door:
         self.port = server.sockets[0].getsockname()[1]
         ready()
         try:
-            await asyncio.Event().wait()
+            await self._tell_status()
         finally:
             server.close()
             for task in tuple(self._tasks):
@@ -88,6 +88,18 @@ class Door:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for connection in (*self._users.values(), *self._refused):
                 connection.abort()
+
+    async def _tell_status(self) -> None:
+        """Until cancelled: now and then as if every connection had asked for it, with the number of no command."""
+        every_s = self._section.status_every
+        if every_s is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await self._clock.sleep(every_s)
+            for one in tuple(self._users.values()):
+                command = ActorCommand(body="status", id=BROADCAST)
+                self._begin(RunningCommand(self.name, one, command, is_json=self._is_json, is_for_all=True))
 
     # What connections call.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from countingroom.core.actor import json_lines, legacy
-from countingroom.core.actor.messages import ActorCommand, ActorReply, Keywords, MessageCode
+from countingroom.core.actor.messages import BROADCAST, ActorCommand, ActorReply, Keywords, MessageCode
 from countingroom.core.errors import Cause
 from countingroom.doors.connection import DoorConnection
 
@@ -32,7 +32,17 @@ def json_text(
 class RunningCommand:
     """One command. It ends once, by `done` or `fail`; what is written later is dropped."""
 
-    def __init__(self, actor: str, connection: DoorConnection, command: ActorCommand, *, is_json: bool) -> None:
+    def __init__(
+        self,
+        actor: str,
+        connection: DoorConnection,
+        command: ActorCommand,
+        *,
+        is_json: bool,
+        is_for_all: bool = False,
+    ) -> None:
+        """`is_for_all`: no user has asked for it, and each gets the replies."""
+        self._is_for_all = is_for_all
         self.connection = connection
         self.command = command
         self.name = ""
@@ -64,7 +74,8 @@ class RunningCommand:
             internal = self.is_internal or code is MessageCode.STARTED
             text = json_text(self._actor, self.connection, code, keywords, self.command.id, internal=internal)
         else:
-            text = legacy_text(self.connection.user, code, keywords, self.command.id)
+            user = BROADCAST if self._is_for_all else self.connection.user
+            text = legacy_text(user, code, keywords, self.command.id)
         self.connection.send(text)
 
     def info(self, **keywords: Any) -> None:

@@ -76,6 +76,7 @@ class FleetTarget:
                 "resume": self._resume,
                 "restart": self._restart,
                 "talk": self._talk,
+                "stop_talk": self._stop_talk,
                 "cordon": self._cordon,
                 "drain": self._drain,
                 "uncordon": self._uncordon,
@@ -220,6 +221,10 @@ class FleetTarget:
         id = request.command.id
         self._talks.begin(id, request.by, order_of(request))
         return self._talks.run(id)
+
+    async def _stop_talk(self, request: CommandRequest) -> Completion:
+        self._talks.stop(request.text("talk"), request.by)
+        return None
 
     async def _cordon(self, request: CommandRequest) -> Completion:
         return await self._set_aside_node(request, drain=False)

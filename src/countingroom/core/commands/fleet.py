@@ -103,6 +103,14 @@ FLEET = table(
         ),
     ),
     CommandRow(
+        name="stop_talk",
+        description="End a talk that runs: wait no longer for its actors.",
+        details="The actors are sent nothing, and go on with what they do. The talk fails, with the outcome `stopped` "
+        "for those that had not ended.",
+        permission=Permission.MAKE_SAFE,
+        arguments=(Argument(name="talk", description="The id of its command `talk`."),),
+    ),
+    CommandRow(
         name="cordon",
         description="Leave a node as it is: no instance is made, changed or ended there.",
         permission=Permission.OPERATE,

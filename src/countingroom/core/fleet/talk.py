@@ -40,6 +40,8 @@ class TalkOutcome(StrEnum):
     """It did not end by the deadline. What became of the command is not known."""
     LOST = "lost"
     """The actor was not reached, or its connection ended."""
+    STOPPED = "stopped"
+    """A user ended the wait for it. What became of the command is not known."""
 
 
 class TalkReply(Struct, frozen=True, kw_only=True):
@@ -86,6 +88,8 @@ class TalkState(Struct, frozen=True, kw_only=True):
     left_out: int = 0
     """So many replies before these are not kept."""
     is_over: bool = False
+    stopped_by: str = ""
+    """The user who ended the wait for the actors that had not ended."""
     cause: Cause | None = None
     """Why it failed."""
 
@@ -180,16 +184,27 @@ def failure(state: TalkState) -> Cause | None:
     if is_done(state.policy, state.actors):
         return None
     bad = [one for one in state.actors if one.outcome is not TalkOutcome.DONE]
+    if any(one.outcome is TalkOutcome.STOPPED for one in bad):
+        return Cause(
+            code="talk_stopped",
+            message=f"{state.stopped_by} stopped it: what became of the command is not known of "
+            + _some([one.node for one in bad if one.outcome is TalkOutcome.STOPPED]),
+            source="fleet",
+            suggestion="look at the actors, then decide again",
+        )
     wanted = {TalkPolicy.ALL: "all", TalkPolicy.MAJORITY: "more than half", TalkPolicy.ANY: "one"}[state.policy]
     return Cause(
         code="talk_failed",
         message=f"{len(bad)} of {len(state.actors)} actors did not do it, and {wanted} had to: "
-        + ", ".join(f"{one.node} {one.outcome}" for one in bad[:10])
-        + (" …" if len(bad) > 10 else ""),
+        + _some([f"{one.node} {one.outcome}" for one in bad]),
         source="fleet",
         suggestion=f"see: countingroom fleet talks {state.id}",
         causes=tuple(structs.replace(one.cause, source=str(_id(one))) for one in bad[:10] if one.cause),
     )
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join(words[:10]) + (" …" if len(words) > 10 else "")
 
 
 def file_names(keywords: Mapping[str, KeywordValue]) -> Iterator[str]:

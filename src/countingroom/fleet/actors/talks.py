@@ -16,7 +16,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core.actor.messages import ActorReply
 from countingroom.core.actor.words import check_body
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError, OutOfRange, Refused
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, Refused
 from countingroom.core.fleet.specs import InstanceId
 from countingroom.core.fleet.talk import (
     Speaker,
@@ -119,6 +119,12 @@ class Talks:
         chosen = choose(self._speakers(), order.choice)
         self._running[id] = _Talk(self._clock, id, by, order, chosen, lambda one: self._publish(talk_key(id), one))
 
+    def stop(self, id: str, by: str) -> None:
+        """End a talk that runs: it waits no longer for its actors, which go on with what they do. NotFound."""
+        if id not in self._running:
+            raise NotFound(f"no talk {id} runs", source="fleet", suggestion="list them: countingroom fleet talks")
+        self._running[id].stop(by)
+
     async def run(self, id: str) -> Mapping[str, Scalar]:
         """Run a talk to its end: the data of its closing event. Refused where it failed."""
         talk = self._running[id]
@@ -172,6 +178,8 @@ class _Talk:
         self._bytes = 0
         self._left_out = 0
         self._news = asyncio.Event()
+        self._asking: list[asyncio.Task[None]] = []
+        self._stopped_by = ""
         self._began_s = clock.monotonic()
         self._empty = TalkState(
             id=id,
@@ -193,14 +201,25 @@ class _Talk:
         showing = asyncio.create_task(self._show())
         try:
             async with asyncio.TaskGroup() as group:
-                for id in self._actors:
-                    group.create_task(self._ask(id, reach))
+                self._asking = [group.create_task(self._ask(id, reach)) for id in self._actors]
+                if self._stopped_by:  # before it began
+                    self.stop(self._stopped_by)
             over = failure(self._state())
         finally:
             showing.cancel()
             state = msgspec.structs.replace(self._state(), is_over=True, cause=over)
             self._publish(state)
         return state
+
+    def stop(self, by: str) -> None:
+        """Wait no longer for those that have not ended."""
+        self._stopped_by = by
+        for id, one in self._actors.items():
+            if one.outcome is TalkOutcome.WAITING:
+                took_s = round(self._clock.monotonic() - self._began_s, 4)
+                self._actors[id] = msgspec.structs.replace(one, outcome=TalkOutcome.STOPPED, took_s=took_s)
+        for task in self._asking:
+            task.cancel()
 
     async def _ask(self, id: InstanceId, reach: Reach) -> None:
         outcome, cause = TalkOutcome.DONE, None
@@ -254,4 +273,5 @@ class _Talk:
             actors=tuple(self._actors.values()),
             replies=tuple(one for _, one in self._replies),
             left_out=self._left_out,
+            stopped_by=self._stopped_by,
         )

@@ -31,7 +31,19 @@ async function order(live, fleet) {
   return { command: command.value.trim(), deadline_s: Number(deadline.value), policy: policy.value, ...(nodes.value.trim() ? { nodes: nodes.value.trim() } : {}), ...(category.value ? { category: category.value } : {}) };
 }
 
+// While the actors are waited for. What is stopped is the wait: the actors go on.
+function showUnderWay(live, command, id) {
+  $("#talk-card").hidden = false;
+  setText($("#talk-told"), `${command}: waits for the actors`);
+  put($("#talk-actors"), []);
+  setText($("#talk-replies"), "");
+  const stop = $("#talk-stop");
+  stop.hidden = false;
+  stop.onclick = async () => tellOutcome(`Stop: ${command}`, await tellFleet(live, "stop_talk", { values: { talk: id } }));
+}
+
 async function show(id) {
+  $("#talk-stop").hidden = true;
   const state = await ask(`/api/v1/fleet/talks/${encodeURIComponent(id)}`, (why, detail) => note(why, { bad: true, detail }));
   if (!state) return;
   $("#talk-card").hidden = false;
@@ -50,6 +62,7 @@ export function talkTo(live, button, fleet) {
     const values = await order(live, fleet);
     if (!values) return;
     const answer = await tellFleet(live, "talk", { values });
+    if (answer.accepted) showUnderWay(live, values.command, answer.id);
     await tellOutcome(`Talk: ${values.command}`, answer);
     if (answer.accepted) await show(answer.id);
   });
