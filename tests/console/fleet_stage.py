@@ -9,6 +9,7 @@ from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock
 from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode
 from countingroom.fleet.description import FleetSection
+from countingroom.fleet.engines.port import Engine
 from countingroom.fleet.keeper import DescribedFleet, FleetStore
 from countingroom.fleet.node import Node
 from countingroom.fleet.service import FleetService
@@ -31,11 +32,21 @@ _QUICK: dict[str, object] = {
 class PlayedFleet:
     """Three nodes and the service `camera` on each of them."""
 
-    def __init__(self, bus: Bus, clock: Clock, database: Database) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        database: Database,
+        section: Callable[[str], FleetSection] | None = None,
+        engine: Callable[[WantedNode], Engine] | None = None,
+    ) -> None:
+        """`section`: what is described with a program or image; `engine`: of a node, in place of one in memory."""
         self.clock = clock
         self.engines = {name: FakeEngine(clock) for name in CATEGORIES}
         self.actors = {name: FakeActor(name) for name in CATEGORIES}
-        self.described = self._section("camera-1")
+        self._describes = section or self._section
+        self._engine = engine or self._in_memory
+        self.described = self._describes("camera-1" if section is None else "camera:1")
         kept = database.fleet
         self._service = FleetService(
             bus,
@@ -48,7 +59,7 @@ class PlayedFleet:
 
     def edit(self, program: str) -> None:
         """The description wants another program from now on."""
-        self.described = self._section(program)
+        self.described = self._describes(program)
 
     async def run(self) -> None:
         """Keep the fleet until cancelled."""
@@ -65,9 +76,12 @@ class PlayedFleet:
         }
         return FleetSection.model_validate({"nodes": nodes, "services": {"camera": {**_QUICK, "command": [program]}}})
 
+    def _in_memory(self, one: WantedNode) -> Engine:
+        return self.engines[one.name]
+
     async def _describe(self) -> Revision:
         return wanted(self.described)
 
     def _node(self, one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
         dial = self.actors[one.name].dial
-        return Node(self.clock, one.name, one.address, self.engines[one.name], changed, line, dial=dial)
+        return Node(self.clock, one.name, one.address, self._engine(one), changed, line, dial=dial)
