@@ -41,7 +41,11 @@ def docker(needs: Callable[[str], str]) -> Iterator[dict[str, EngineServer]]:
                 server.client("tag", "camera:1", "camera:3")
         yield servers
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda one: one.client("rm", "--force", *one.client("ps", "-aq").split()), servers.values()))
+            list(pool.map(_clear, servers.values()))
+
+
+def _clear(server: EngineServer) -> None:
+    server.client("rm", "--force", *server.client("ps", "-aq").split())
 
 
 def described(servers: dict[str, EngineServer], sshd: SshServer) -> Callable[[str], FleetSection]:

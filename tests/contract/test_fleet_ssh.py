@@ -14,6 +14,7 @@ import pytest
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.core.fleet.record import PowerCut
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
 from countingroom.core.fleet.states import NodeReboot
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
@@ -136,13 +137,17 @@ async def test_a_real_node_tells_its_boot_id_and_why_it_does_not_restart(sshd: S
     reach = msgspec.structs.replace(sshd.reach(tmp_path), reboot=("sh", "-c", "echo 'not for you'; exit 3"))
     node = WantedNode(name="n1", address="127.0.0.1", ssh=reach, has_ssh=True)
     shown: list[NodeReboot] = []
-    reboots = Reboots(SystemClock(), by_ssh(tmp_path), lambda _, by: unused)
+    reboots = Reboots(SystemClock(), by_ssh(tmp_path), lambda _, by: unused, forgotten)
     with pytest.raises(DeviceError, match="n1 refused to restart: not for you"):
         await reboots.restart(node, "anna", shown.append, hard=False)
     assert shown[0].step == "asked" and shown[-1].step == "failed"
 
 
 async def unused(is_on: bool) -> None:
+    raise AssertionError("its power is not switched")
+
+
+async def forgotten(node: str, cut: PowerCut | None) -> None:
     raise AssertionError("its power is not switched")
 
 
