@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -90,3 +91,35 @@ def test_the_rest_of_an_answer_from_before_is_no_value(
     polls = with_driver(LateLine(rest, after_s), monkeypatch, use)
     assert [wrong(samples) for samples in polls] == [{}] * 6
     assert all(polls[-1][name].quality is Quality.GOOD for name in TRUTH)
+
+
+def test_sensors_that_show_the_same_by_chance_are_no_fault_of_the_chiller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are in the same bath and differ by their noise alone."""
+    line, dice = Line(), random.Random(1)
+    line.bath.noisy = lambda value: value + dice.gauss(0.0, 0.01)  # type: ignore[method-assign]
+
+    async def use(driver: JulaboDriver) -> list[dict[str, Sample]]:
+        polls: list[dict[str, Sample]] = []
+        for _ in range(60):
+            polls += await polled(driver, 2)
+            await driver.close()
+        return polls
+
+    polls = with_driver(line, monkeypatch, use)
+    assert [samples["status_code"].value for samples in polls] == [2] * 120
+    temperatures = [samples[name] for samples in polls for name in ("internal_temp", "external_temp")]
+    good = [float(one.value or 0) for one in temperatures if one.quality is Quality.GOOD]
+    assert len(good) >= 238
+    assert all(abs(value - 21.0) < 0.1 for value in good)
+
+
+def test_from_the_first_answer_that_may_be_of_another_question_on_none_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sensors show the same in each poll, and never the same as in the poll before."""
+    line = Line()
+    line.bath.noisy = lambda value: value + line.requests.count(b"IN_PV_00") / 10  # type: ignore[method-assign]
+    (samples,) = with_driver(line, monkeypatch, polled)
+    assert samples["status_code"].value == 2
+    assert samples["power"].value == 0.0
+    assert samples["internal_temp"].quality is Quality.GOOD
+    assert {name for name in TRUTH if samples[name].quality is Quality.BAD} == set(TRUTH) - {"internal_temp", "power"}
+    assert "another question" in samples["external_temp"].reason

@@ -18,7 +18,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.julabo import codec
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.points import NOT_KNOWN, points
-from countingroom.devices.drivers.julabo.shifted import ShiftedAnswers, agree
+from countingroom.devices.drivers.julabo.shifted import ShiftedAnswers, unconfirmed
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.line import SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
@@ -41,8 +41,9 @@ _FIRST_GAP_S = 0.1
 """Silence after an answer on a line that doubles answers, so that the second of them comes before the next question."""
 
 
-_MOST_CONFIRMATIONS = 3
-"""Polls that are made once more because an answer may be that of another question."""
+_MOST_CONFIRMATIONS = 5
+"""Polls that are made once more because an answer may be that of another question. Two sensors in the same bath show
+the same number by chance in every fourth poll."""
 
 
 class _Poll(Struct, frozen=True, kw_only=True):
@@ -101,26 +102,22 @@ class JulaboDriver:
             found = await self._poll(again=True)
         if found is not None:
             found = await self._confirmed(found)
-        if found is not None:
             self._shifted.believe(found.answers)
         return [*(found.samples if found else self._all_bad()), self._stage, self._version_sample()]
 
-    async def _confirmed(self, found: _Poll) -> _Poll | None:
-        """This poll, or a later one that repeats the suspect answers of the poll before it; None where no two polls
-        agree."""
+    async def _confirmed(self, found: _Poll) -> _Poll:
+        """This poll, or a later one in which each suspect answer is the same as in the poll before it. Where there is
+        none the answers from the first suspect on are bad; that to STATUS is beyond doubt."""
         suspects = self._shifted.suspects(found.answers)
         for _ in range(_MOST_CONFIRMATIONS):
             if not suspects:
-                return found
+                break
             self._line.doubt()
             again = await self._poll(again=True)
-            if again is None:
-                continue
-            before, suspects = suspects, self._shifted.suspects(again.answers)
-            if suspects <= before and agree(found.answers, again.answers, before):
-                return again
-            found = again
-        return None
+            if again is not None:
+                suspects = unconfirmed(self._shifted.suspects(again.answers), found.answers, again.answers)
+                found = again
+        return _until(found, suspects) if suspects else found
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         await self._line.send(codec.request(point, value), quiet_s=self._section.write_gap)
@@ -251,6 +248,20 @@ class JulaboDriver:
             return Sample(point="version", value=_shown(self._version))
         reason = "the chiller does not answer VERSION"
         return Sample(point="version", value=None, quality=Quality.BAD, reason=reason)
+
+
+def _until(found: _Poll, suspects: frozenset[str]) -> _Poll:
+    """This poll with good answers before the first suspect alone: from there on all can be shifted."""
+    names = tuple(codec.READS)
+    doubtful = frozenset(names[min(map(names.index, suspects)) :])
+    reason = "the answer of the chiller may be that to another question"
+    return _Poll(
+        samples=tuple(
+            Sample(point=one.point, value=None, quality=Quality.BAD, reason=reason) if one.point in doubtful else one
+            for one in found.samples
+        ),
+        answers={point: answer for point, answer in found.answers.items() if point not in doubtful},
+    )
 
 
 def _is_nonsense(point: str, answer: bytes) -> bool:

@@ -37,6 +37,6 @@ class ShiftedAnswers:
         self._believed |= {point: answer for point, answer in answers.items() if answer is not None}
 
 
-def agree(first: Answers, second: Answers, points: frozenset[str]) -> bool:
-    """Whether these points have the same answers in both polls."""
-    return all(first.get(point) == second.get(point) for point in points)
+def unconfirmed(suspects: frozenset[str], first: Answers, second: Answers) -> frozenset[str]:
+    """Those of the suspects of the second poll that had another answer in the first."""
+    return frozenset(point for point in suspects if first.get(point) != second.get(point))
