@@ -41,6 +41,28 @@ APART = {
 BY_PARAMETER = {"tests/contract/test_drivers.py": "harness"}
 """Files whose tests have in common what a parameter stands for, and no more: workers share them by its values."""
 
+TOGETHER = frozenset(
+    f"tests/browser/test_{name}.py"
+    for name in (
+        "acknowledge_link",
+        "alarm_figures",
+        "alarm_sound",
+        "alarms",
+        "apply",
+        "fleet",
+        "interlocks",
+        "login",
+        "overview",
+        "pictures",
+        "reload",
+        "results",
+        "rules",
+        "snapshots",
+        "state_timeline",
+    )
+)
+"""Files that one worker runs one after the other, because they have their browser in common and little else to do."""
+
 COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/", *BY_PARAMETER)
 """Folders with tests that mostly compute, and with tests that mostly wait for the processes that they started."""
 
@@ -85,13 +107,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """With `--workers` tests that stand APART are handed out one by one, those BY_PARAMETER together with those of the
-    same value, and files in the order of `by_turns`: with browsers and whole experiments first, no worker is left alone
-    with one at the end."""
+    same value, files that run TOGETHER at once, and the others in the order of `by_turns`: with browsers and whole
+    experiments first, no worker is left alone with one at the end."""
 
     def group(item: pytest.Item) -> str:
         file = item.nodeid.partition("::")[0]
         if file in BY_PARAMETER and isinstance(item, pytest.Function):
             return f"{file}[{item.callspec.params[BY_PARAMETER[file]]}]"
+        if file in TOGETHER:
+            return "together"
         return item.nodeid if file in APART else file
 
     if session.config.getoption("workers") and any(item.nodeid.startswith(STARTING) for item in session.items):

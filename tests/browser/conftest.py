@@ -10,14 +10,17 @@ from operator import not_
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response, ViewportSize, expect
 
+from tests.browser.shared_browser import SharedBrowser, Theme
 from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 
 T = TypeVar("T")
+V = TypeVar("V", bound="Requester")
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
@@ -25,24 +28,25 @@ SCREENSHOTS = ROOT / "screenshots"
 KEEPS_PICTURES = bool(os.environ.get("COUNTINGROOM_SCREENSHOTS"))
 """Only where COUNTINGROOM_SCREENSHOTS is set: no test looks at them, and 150 pictures take 20 s of processor time."""
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RUN_AXE = """options => {
+    const minor = axe._audit.rules.filter(({ impact }) => ['minor', 'moderate'].includes(impact));
+    const rules = Object.fromEntries(minor.map(({ id }) => [id, { enabled: false }]));
+    return axe.run(document, { ...options, rules }) }"""
+"""Without the rules whose violations are never more than moderate: they take a fifth of the time."""
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 SCREEN: ViewportSize = {"width": 1600, "height": 900}
+DESK: ViewportSize = {"width": 1440, "height": 900}
 WIDTHS = (1280, 900, 420)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE_MS = PATIENCE_S * 1000
 expect.set_options(timeout=PATIENCE_MS)
 OWN = "globalThis.own = name => import(new URL(name, document.querySelector('script[type=module]').src))"
 """For a page: the module of the console with that name, as the page itself has it."""
+POLICY = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
 _LEFT_EARLY = "WebSocket is closed before the connection is established"
 """Of a page that is left, as a quick person leaves it, before its feed is there."""
+_SHARED = SharedBrowser()
+_PREPARED: WeakSet[Page] = WeakSet()
+"""Pages with the scripts that each visitor needs."""
 _LINK_LOST = ("WebSocket connection to", "net::ERR_CONNECTION", "Failed to fetch", "status of 504")
 
 
@@ -54,22 +58,38 @@ class Requester:
         self.demo = demo
         self.wrong: list[str] = []
         self.loses_link = False
+        self.is_without_feed = False
         self._late = 0
+        self._hears: dict[str, Callable[..., None]] = {
+            "console": self._said,
+            "pageerror": self._failed,
+            "request": self._asked,
+            "response": self._answered,
+        }
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("response", lambda answer: self._answered(answer.status, answer.url))
-        page.add_init_script(
-            "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
-        )
-        page.add_init_script(OWN)
+        for event, hear in self._hears.items():
+            page.on(event, hear)  # type: ignore[call-overload]
+        if page not in _PREPARED:
+            page.add_init_script(POLICY)
+            page.add_init_script(OWN)
+            _PREPARED.add(page)
 
     def open(self, path: str) -> Page:
         """Go to a page of the console and wait until its script runs and the feed has begun."""
         self.page.goto(self.demo.url + path)
         self.page.wait_for_selector("body[data-script=ready]:not(.lost)")
         return self.page
+
+    def lose_feed(self) -> None:
+        """From the next page on there is no live feed of any kind."""
+        self.loses_link = self.is_without_feed = True
+        self.page.route("**/api/v1/live*", lambda route: route.abort("connectionrefused"))
+        self.page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+
+    def leave(self) -> None:
+        """What happens on the page from now on is that of the next visitor."""
+        for event, hear in self._hears.items():
+            self.page.remove_listener(event, hear)
 
     def picture(self, name: str) -> None:
         """Keep what is seen, to be compared by eye."""
@@ -120,15 +140,18 @@ class Requester:
         if message.type in ("error", "warning") and not expected:
             self.wrong.append(f"{message.type}: {message.text}")
 
-    def _asked(self, url: str) -> None:
-        parts = urlsplit(url)
+    def _failed(self, error: Error) -> None:
+        self.wrong.append(f"error: {error}")
+
+    def _asked(self, request: Request) -> None:
+        parts = urlsplit(url := request.url)
         if parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(self.demo.url).netloc:
             self.wrong.append(f"another host: {url}")
 
-    def _answered(self, status: int, url: str) -> None:
+    def _answered(self, answer: Response) -> None:
         # A console that was stopped answers what it was asked before with a time-out.
-        if status >= 500 and not (self.loses_link and status == 504):
-            self.wrong.append(f"{status}: {url}")
+        if answer.status >= 500 and not (self.loses_link and answer.status == 504):
+            self.wrong.append(f"{answer.status}: {answer.url}")
 
 
 def keep(page: Page, name: str) -> None:
@@ -158,7 +181,7 @@ def serious(page: Page, *rules: str) -> list[str]:
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(AXE.read_text())
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
-    found = page.evaluate("options => axe.run(document, options)", options)["violations"]
+    found = page.evaluate(RUN_AXE, options)["violations"]
     return [
         f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
         for one in found
@@ -229,20 +252,37 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def browser(needs: Callable[..., str]) -> Iterator[Browser]:
-    """Headless Chromium. The shell of it, without windows and a menu, needs less than half the processor time."""
-    program = needs("chromium-headless-shell", "chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield chromium
-        chromium.close()
+def browser(needs: Callable[..., str]) -> Browser:
+    """The browser of this worker; for visitors that need a context of their own."""
+    return _SHARED.at(lambda: needs("chromium-headless-shell", "chromium"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """The browser ends where the next file of this worker needs none: it keeps a loop of asyncio running."""
+    try:
+        return (yield)
+    finally:
+        if not nextitem or (nextitem.path != item.path and "browser" not in getattr(nextitem, "fixturenames", ())):
+            _SHARED.close()
+
+
+@contextmanager
+def visit(
+    browser: Browser, arrive: Callable[[Page], V], size: ViewportSize = DESK, theme: Theme = "light"
+) -> Generator[V]:
+    """A visitor at the page that all have in common, from its arrival to its leave; nothing may have gone wrong."""
+    with _SHARED.page(browser, size, theme) as page:
+        here = arrive(page)
+        yield here
+        here.leave()
+        if here.is_without_feed:
+            _SHARED.drop()
+    here.ended_well()
 
 
 @pytest.fixture(params=["light"])
 def requester(request: pytest.FixtureRequest, browser: Browser, demo: Running) -> Iterator[Requester]:
     """A visitor with a screen of 1600x900; nothing may have gone wrong when it leaves."""
-    context = browser.new_context(viewport=SCREEN, color_scheme=request.param)
-    requester = Requester(context.new_page(), demo)
-    yield requester
-    context.close()
-    requester.ended_well()
+    with visit(browser, lambda page: Requester(page, demo), SCREEN, request.param) as here:
+        yield here

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import AXE, DEMO, FLAGS, SCREENSHOTS, wider_than_seen
+from tests.browser.conftest import AXE, DEMO, SCREENSHOTS, wider_than_seen
+from tests.browser.shared_browser import FLAGS
 from tests.system.running import Running, until, up
 
 SHEETS = SCREENSHOTS / "sheets"

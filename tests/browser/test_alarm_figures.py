@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.alarm_history import BATH, keep_a_day
 from tests.console.alarms_stage import a_night
@@ -23,15 +23,12 @@ def reader(browser: Browser) -> Iterator[Requester]:
     with alarm_console() as console:
         console.do(console.alarms.publish(*a_night(console.alarms)))
         console.do(keep_a_day(console.database, time.time_ns()))
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        here = Requester(context.new_page(), cast(Running, console))
-        here.open("/alarms")
-        here.page.get_by_role("link", name="Figures").click()
-        here.page.wait_for_selector("body[data-page=alarm-figures][data-script=ready]")
-        expect(here.page.locator("#counting")).to_contain_text("announced")
-        yield here
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Requester(page, cast(Running, console))) as here:
+            here.open("/alarms")
+            here.page.get_by_role("link", name="Figures").click()
+            here.page.wait_for_selector("body[data-page=alarm-figures][data-script=ready]")
+            expect(here.page.locator("#counting")).to_contain_text("announced")
+            yield here
 
 
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(reader: Requester) -> None:

@@ -13,13 +13,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.messages import encode
 from countingroom.core.notify.messages import ChannelState
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, serious, visit, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import BATH, a_night
 from tests.console.runs_stage import partition
 from tests.system.running import Running
 
-DESK = {"width": 1440, "height": 900}
 _MANY = 10_000
 
 
@@ -44,13 +43,10 @@ def watcher(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Watche
     """The night of the picture, at a desk; nothing may have gone wrong when it ends."""
     with alarm_console() as console:
         console.do(console.alarms.publish(*a_night(console.alarms)))
-        context = browser.new_context(viewport=DESK, color_scheme=request.param)  # type: ignore[arg-type]
-        here = Watcher(context.new_page(), console)
-        here.open("/alarms")
-        expect(here.row(BATH)).to_be_visible()
-        yield here
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Watcher(page, console), theme=request.param) as here:
+            here.open("/alarms")
+            expect(here.row(BATH)).to_be_visible()
+            yield here
 
 
 @pytest.mark.parametrize("watcher", ["light", "dark"], indirect=True)

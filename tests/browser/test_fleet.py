@@ -10,7 +10,7 @@ from typing import cast
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.clock import SystemClock
-from tests.browser.conftest import Requester, looks_right, serious, settled, wider_than_seen
+from tests.browser.conftest import Requester, looks_right, serious, settled, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.fleet_stage import PlayedFleet
 from tests.system.running import Running
@@ -32,11 +32,8 @@ def visited(browser: Browser) -> Generator[tuple[Requester, PlayedFleet, Callabl
             await asyncio.wait(tasks)
 
         console.do(start())
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        here = Requester(context.new_page(), cast(Running, console))
-        yield here, fleets[0], lambda: console.do(stop())
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Requester(page, cast(Running, console))) as here:
+            yield here, fleets[0], lambda: console.do(stop())
 
 
 def sees_one_service_and_cordons_a_node(here: Requester, fleet: PlayedFleet) -> None:

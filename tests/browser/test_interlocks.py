@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from countingroom.core import subjects
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.events import InputReading
 from countingroom.core.interlocks.states import Truth
 from countingroom.core.messages import encode
-from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.runs_stage import partition
 from tests.system.running import Running
 
-DESK: ViewportSize = {"width": 1440, "height": 900}
 _WARM = InputReading(Truth.TRUE, 37.5)
 _COLD = InputReading(Truth.FALSE, 21.0)
 _STALE = InputReading(Truth.STALE)
@@ -70,14 +69,11 @@ def operator(browser: Browser) -> Iterator[Operator]:
     with alarm_console() as console:
         console.do(console.alarms.interlocks.read())
         here_is_no_run = {"stop": Cause(code="nothing_to_do", message="mCBM does not record")}
-        context = browser.new_context(viewport=DESK)
-        here = Operator(context.new_page(), console)
-        here.partition(run=0, refusals=here_is_no_run)
-        here.open("/interlocks")
-        expect(here.cause("bath")).to_be_visible()
-        yield here
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Operator(page, console)) as here:
+            here.partition(run=0, refusals=here_is_no_run)
+            here.open("/interlocks")
+            expect(here.cause("bath")).to_be_visible()
+            yield here
 
 
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(operator: Operator) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import keep, serious, strict_page
 from tests.system.running import Running, up
+from tests.warm_python import run
 
 DESCRIPTION = """
 experiment: {name: trial, title: Trial}
@@ -41,8 +40,9 @@ def page(browser: Browser) -> Iterator[Page]:
 def first_link(site: Running) -> str:
     """The secret of the link that the command line gives."""
     description = site.data.parent / "experiment.yaml"
-    command = [sys.executable, "-m", "countingroom", "user", "first", str(description), "--data", str(site.data)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().partition("#")[2]
+    said = run("user", "first", str(description), "--data", str(site.data))
+    assert said.returncode == 0, said.stderr
+    return said.stdout.strip().partition("#")[2]
 
 
 def settle(page: Page, path: str) -> None:

@@ -21,7 +21,8 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, Request, async_playwright, expect
 
 from countingroom.core.values import Quality
-from tests.browser.conftest import FLAGS, KEEPS_PICTURES, PATIENCE_MS, ROOT, SCREENSHOTS
+from tests.browser.conftest import KEEPS_PICTURES, PATIENCE_MS, ROOT, SCREENSHOTS
+from tests.browser.shared_browser import FLAGS
 from tests.node import node
 from tests.patience import PATIENCE_S
 from tests.system.tracker_stand import PASSWORD, USER, Stand, tracker_stand

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ViewportSize, expect
 
-from tests.browser.conftest import ROOT, SCREENSHOTS, Requester
-from tests.system.running import Running
+from tests.browser.conftest import ROOT, SCREENSHOTS, Requester, visit
+from tests.system.running import Running, until
 
 PICTURES = ROOT / "docs" / "pictures"
 MOST_BYTES = 175_000
@@ -29,9 +29,12 @@ PAGES = {
 @pytest.fixture(scope="module")
 def busy(demo: Running) -> Running:
     """The demo with its modules on, a run that goes on, and a channel that tripped."""
-    for state in ("lv", "hv"):
-        for channel in ("0", "1", "2"):
-            demo.command("caen", f"{state}_on", channel=channel, wait_s=60)
+    channels = ("0", "1", "2")
+    for side, least in (("lv", 11), ("hv", 295)):
+        for channel in channels:
+            assert demo.command("caen", f"{side}_on", channel=channel).status_code == 202
+        for channel in channels:
+            until(lambda at=f"{channel}.{side}_vMon", v=least: demo.reading("caen", at)["value"] > v, "it is on")
     demo.fault("caen", "trip", channel="1", side="hv", now=True)
     return demo
 
@@ -40,28 +43,25 @@ def busy(demo: Running) -> Running:
 def test_the_pictures_of_the_documentation_are_made_and_small(browser: Browser, busy: Running) -> None:
     folder = PICTURES if os.environ.get("COUNTINGROOM_PICTURES") else SCREENSHOTS
     folder.mkdir(exist_ok=True)
-    context = browser.new_context(viewport=SIZE, color_scheme="light")
-    requester = Requester(context.new_page(), busy)
-    for name, path in PAGES.items():
-        page = requester.open(path)
-        if name == "overview":
-            expect(page.locator("#alarm-rows tr").first).to_contain_text("trip")
-        if name == "alarms":
-            expect(page.locator(".al-row.alarm").first).to_contain_text("trip")
-            expect(page.locator("#alarm-history li").first).to_be_visible()
-        if name == "trend":
-            expect(page.locator(".u-over")).to_have_count(2)
-        page.wait_for_timeout(1500)
-        for theme in ("light", "dark"):
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
-            file = folder / f"{name}-{theme}.png"
-            page.screenshot(path=file)
-            assert file.stat().st_size < MOST_BYTES, name
-            page.locator("#theme").click()
-            page.mouse.move(0, 0)
-            page.wait_for_timeout(300)
-    context.close()
-    assert requester.wrong == []
+    with visit(browser, lambda page: Requester(page, busy), SIZE) as requester:
+        for name, path in PAGES.items():
+            page = requester.open(path)
+            if name == "overview":
+                expect(page.locator("#alarm-rows tr").first).to_contain_text("trip")
+            if name == "alarms":
+                expect(page.locator(".al-row.alarm").first).to_contain_text("trip")
+                expect(page.locator("#alarm-history li").first).to_be_visible()
+            if name == "trend":
+                expect(page.locator(".u-over")).to_have_count(2)
+            page.wait_for_timeout(1500)
+            for theme in ("light", "dark"):
+                expect(page.locator("html")).to_have_attribute("data-theme", theme)
+                file = folder / f"{name}-{theme}.png"
+                page.screenshot(path=file)
+                assert file.stat().st_size < MOST_BYTES, name
+                page.locator("#theme").click()
+                page.mouse.move(0, 0)
+                page.wait_for_timeout(300)
 
 
 def test_the_pictures_are_there_and_shown() -> None:

@@ -11,7 +11,7 @@ from typing import cast
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.clock import SystemClock
-from tests.browser.conftest import Requester, serious, settled, wider_than_seen
+from tests.browser.conftest import Requester, serious, settled, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.edited_description import EditedUp
 from tests.system.running import Running
@@ -32,12 +32,9 @@ def visited(browser: Browser, folder: Path) -> Generator[tuple[Requester, Edited
             tasks[0].cancel()
 
         console.do(start())
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        here = Requester(context.new_page(), cast(Running, console))
-        yield here, ups[0]
-        console.do(stop())
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Requester(page, cast(Running, console))) as here:
+            yield here, ups[0]
+            console.do(stop())
 
 
 def test_the_plan_that_is_shown_is_put_in_force(browser: Browser, tmp_path: Path) -> None:

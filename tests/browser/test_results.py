@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 from pytest import TempPathFactory
 
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, serious, visit, wider_than_seen
+from tests.browser.shared_browser import Theme
 from tests.console.results_stage import result_console
 from tests.system.running import Running
 
@@ -30,46 +31,43 @@ def console(tmp_path_factory: TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_program_is_started_and_what_it_found_is_drawn_and_compared(
-    console: str, browser: Browser, scheme: str
+    console: str, browser: Browser, scheme: Theme
 ) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    here = Requester(context.new_page(), cast(Running, _Console(console)))
-    page = here.open("/results")
-    for steps in ("3", "7"):
-        page.get_by_role("button", name="Start…").click()
-        expect(page.locator("#confirm dl")).to_contain_text("1 min 30 s")
-        field = page.locator("#confirm input[name=steps]")
-        field.fill("many")
-        expect(page.locator("#confirm .wrong")).to_have_text("steps is a number.")
-        field.fill(steps)
-        rows = page.locator("#rows tr").count()
-        page.get_by_role("button", name="Start Quick scan").click()
-        expect(page.locator("#rows tr")).to_have_count(rows + 1)
-        expect(page.locator("#rows tr").first.locator(".r-completed")).to_be_visible()
-    fits(here)
-    here.picture(f"results-1440-{scheme}")
-    last = page.locator("#rows tr a").first.inner_text()
-    page.locator("#rows tr a").first.click()
-    expect(page.locator("#plot svg .curve")).to_be_visible()
-    page.select_option("#which-array", "noise")
-    expect(page.locator("#plot canvas")).to_be_visible()
-    page.select_option("#which-kind", "distribution")
-    expect(page.locator("#plot-told")).to_contain_text("12 values, mean 38.5")
-    expect(page.locator("#tree")).to_contain_text("steps7")
-    expect(page.locator("#log")).to_contain_text("all done")
-    fits(here)
-    here.picture(f"result-1440-{scheme}")
-    page.get_by_role("link", name=f"Compare with {int(last) - 1}").click()
-    expect(page.locator(".t.compare tr.differs", has_text="noise.mean")).to_contain_text("11")
-    page.select_option("#which-array", "noise")
-    expect(page.locator("#plot-told")).to_contain_text("B minus A: 12 values")
-    page.select_option("#which-kind", "distribution")
-    expect(page.locator("#plot svg .curve.b")).to_be_visible()
-    fits(here)
-    here.picture(f"result-compare-1440-{scheme}")
-    assert httpx.get(f"{console}/api/v1/results/{last}/arrays/noise?format=parquet").content.startswith(b"PAR1")
-    context.close()
-    assert here.wrong == []
+    with visit(browser, lambda page: Requester(page, cast(Running, _Console(console))), theme=scheme) as here:
+        page = here.open("/results")
+        for steps in ("3", "7"):
+            page.get_by_role("button", name="Start…").click()
+            expect(page.locator("#confirm dl")).to_contain_text("1 min 30 s")
+            field = page.locator("#confirm input[name=steps]")
+            field.fill("many")
+            expect(page.locator("#confirm .wrong")).to_have_text("steps is a number.")
+            field.fill(steps)
+            rows = page.locator("#rows tr").count()
+            page.get_by_role("button", name="Start Quick scan").click()
+            expect(page.locator("#rows tr")).to_have_count(rows + 1)
+            expect(page.locator("#rows tr").first.locator(".r-completed")).to_be_visible()
+        fits(here)
+        here.picture(f"results-1440-{scheme}")
+        last = page.locator("#rows tr a").first.inner_text()
+        page.locator("#rows tr a").first.click()
+        expect(page.locator("#plot svg .curve")).to_be_visible()
+        page.select_option("#which-array", "noise")
+        expect(page.locator("#plot canvas")).to_be_visible()
+        page.select_option("#which-kind", "distribution")
+        expect(page.locator("#plot-told")).to_contain_text("12 values, mean 38.5")
+        expect(page.locator("#tree")).to_contain_text("steps7")
+        expect(page.locator("#log")).to_contain_text("all done")
+        fits(here)
+        here.picture(f"result-1440-{scheme}")
+        page.get_by_role("link", name=f"Compare with {int(last) - 1}").click()
+        expect(page.locator(".t.compare tr.differs", has_text="noise.mean")).to_contain_text("11")
+        page.select_option("#which-array", "noise")
+        expect(page.locator("#plot-told")).to_contain_text("B minus A: 12 values")
+        page.select_option("#which-kind", "distribution")
+        expect(page.locator("#plot svg .curve.b")).to_be_visible()
+        fits(here)
+        here.picture(f"result-compare-1440-{scheme}")
+        assert httpx.get(f"{console}/api/v1/results/{last}/arrays/noise?format=parquet").content.startswith(b"PAR1")
 
 
 def fits(here: Requester) -> None:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import two_rules
 from tests.system.running import Running
-
-DESK: ViewportSize = {"width": 1440, "height": 900}
 
 
 class Watcher(Requester):
@@ -29,13 +27,10 @@ def watcher(browser: Browser) -> Iterator[Watcher]:
     """Two rules, at a desk; nothing may have gone wrong when it ends."""
     with alarm_console() as console:
         console.do(console.alarms.publish_rules(*two_rules(console.alarms.here.clock.now_ns())))
-        context = browser.new_context(viewport=DESK)
-        here = Watcher(context.new_page(), console)
-        here.open("/rules")
-        expect(here.page.locator("#rules tr")).to_have_count(2)
-        yield here
-        context.close()
-        assert here.wrong == []
+        with visit(browser, lambda page: Watcher(page, console)) as here:
+            here.open("/rules")
+            expect(here.page.locator("#rules tr")).to_have_count(2)
+            yield here
 
 
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(watcher: Watcher) -> None:

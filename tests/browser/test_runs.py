@@ -98,9 +98,7 @@ def test_a_page_whose_live_feed_is_refused_says_so_and_stops_a_run(requester: Re
 
 def test_stop_and_abort_are_sent_from_a_page_without_any_link(requester: Requester) -> None:
     page = recording(requester)
-    requester.loses_link = True
-    page.route("**/api/v1/live*", lambda route: route.abort("connectionrefused"))
-    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    requester.lose_feed()
     page.reload()
     page.wait_for_selector("body.lost")
     expect(page.locator('#partition-commands [data-command="configure"]')).to_have_attribute("aria-disabled", "true")
@@ -114,9 +112,7 @@ def test_stop_and_abort_are_sent_from_a_page_without_any_link(requester: Request
 def test_a_run_is_stopped_from_its_card_on_a_page_without_any_link(requester: Requester) -> None:
     recording(requester)
     page = requester.page
-    requester.loses_link = True
-    page.route("**/api/v1/live*", lambda route: route.abort("connectionrefused"))
-    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    requester.lose_feed()
     page.goto(requester.demo.url + "/")
     page.wait_for_selector("body[data-script=ready].lost")
     card = page.locator('.pcard[data-partition="mCBM"]')

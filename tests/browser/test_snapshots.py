@@ -6,15 +6,16 @@ from typing import cast
 
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, serious, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.system.running import Running
 
 
 def test_a_snapshot_is_taken_compared_restored_and_golden(browser: Browser) -> None:
-    with alarm_console() as console:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        here = Requester(context.new_page(), cast(Running, console))
+    with (
+        alarm_console() as console,
+        visit(browser, lambda page: Requester(page, cast(Running, console))) as here,
+    ):
         page = here.open("/snapshots")
         expect(page.locator("#no-snapshots")).to_be_visible()
         page.locator("#take").click()
@@ -57,5 +58,3 @@ def test_a_snapshot_is_taken_compared_restored_and_golden(browser: Browser) -> N
 
         page = here.open("/devices/caen")
         expect(page.locator("#golden")).to_contain_text("1 of 3 points differ from good")
-        context.close()
-        assert here.wrong == []

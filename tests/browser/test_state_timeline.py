@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.messages import EventKind
-from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, wider_than_seen
+from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.system.running import Running
 
@@ -34,29 +34,25 @@ class Shifter(Requester):
             **more,
         )
 
+    async def history(self) -> None:
+        """What happened before."""
+        await self.move(12_000, "DISCONNECTED", "LV_OFF")
+        await self.move(9000, "LV_OFF", "LV_ON")
+        await self.move(3000, "LV_ON", "HV_ON")
+        await self.move(1800, "HV_ON", "TRIP", "1", severity=1)
+        await self.move(1500, "connected", "lost", kind=EventKind.LINK)
+        await self.move(1200, "lost", "connected", kind=EventKind.LINK)
+        await self.move(900, "TRIP", "HV_ON", "1")
+
 
 @pytest.fixture
 def shifter(browser: Browser) -> Iterator[Shifter]:
-    with alarm_console() as console:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        here = Shifter(context.new_page(), cast(Running, console))
+    with alarm_console() as console, visit(browser, lambda page: Shifter(page, cast(Running, console))) as here:
         here.console = console
-
-        async def history() -> None:
-            await here.move(12_000, "DISCONNECTED", "LV_OFF")
-            await here.move(9000, "LV_OFF", "LV_ON")
-            await here.move(3000, "LV_ON", "HV_ON")
-            await here.move(1800, "HV_ON", "TRIP", "1", severity=1)
-            await here.move(1500, "connected", "lost", kind=EventKind.LINK)
-            await here.move(1200, "lost", "connected", kind=EventKind.LINK)
-            await here.move(900, "TRIP", "HV_ON", "1")
-
-        console.do(history())
+        console.do(here.history())
         here.open("/devices/caen")
         expect(here.page.locator("#states .strip")).to_have_count(3)
         yield here
-        context.close()
-        assert here.wrong == []
 
 
 def test_the_states_of_the_last_hour_are_spans_with_words(shifter: Shifter) -> None:

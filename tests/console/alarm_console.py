@@ -25,6 +25,7 @@ from tests.console.stage import stage
 
 _BEAT_S = 0.5
 _DEADLINE_S = 60.0
+_last_port = 0
 
 
 class AlarmConsole:
@@ -115,12 +116,24 @@ async def _serve(
         ready.set()
 
 
+def _listener() -> socket.socket:
+    """At the port of the console before it, where that is free: a browser has the scripts from there already, which
+    takes 0.6 s of processor time off its first page."""
+    global _last_port  # noqa: PLW0603
+    try:
+        made = socket.create_server(("127.0.0.1", _last_port))
+    except OSError:
+        made = socket.create_server(("127.0.0.1", 0))
+    _last_port = int(made.getsockname()[1])
+    return made
+
+
 @contextmanager
 def alarm_console(login: Login | None = None) -> Generator[AlarmConsole]:
     """A console on a free port of the loopback, with no alarms yet; without a login unless one is given."""
     began: list[AlarmConsole] = []
     ready = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with _listener() as listener:
         thread = threading.Thread(target=lambda: asyncio.run(_serve(listener, began, ready, login)), name="console")
         thread.start()
         try:
