@@ -48,7 +48,7 @@ COMMANDS = {
     "history": ("countingroom.cli.history", "Query and export recorded values."),
     "mqtt": ("countingroom.cli.mqtt", "Show and clear what the bus keeps for MQTT clients."),
     "secop": ("countingroom.cli.secop", "Ask a SECoP node what it is, and write its section."),
-    "mirror": ("countingroom.cli.mirror", "What leaves the laboratory, and why; templates of log lines."),
+    "mirror": ("countingroom.cli.mirror", "What leaves the laboratory, and why; the public site."),
     "snmp": ("countingroom.cli.snmp", "Ask an SNMP agent what it has, and write its section."),
     "backup": ("countingroom.cli.backup", "Back up everything while it runs; verify and list backups."),
     "restore": ("countingroom.cli.restore", "Make a folder of a backup, to start the experiment from."),

@@ -1,6 +1,7 @@
 """The command `mirror`: it shows what of a record or a log leaves and why, and learns the templates of log lines.
 
-These need no running experiment, and send nothing. The commands about what is published are in `mirror_feed.py`.
+These need no running experiment, and send nothing. The commands about what is published are in `mirror_feed.py`, the
+public site is in `mirror_site.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import msgspec
 import typer
 
-from countingroom.cli import mirror_feed
+from countingroom.cli import mirror_feed, mirror_site
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from countingroom.core.mirror.proposals import SeenTemplate
     from countingroom.core.mirror.redactor import LogCount
 
-app = typer.Typer(no_args_is_help=True, help="What leaves the laboratory, and why; templates of log lines.")
+app = typer.Typer(no_args_is_help=True, help="What leaves the laboratory, and why; the public site.")
 
 Description = Annotated[Path, typer.Option("--file", "-f", help="The description.")]
 _BESIDE = Path("experiment.yaml")
@@ -38,6 +39,7 @@ def group() -> None:
 
 
 mirror_feed.add_to(app)
+mirror_site.add_to(app)
 
 
 @app.command()

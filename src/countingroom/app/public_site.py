@@ -1,0 +1,64 @@
+"""Serves the public site of the mirror: a process of its own that reads the public store and has no bus."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Struct
+
+from countingroom import __version__
+from countingroom.app.connection_table import connection_limits
+from countingroom.app.file_limit import raise_file_limit
+from countingroom.app.listening_socket import listen
+from countingroom.app.web_server import serve
+from countingroom.core.clock import SystemClock
+from countingroom.mirror.store.reader import PublicReader
+from countingroom.site.making import Site
+from countingroom.site.rendering import SiteSettings
+
+
+class SitePlan(Struct, frozen=True, kw_only=True):
+    """What is served, and where."""
+
+    store: str
+    """URL of the public store."""
+    settings: SiteSettings
+    host: str = "127.0.0.1"
+    port: int = 8090
+    behind_proxy: bool = False
+    """All viewers have the address of the proxy, so the number of connections of one address is not limited."""
+
+
+def run(plan: SitePlan, say: Callable[[str], None]) -> None:
+    """Serve until a signal ends it. ConfigurationError where there is no store; LinkError where it does not answer."""
+    asyncio.run(_until_stopped(plan, say))
+
+
+async def _until_stopped(plan: SitePlan, say: Callable[[str], None]) -> None:
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, this.cancel if this else lambda: None)
+    with suppress(asyncio.CancelledError):
+        await _serve(plan, say)
+        return
+    say("stopped")
+
+
+async def _serve(plan: SitePlan, say: Callable[[str], None]) -> None:
+    limits = connection_limits(files=raise_file_limit(), behind_proxy=plan.behind_proxy)
+    reader = PublicReader(plan.store)
+    try:
+        await reader.open()
+        site = Site(reader, SystemClock(), plan.settings, version=__version__)
+        await site.look()
+        listening = listen(plan.host, plan.port)
+        shown = f"http://{plan.host}:{listening.getsockname()[1]}{plan.settings.prefix}/"
+        async with asyncio.TaskGroup() as group:
+            news = group.create_task(site.live.run())
+            await serve(site.application, listening, lambda: say(f"the site is at {shown}"), limits=limits)
+            news.cancel()
+    finally:
+        await reader.close()

@@ -1,0 +1,93 @@
+"""An answer of the site as bytes: made once, sent to many viewers, with its ETag and a compressed copy."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+HTML = "text/html; charset=utf-8"
+JSON = "application/json"
+SVG = "image/svg+xml"
+_LEAST_COMPRESSED = 600
+"""Bytes; a smaller answer fits into one packet as it is."""
+_LEVEL = 5
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+"""Headers of every answer."""
+Headers = list[tuple[bytes, bytes]]
+
+
+class SiteAnswer(Struct, frozen=True, kw_only=True):
+    """What a route gives."""
+
+    body: bytes
+    media_type: str = HTML
+    status: int = 200
+    max_age_s: int = 2
+    """So long a browser or a proxy may use it without asking."""
+    headers: Mapping[str, str] = {}
+
+
+class PreparedAnswer:
+    """An answer with all that can be computed once."""
+
+    def __init__(self, answer: SiteAnswer) -> None:
+        self.status = answer.status
+        self.max_age_s = answer.max_age_s
+        self.body = answer.body
+        packed = gzip.compress(answer.body, _LEVEL, mtime=0) if len(answer.body) >= _LEAST_COMPRESSED else b""
+        self.packed = packed if len(packed) < len(answer.body) else b""
+        # Weak: the compressed and the plain body have the same one.
+        self.etag = b'W/"' + hashlib.sha256(answer.body).hexdigest()[:20].encode() + b'"'
+        # A proxy may serve it while it asks for the next, and when the site is down.
+        keep = f"public, max-age={answer.max_age_s}, stale-while-revalidate=30, stale-if-error=86400"
+        rest = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        known: Headers = [*SECURITY, *rest, (b"cache-control", keep.encode()), (b"vary", b"Accept-Encoding")]
+        known.append((b"etag", self.etag))
+        if answer.media_type in (JSON, SVG) or "xml" in answer.media_type:
+            known.append((b"access-control-allow-origin", b"*"))  # public figures, for any page to show
+        kind = (b"content-type", answer.media_type.encode())
+        self._unchanged = known
+        self._plain = [*known, kind, (b"content-length", str(len(self.body)).encode())]
+        length = (b"content-length", str(len(self.packed)).encode())
+        self._compressed = [*known, kind, (b"content-encoding", b"gzip"), length]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return len(self.body) + len(self.packed) + 2000
+
+    def chosen(self, if_none_match: bytes, accept_encoding: bytes) -> tuple[int, Headers, bytes]:
+        """Status, headers and body for a request."""
+        if self.status == 200 and if_none_match and _matches(if_none_match, self.etag):
+            return 304, self._unchanged, b""
+        if self.packed and b"gzip" in accept_encoding:
+            return self.status, self._compressed, self.packed
+        return self.status, self._plain, self.body
+
+
+def _matches(if_none_match: bytes, etag: bytes) -> bool:
+    if if_none_match == etag:
+        return True
+    wanted = [one.strip() for one in if_none_match.split(b",")]
+    return b"*" in wanted or etag in wanted or etag[2:] in wanted
+
+
+def as_json(content: Any, *, status: int = 200, max_age_s: int = 2) -> SiteAnswer:
+    """Structs, lists and tables as JSON."""
+    return SiteAnswer(body=msgspec.json.encode(content), media_type=JSON, status=status, max_age_s=max_age_s)

@@ -1,0 +1,188 @@
+"""All addresses of the site."""
+
+from __future__ import annotations
+
+from countingroom.site.addresses import NUMBER, SET, SHOWN
+from countingroom.site.answers import JSON, SVG, SiteAnswer, as_json
+from countingroom.site.api_description import openapi
+from countingroom.site.feeds import RSS, Feeds
+from countingroom.site.log_view import PARTS
+from countingroom.site.now_page import NowPages
+from countingroom.site.original_api import PARAMETERS, OriginalApi
+from countingroom.site.parameters import AddressParameter
+from countingroom.site.public_api import PublicApi
+from countingroom.site.public_records import PublicRecords
+from countingroom.site.rendering import Renderer
+from countingroom.site.route_table import PageRequest, SiteRoute, SiteRoutes
+from countingroom.site.run_page import PublicRunPages
+from countingroom.site.timeline_page import TimelinePages
+
+_LONG_S = 3600.0
+_ID = AddressParameter("id", "text", "Alias of a document.")
+_BEFORE = AddressParameter("before", "integer", "Only runs with a smaller number.")
+_SEARCH = AddressParameter("q", "text", "Lines that hold this text.", default="")
+_PART = AddressParameter("part", "choice", "Which part of the log.", default="end", choices=PARTS)
+_LIMIT = AddressParameter("limit", "integer", "At most so many.", default=50, least=1, most=500)
+_BAD = AddressParameter("bad", "flag", "Only clients that are not as they should be.", default=False)
+_LOG = AddressParameter("log", "text", "Whose log is shown: the alias of its document.", default="")
+_CLIENT = AddressParameter("client", "text", "Name of a client.", default="")
+_FROM = AddressParameter("from", "integer", "First run.")
+_TO = AddressParameter("to", "integer", "Last run.")
+_CRASHED = AddressParameter("bad", "flag", "Only clients whose exit code is not 0.", default=False)
+_SECTIONS = AddressParameter("ls", "flag", "Only clients that have a section.", default=False)
+_SPAN = (_FROM, _TO, _CRASHED, _SECTIONS)
+
+
+def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages, version: str) -> SiteRoutes:
+    """The table."""
+    settings = renderer.settings
+    runs = PublicRunPages(records, renderer)
+    timeline = TimelinePages(records, renderer)
+    feeds = Feeds(records, renderer)
+    api, original = PublicApi(records, settings.title), OriginalApi(records)
+
+    async def about(question: PageRequest) -> SiteAnswer:
+        sources = await records.reader.sources()
+        counts = {name: sum(getattr(one, name) for one in sources) for name in ("lines", "lines_withheld", "withheld")}
+        return SiteAnswer(body=renderer.page("about.html", question, counts=counts).encode(), max_age_s=60)
+
+    async def go_to(question: PageRequest) -> SiteAnswer:
+        tail = "".join(f"&{name}={question[name]}" for name in ("db",) if question[name] != "production")
+        target = f"{settings.prefix}/run/{question['run']}{'?' + tail[1:] if tail else ''}"
+        return SiteAnswer(body=b"", status=303, headers={"Location": target}, max_age_s=0)
+
+    async def described(question: PageRequest) -> SiteAnswer:
+        return as_json(openapi(table, title=settings.title, version=version, url=settings.url), max_age_s=3600)
+
+    async def interface(question: PageRequest) -> SiteAnswer:
+        if question["what"] is not None:
+            return await original.answer(question)
+        shown = [one for one in table if one.path.startswith("/api/")]
+        return SiteAnswer(
+            body=renderer.page("api.html", None, routes=shown, original=PARAMETERS).encode(), max_age_s=3600
+        )
+
+    table = (
+        SiteRoute(path="/", answer=now_pages.now, title="Now", parameters=SHOWN),
+        SiteRoute(path="/wall", answer=now_pages.wall, title="Wall display", parameters=SHOWN),
+        SiteRoute(path="/runs", answer=now_pages.runs, title="Runs", parameters=(*SHOWN, _BEFORE)),
+        SiteRoute(
+            path="/run/{number}",
+            answer=runs.run,
+            title="A run",
+            slots=(NUMBER,),
+            parameters=(*SHOWN, _BAD, _LOG, _CLIENT, _SEARCH, _PART),
+        ),
+        SiteRoute(
+            path="/log/{id}",
+            answer=runs.log,
+            title="The log of a client",
+            slots=(_ID,),
+            parameters=(*SHOWN, _SEARCH, _PART),
+        ),
+        SiteRoute(path="/timeline", answer=timeline.timeline, title="Timeline", parameters=(*SHOWN, *_SPAN)),
+        SiteRoute(
+            path="/crashes",
+            answer=timeline.crashes,
+            title="Crashes of clients",
+            parameters=(
+                *SHOWN,
+                _CLIENT,
+                AddressParameter("runs", "integer", "In so many of the last runs.", default=200, least=1, most=1000),
+            ),
+        ),
+        SiteRoute(path="/computers", answer=now_pages.computers, title="Computers", parameters=SHOWN),
+        SiteRoute(
+            path="/compare",
+            answer=runs.compare,
+            title="Two runs beside each other",
+            parameters=(
+                *SHOWN,
+                AddressParameter("number", "integer", "First run.", required=True),
+                AddressParameter("with", "integer", "Second run."),
+            ),
+        ),
+        SiteRoute(path="/rss", answer=feeds.rss, title="News as RSS", parameters=(SET,), media_type=RSS, keep_s=30.0),
+        SiteRoute(path="/badges", answer=feeds.badges, title="Badges", parameters=SHOWN),
+        SiteRoute(
+            path="/badge/{name}",
+            answer=feeds.badge,
+            title="A badge",
+            slots=(AddressParameter("name", "text", "Name with .svg."),),
+            parameters=(SET,),
+            media_type=SVG,
+        ),
+        SiteRoute(
+            path="/goto",
+            answer=go_to,
+            title="To a run",
+            parameters=(*SHOWN, AddressParameter("run", "integer", "Number of the run.", required=True)),
+        ),
+        SiteRoute(path="/about", answer=about, title="What is shown, and why", parameters=SHOWN),
+        SiteRoute(
+            path="/api",
+            answer=interface,
+            title="The answers of the original mirror, by `what`; without it a page that describes the API",
+            parameters=PARAMETERS,
+            others=True,
+            media_type=JSON,
+            keep_s=2.0,
+        ),
+        SiteRoute(
+            path="/api/v1/openapi.json", answer=described, title="This description", media_type=JSON, keep_s=_LONG_S
+        ),
+        SiteRoute(
+            path="/api/v1/now",
+            answer=api.now,
+            title="Partitions, alarms, nodes and the rest of the experiment, as they are",
+            media_type=JSON,
+            example={"title": "Example", "version": 812, "status": {"word": "Up to date"}, "partition": []},
+        ),
+        SiteRoute(path="/api/v1/sources", answer=api.sources, title="How fresh the site is", media_type=JSON),
+        SiteRoute(
+            path="/api/v1/runs",
+            answer=api.runs,
+            title="Runs with their counts, the newest first",
+            parameters=(SET, _BEFORE, _LIMIT),
+            media_type=JSON,
+        ),
+        SiteRoute(
+            path="/api/v1/timeline",
+            answer=api.timeline,
+            title="Clients of a range of runs; of at most 1000 runs, the last 100 without `from`",
+            parameters=(SET, *_SPAN),
+            media_type=JSON,
+        ),
+        SiteRoute(
+            path="/api/v1/runs/{number}",
+            answer=api.run,
+            title="One run with its clients",
+            slots=(NUMBER,),
+            parameters=(SET,),
+            media_type=JSON,
+        ),
+        SiteRoute(
+            path="/api/v1/runs/{number}/streams",
+            answer=api.streams,
+            title="Delivery delay and accepted events of the streams of a run",
+            slots=(NUMBER,),
+            parameters=(SET,),
+            media_type=JSON,
+        ),
+        SiteRoute(
+            path="/api/v1/logs/{id}",
+            answer=api.log,
+            title="The log of a client: only approved lines",
+            slots=(_ID,),
+            parameters=(SET, _SEARCH),
+            media_type=JSON,
+        ),
+        SiteRoute(
+            path="/api/v1/computers",
+            answer=api.computers,
+            title="Computers by alias, and whether each is up",
+            parameters=(SET,),
+            media_type=JSON,
+        ),
+    )
+    return SiteRoutes(table)
