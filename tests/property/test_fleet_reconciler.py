@@ -26,6 +26,7 @@ from countingroom.fleet.reconciler.step import step
 
 S = 1_000_000_000
 OLD, NEW = "hub:5000/camera:1", "hub:5000/camera:2"
+LOST = Cause(code="link_lost", message="no answer")
 ENDED = (Phase.DONE, Phase.ROLLED_BACK, Phase.FAILED)
 
 
@@ -65,6 +66,7 @@ class World:
                 name: ObservedNode(
                     name=name,
                     is_reachable=name not in self.lost,
+                    cause=LOST if name in self.lost else None,
                     instances={id: one for id, one in self.instances.items() if id.node == name},
                     images=frozenset(image for node, image in self.images if node == name),
                 )

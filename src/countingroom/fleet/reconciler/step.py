@@ -196,7 +196,7 @@ class _Step:
         under_way = len(survey.busy) + len(survey.changing) - len(settled)
         only_one = change.phase is Phase.ROLLING and service.update.canary and not settled
         room = (1 if only_one else service.update.max_parallel) - under_way
-        # One that was lost while it was changed may be away: it counts until its node answers or is set aside.
+        # One that was lost while it was changed may not run: it counts until its node answers or is set aside.
         known = len((*survey.missing, *survey.outdated, *survey.current, *survey.busy, *survey.interrupted))
         least = service.update.min_healthy
         if least is None:
@@ -213,7 +213,7 @@ class _Step:
             if one.is_healthy and healthy - 1 < least:
                 why = f"{healthy} are healthy, and at least {least} must be"
                 if lost := ", ".join(sorted({id.node for id in survey.interrupted})):
-                    why = f"{lost} was lost in a change: it goes on when that node is back or set aside"
+                    why = f"{lost} may be without it: the change goes on when that node answers or is set aside"
                 self.waiting.append(Delay(service.name, why, one.id.node))
                 break
             if self._retry_waits(self.fleet.observed.failed_actions.get(one.id)):

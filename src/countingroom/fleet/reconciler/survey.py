@@ -45,7 +45,7 @@ class ServiceSurvey(Struct, frozen=True, kw_only=True, gc=False):
     lost: tuple[InstanceId, ...] = ()
     """Wanted, or last seen, on a node that does not answer."""
     interrupted: tuple[InstanceId, ...] = ()
-    """Those of `lost` that were being changed then, on nodes that are not set aside."""
+    """Those of `lost` that were being changed then, or whose node was not seen yet; on nodes that are not set aside."""
     cordoned: tuple[InstanceId, ...] = ()
     """Wanted or seen on a node that is set aside."""
 
@@ -145,10 +145,17 @@ class FleetView:
             ending=tuple(ending),
             lost=tuple(lost),
             interrupted=tuple(
-                id for id in lost if id in self.observed.interrupted and id.node not in self.record.cordons
+                id
+                for id in lost
+                if id.node not in self.record.cordons and (id in self.observed.interrupted or self._is_awaited(id.node))
             ),
             cordoned=tuple(cordoned),
         )
+
+    def _is_awaited(self, node: str) -> bool:
+        """Whether it has not answered yet, and is not known to be lost: the keeper before may have left it anyhow."""
+        seen = self.observed.nodes.get(node)
+        return seen is not None and not seen.is_reachable and seen.cause is None
 
     def _extra(
         self,
