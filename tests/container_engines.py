@@ -54,7 +54,7 @@ class EngineServer:
         self, client: Sequence[str], environment: dict[str, str], socket_file: Path, tls: Reach | None, host: Host
     ) -> None:
         self.host = host
-        self._client = client
+        self.command = tuple(client)
         self._environment = environment
         self.unix = Reach(url=f"unix://{socket_file}")
         self.tls = tls
@@ -67,7 +67,7 @@ class EngineServer:
     def client(self, *words: str, given: bytes | None = None) -> str:
         """The output of its own client."""
         done = subprocess.run(
-            [*self._client, *words],
+            [*self.command, *words],
             input=given,
             check=False,
             capture_output=True,
@@ -81,7 +81,7 @@ class EngineServer:
     def events(self, file: Path) -> subprocess.Popen[bytes]:
         """Its client while it writes each start and end of a container to a file, one JSON object a line."""
         since = f"--since={time.time():.6f}"
-        command = [*self._client, "events", since, "--filter=type=container", "--filter=event=start"]
+        command = [*self.command, "events", since, "--filter=type=container", "--filter=event=start"]
         command += ["--filter=event=die"]
         with file.open("wb") as output:
             return subprocess.Popen([*command, "--format={{json .}}"], stdout=output, env=self._environment)

@@ -35,7 +35,7 @@ def description_files(description: Path, loaded: Loaded, *, secrets: bool) -> De
     main = description.absolute()
     places = (*loaded.located.keys.values(), *loaded.located.values.values())
     written = dict.fromkeys(Path(place.file) for place in places if place.file)
-    named = dict(_named(loaded.experiment)) | dict.fromkeys(_declared(loaded), False)
+    named = dict(named_files(loaded.experiment)) | dict.fromkeys(_declared(loaded), False)
     files: dict[str, Path] = {}
     outside: dict[str, str] = {}
     for path in dict.fromkeys((main, *written, *(one for one, secret in named.items() if secrets or not secret))):
@@ -67,7 +67,7 @@ def _at(value: Any, path: Sequence[str]) -> Iterator[Path]:
             yield from _at(table.get(key), path[1:])
 
 
-def _named(part: Any, field: str = "") -> Iterator[tuple[Path, bool]]:
+def named_files(part: Any, field: str = "") -> Iterator[tuple[Path, bool]]:
     """(file, whether it holds a secret) of each path in a section."""
     if isinstance(part, SecretReference):
         if part.file:
@@ -75,13 +75,13 @@ def _named(part: Any, field: str = "") -> Iterator[tuple[Path, bool]]:
     elif isinstance(part, Path):
         yield part, field in _SECRET_FIELDS
     elif isinstance(part, RootModel):
-        yield from _named(cast(Any, part).root, field)
+        yield from named_files(cast(Any, part).root, field)
     elif isinstance(part, BaseModel):
         for name in type(part).model_fields:
-            yield from _named(getattr(part, name), name)
+            yield from named_files(getattr(part, name), name)
     elif isinstance(part, dict):
         for value in cast(dict[Any, Any], part).values():
-            yield from _named(value, field)
+            yield from named_files(value, field)
     elif isinstance(part, (list, tuple)):
         for value in cast(list[Any], part):
-            yield from _named(value, field)
+            yield from named_files(value, field)

@@ -50,6 +50,7 @@ COMMANDS = {
     "secop": ("countingroom.cli.secop", "Ask a SECoP node what it is, and write its section."),
     "mirror": ("countingroom.cli.mirror", "What leaves the laboratory, and why; the public site."),
     "snmp": ("countingroom.cli.snmp", "Ask an SNMP agent what it has, and write its section."),
+    "deploy": ("countingroom.cli.deploy", "Write files that run all of it: an image, Compose, Kubernetes."),
     "backup": ("countingroom.cli.backup", "Back up everything while it runs; verify and list backups."),
     "restore": ("countingroom.cli.restore", "Make a folder of a backup, to start the experiment from."),
     "init": ("countingroom.cli.init", "Write users and permissions for the site's own NATS server."),

@@ -47,23 +47,23 @@ def write(target: Path) -> int:
     modules = _modules()
     standard = Path(sysconfig.get_paths()["stdlib"]).resolve()
     program = Path(sys.executable).resolve()
-    places = dict(_standard(standard))
+    places = dict(standard_files(standard))
     places |= dict(_packages(modules, standard))
     places[str(program)] = program
-    for library in _libraries(path for path in places.values() if path.suffix == ".so" or path == program):
+    for library in shared_libraries(path for path in places.values() if path.suffix == ".so" or path == program):
         places[library] = Path(library).resolve()
     with tarfile.open(target, "w") as archive:
         for name, mode in (("tmp", 0o1777), ("etc", 0o755), ("bin", 0o755)):
-            archive.addfile(_entry(name, tarfile.DIRTYPE, mode))
-        link = _entry("bin/python", tarfile.SYMTYPE, 0o777)
+            archive.addfile(entry(name, tarfile.DIRTYPE, mode))
+        link = entry("bin/python", tarfile.SYMTYPE, 0o777)
         link.linkname = str(program)
         archive.addfile(link)
         passwd = b"root:x:0:0:root:/tmp:/none\n"
-        entry = _entry("etc/passwd", tarfile.REGTYPE, 0o644)
-        entry.size = len(passwd)
-        archive.addfile(entry, BytesIO(passwd))
+        users = entry("etc/passwd", tarfile.REGTYPE, 0o644)
+        users.size = len(passwd)
+        archive.addfile(users, BytesIO(passwd))
         for name in sorted(places):
-            _add(archive, name, places[name])
+            add_file(archive, name, places[name])
     return target.stat().st_size
 
 
@@ -77,7 +77,7 @@ def _modules() -> dict[str, Path]:
     return {name: Path(file) for name, file in found.items()}
 
 
-def _standard(folder: Path) -> Iterator[tuple[str, Path]]:
+def standard_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """The standard library at its place."""
     for path in _files(folder):
         yield str(path), path
@@ -116,7 +116,7 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(place) / name
 
 
-def _libraries(programs: Iterable[Path]) -> set[str]:
+def shared_libraries(programs: Iterable[Path]) -> set[str]:
     """Shared libraries that these need, and the loader, by the names under which they are looked for."""
     done = _output(["/usr/bin/ldd", *map(str, programs)])
     found = re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", done.stdout, re.MULTILINE)
@@ -129,19 +129,21 @@ def _output(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
+def add_file(archive: tarfile.TarFile, name: str, path: Path) -> None:
+    """Add a file of this computer under a name."""
     content = path.read_bytes()
     is_program = bool(path.stat().st_mode & stat.S_IXUSR)
-    entry = _entry(name.lstrip("/"), tarfile.REGTYPE, 0o755 if is_program else 0o644)
-    entry.size = len(content)
-    archive.addfile(entry, BytesIO(content))
+    made = entry(name.lstrip("/"), tarfile.REGTYPE, 0o755 if is_program else 0o644)
+    made.size = len(content)
+    archive.addfile(made, BytesIO(content))
 
 
-def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type = kind
-    entry.mode = mode
-    return entry
+def entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    """A new entry of an archive."""
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    made.mode = mode
+    return made
 
 
 if __name__ == "__main__":

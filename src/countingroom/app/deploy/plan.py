@@ -1,0 +1,118 @@
+"""What is deployed of a description: ports, secrets and files by reference, the public site or none. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath, PurePosixPath
+
+from msgspec import Struct
+
+UID = 10001
+"""User and group of the processes in a container: fixed, so that files of a volume keep their owner."""
+HERE = "/experiment"
+"""Folder of the description in a container, and the working directory: relative paths count from it."""
+DATA = "/data"
+"""The one volume. Its root may belong to another user, so the data folder is below it."""
+DATA_FOLDER = f"{DATA}/experiment"
+PUBLIC = "/public"
+"""Folder of the public store."""
+PUBLIC_FILE = f"{PUBLIC}/public.sqlite"
+STORE_VARIABLE = "COUNTINGROOM_MIRROR_STORE"
+SITE_PORT = 8090
+GRACE_S = 45
+"""From the signal to stop until processes are killed: `up` stops its roles one after the other."""
+
+
+class OpenPort(Struct, frozen=True, kw_only=True):
+    """A port that other computers reach."""
+
+    name: str
+    number: int
+
+
+class DeployPlan(Struct, frozen=True, kw_only=True):
+    """What the files are made of."""
+
+    name: str
+    """Of the experiment, as part of other names."""
+    title: str
+    folder: str
+    """Of the description on this computer, absolute."""
+    main: str
+    """File name of the description."""
+    files: Mapping[str, PurePath]
+    """Path below the folder -> file: the description and what it names, without secrets."""
+    outside: Sequence[str]
+    """Absolute paths of files that it names and that are not below its folder, without secrets."""
+    secret_files: Sequence[str]
+    """Files with secrets, as the description names them: below its folder, or absolute."""
+    variables: Sequence[str]
+    """Variables of the environment with secrets."""
+    ports: Sequence[OpenPort]
+    """Those that other computers reach; the console first, where it listens on more than loopback."""
+    console_port: int
+    has_tls: bool
+    """The console serves HTTPS."""
+    has_site: bool
+    """Something is published, so there is something to show outside."""
+    site_url: str = ""
+    """The public address of the site."""
+    simulate: bool = False
+    image: str
+
+    @property
+    def slug(self) -> str:
+        """The name of the experiment in small letters, digits and -, at most 40."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())[:40].strip("-") or "experiment"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other computers reach the console."""
+        return any(port.name == "console" for port in self.ports)
+
+    def command(self) -> list[str]:
+        """The arguments of `countingroom` for the control room."""
+        words = ["up", f"{HERE}/{self.main}", "--data", DATA_FOLDER]
+        return [*words, "--simulate"] if self.simulate else words
+
+    def site_command(self) -> list[str]:
+        """The arguments of `countingroom` for the public site."""
+        words = ["mirror", "site", "--host", "0.0.0.0", "--port", str(SITE_PORT), "--title", self.title]
+        return [*words, "--url", self.site_url] if self.site_url else words
+
+    def probe(self) -> list[str]:
+        """The command that asks the console whether it answers."""
+        return probe_command(f"{'https' if self.has_tls else 'http'}://127.0.0.1:{self.console_port}/healthz")
+
+    def site_probe(self) -> list[str]:
+        """The command that asks the site whether it answers."""
+        path = "/" + "/".join(self.site_url.split("/")[3:]).strip("/")
+        return probe_command(f"http://127.0.0.1:{SITE_PORT}{path.rstrip('/')}/")
+
+    def in_container(self, path: str) -> str:
+        """The place of a file in the container: that of the description is HERE, others stay where they are."""
+        return str(PurePosixPath(HERE) / path)
+
+
+def probe_command(url: str) -> list[str]:
+    """The product's own check of a server."""
+    return ["countingroom", "deploy", "probe", url]
+
+
+def notes(plan: DeployPlan) -> Iterator[str]:
+    """What is to be done by hand, or known, before the files are used."""
+    if not plan.is_open:
+        yield (
+            "the console has no login and listens on loopback alone: only the computer of the container reaches it; for"
+            " others give console.login: local, host: 0.0.0.0, names, and a certificate or behind_proxy"
+        )
+    for name in plan.variables:
+        yield f"give the secret {name} as a variable"
+    for path in plan.secret_files:
+        yield f"the file {path} must be readable for user {UID} alone"
+    if plan.has_site:
+        yield (
+            f"the site reads the public store alone: write mirror.store.url: sqlite:///{PUBLIC_FILE}, or a database of"
+            f" PostgreSQL there and in {STORE_VARIABLE} of the site"
+        )

@@ -1,0 +1,116 @@
+"""The command `deploy`: it writes files that run the whole product as containers, in a cluster or as a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countingroom.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from countingroom.app.deploy.plan import DeployPlan
+
+app = typer.Typer(no_args_is_help=True, help="Write files that run all of it: an image, Compose, Kubernetes, systemd.")
+
+Folder = Annotated[Path, typer.Argument(help="Folder to write in.", show_default=False)]
+File = Annotated[Path, typer.Option("--file", "-f", help="The description.", exists=True, dir_okay=False)]
+Image = Annotated[str, typer.Option("--image", help="Name of the image, as deploy image told how to build it.")]
+Simulate = Annotated[bool, typer.Option("--simulate", help="Use simulators for every device.")]
+SiteUrl = Annotated[str, typer.Option("--site-url", help="Public address of the mirror: https://status.example.org.")]
+_FILE = Path("experiment.yaml")
+_IMAGE = "countingroom"
+_PROBE_S = 8.0
+
+
+@app.callback()
+def group() -> None:
+    """Write files that run all of it: an image, Compose, Kubernetes, systemd."""
+
+
+@app.command()
+def image(folder: Folder, json: Json = False) -> None:
+    """What an image of the product is built from: a Containerfile, the libraries with their hashes, and this product.
+
+    The image has a user of its own, no compiler and no pip, and one volume; its root may be read-only.
+    """
+    from hashlib import sha256
+
+    from countingroom.app.deploy.image import CONTAINERFILE, IGNORED, requirements
+    from countingroom.app.deploy.wheel import lock, wheel_name, write_wheel
+    from countingroom.cli.example import write_new
+
+    locked, wheel = lock(), folder / "wheels" / wheel_name()
+    write_new({folder / "Containerfile": CONTAINERFILE, folder / ".dockerignore": IGNORED})
+    write_wheel(wheel)
+    listed = requirements(locked, wheel.name, sha256(wheel.read_bytes()).hexdigest())
+    write_new({folder / "requirements.txt": listed})
+    names = ("Containerfile", ".dockerignore", "requirements.txt")
+    _tell(
+        [*(folder / name for name in names), wheel],
+        (),
+        f"docker build --file {folder}/Containerfile --build-arg BASE=python:3.13-slim --tag {_IMAGE} {folder}",
+        json=json,
+    )
+
+
+@app.command()
+def compose(
+    folder: Folder,
+    file: File = _FILE,
+    image: Image = _IMAGE,
+    simulate: Simulate = False,
+    site_url: SiteUrl = "",
+    json: Json = False,
+) -> None:
+    """A Compose file: the control room, and the public site by itself where the description has a mirror.
+
+    Secrets are referred to and never written; no file is overwritten.
+    """
+    from countingroom.app.deploy.compose import compose_file
+
+    plan = _plan(file, image, simulate=simulate, site_url=site_url)
+    _write(
+        {"compose.yaml": compose_file}, plan, folder, "docker compose --file {0}/compose.yaml up --detach", json=json
+    )
+
+
+@app.command()
+def probe(
+    url: Annotated[str, typer.Argument(help="Address of a server on this computer.", show_default=False)],
+) -> None:
+    """Ask a server on this computer whether it answers: the health check of a container. Exit status 1: it does not."""
+    from countingroom.app.deploy.probe import answer
+
+    typer.echo(answer(url, _PROBE_S))
+
+
+def _plan(file: Path, image: str, *, simulate: bool, site_url: str) -> DeployPlan:
+    from countingroom.app.deploy.described import plan_of
+
+    return plan_of(file, image=image, simulate=simulate, site_url=site_url.rstrip("/"))
+
+
+def _write(
+    makers: dict[str, Callable[[DeployPlan], str]], plan: DeployPlan, folder: Path, then: str, *, json: bool
+) -> None:
+    """Write the files and tell the notes. `then`: the next command, with the folder at `{0}`."""
+    from countingroom.app.deploy.plan import notes
+    from countingroom.cli.example import write_new
+
+    files = {folder / name: make(plan) for name, make in makers.items()}
+    write_new(files)
+    _tell(files, notes(plan), then.format(folder), json=json)
+
+
+def _tell(files: Iterable[Path], notes: Iterable[str], then: str, *, json: bool) -> None:
+    if json:
+        print_json({"files": [str(path) for path in files], "notes": list(notes), "next": then})
+        return
+    for path in files:
+        typer.echo(path)
+    for note in notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"next: {then}")

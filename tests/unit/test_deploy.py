@@ -1,0 +1,124 @@
+"""Files that run the whole product: Compose, and what is told beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from countingroom.app.deploy.compose import compose_file
+from countingroom.app.deploy.described import plan_of
+from countingroom.app.deploy.image import CONTAINERFILE
+from countingroom.app.deploy.plan import DeployPlan, notes
+from countingroom.app.deploy.probe import answer
+from countingroom.cli.deploy import app
+from countingroom.core.errors import ConfigurationError, LinkError
+
+DESCRIPTION = """
+experiment: { name: mCBM_24, title: Beam $TIME 100% }
+console: { login: local, host: 0.0.0.0, names: [control.example.org], behind_proxy: [10.0.0.0/8] }
+bus:
+  mqtt: { host: 0.0.0.0, users: [{ name: board, password_env: BOARD_PASSWORD, publish: ["boards/#"] }] }
+devices: { bath: { driver: julabo, port: /dev/ttyUSB0 } }
+mirror:
+  key: { file: secrets/mirror.key }
+  publish: default
+  never: { hosts: [hidden-host-1] }
+"""
+PLAIN = "experiment: { name: lab }\n"
+
+
+def plan(folder: Path, text: str = DESCRIPTION, **more: Any) -> DeployPlan:
+    folder.mkdir(exist_ok=True)
+    file = folder / "experiment.yaml"
+    file.write_text(text)
+    return plan_of(file, image="countingroom:1", **more)
+
+
+def test_the_site_has_nothing_of_the_inside(tmp_path: Path) -> None:
+    made = yaml.safe_load(compose_file(plan(tmp_path, site_url="https://status.example.org/dqm")))
+    room, site = made["services"]["control-room"], made["services"]["site"]
+    assert {one["source"] for one in site["volumes"]} == {"public"} and set(site["environment"]) == {
+        "COUNTINGROOM_MIRROR_STORE"
+    }
+    assert not {*room["networks"]} & {*site["networks"]}
+    assert {one["source"] for one in room["volumes"]} == {"data", "public", str(tmp_path)}
+    assert room["environment"] == {"BOARD_PASSWORD": None} and room["ports"] == ["8080:8080", "1883:1883"]
+    for service in (room, site):
+        assert service["user"] == "10001:10001" and service["read_only"] and service["cap_drop"] == ["ALL"]
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "10"}
+    assert site["healthcheck"]["test"][-1] == "http://127.0.0.1:8090/dqm/"
+
+
+def test_a_console_without_login_stays_on_its_computer(tmp_path: Path) -> None:
+    made = plan(tmp_path, PLAIN, simulate=True)
+    found = yaml.safe_load(compose_file(made))
+    room = found["services"]["control-room"]
+    assert list(found["services"]) == ["control-room"] and "ports" not in room and room["network_mode"] == "host"
+    assert room["command"][-1] == "--simulate" and any("no login" in note for note in notes(made))
+
+
+def test_what_is_to_be_done_by_hand_is_told(tmp_path: Path) -> None:
+    told = "\n".join(notes(plan(tmp_path)))
+    assert "BOARD_PASSWORD" in told and "secrets/mirror.key" in told and "sqlite:////public/public.sqlite" in told
+
+
+@pytest.mark.parametrize("text", [DESCRIPTION, PLAIN])
+def test_compose_accepts_the_file(text: str, tmp_path: Path) -> None:
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("docker-compose is not installed")
+    made = plan(tmp_path, text)
+    file = tmp_path / "compose.yaml"
+    file.write_text(compose_file(made))
+    done = subprocess.run(
+        [program, "--file", str(file), "config"],
+        env={**os.environ, "BOARD_PASSWORD": "x"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)
+    assert read["services"].keys() == {"control-room", *(["site"] if made.has_site else [])}
+    if made.has_site:
+        assert read["services"]["site"]["command"][-1] == "Beam $$TIME 100%"
+
+
+def test_the_command_tells_the_files_and_the_next_step(tmp_path: Path) -> None:
+    plan(tmp_path)
+    words = ["compose", str(tmp_path / "out"), "--file", str(tmp_path / "experiment.yaml"), "--json"]
+    done = CliRunner().invoke(app, words)
+    said = json.loads(done.stdout)
+    assert said["files"] == [str(tmp_path / "out" / "compose.yaml")] and said["next"].endswith("up --detach")
+    assert CliRunner().invoke(app, words).exit_code != 0
+
+
+def test_the_image_is_made_of_hashes_and_names_no_registry(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["image", str(tmp_path / "a")])
+    assert done.exit_code == 0 and "--build-arg BASE=" in done.stdout
+    assert CliRunner().invoke(app, ["image", str(tmp_path / "b")]).exit_code == 0
+    listed = (tmp_path / "a" / "requirements.txt").read_text()
+    assert listed == (tmp_path / "b" / "requirements.txt").read_text()  # also the hash of the product
+    assert "://" not in listed.replace("file://", "") and "://" not in CONTAINERFILE.replace("http://127.0.0.1", "")
+    (wheel,) = (tmp_path / "a" / "wheels").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {"countingroom/requirements.txt", "countingroom/cli/examples/demo/experiment.yaml"} <= names
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_a_probe_asks_its_own_computer_alone() -> None:
+    with pytest.raises(ConfigurationError, match="no address of this computer"):
+        answer("http://control.example.org/healthz", 1.0)
+    with pytest.raises(LinkError, match="does not answer"):
+        answer("http://127.0.0.1:1/healthz", 1.0)
