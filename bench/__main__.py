@@ -34,6 +34,7 @@ MODULES = (
     "alarm_definitions",
     "alarm_storage",
     "fleet_plan",
+    "mirror_catch_up",
     "description",
     "command_line",
     "http_delay",

@@ -162,7 +162,11 @@ async def test_the_status_of_a_computer_has_one_row_for_each_change(both: Both) 
     history = await both.reader.host_changes("production", down[0].host)
     assert [one.message for one in history] == ["no power", "no answer", ""]
     assert history[0].at - history[2].at == 120_000_000
-    assert await both.store.prune(PublicRetention(age_us=1, documents=1, records=1)) == 4
+    assert history[0].seen_at == both.now_us
+    both.clock.step(3601)
+    await both.store.take(hosts=states(True)[:1])
+    assert len(await both.reader.hosts("production")) == 1, "the other one is not in its cluster any more"
+    assert await both.store.prune(PublicRetention(age_us=1, documents=1, records=1)) == 5
     assert len(await both.reader.host_changes("production")) == 2
 
 
@@ -211,6 +215,9 @@ async def test_counts_of_a_source_add_up_and_its_last_contact_stays(both: Both) 
         *(False, "no_answer", 77),
         *(6, 20, 4),
     )
+    both.clock.step(DAY_US / 1e6 + 1)
+    assert await both.store.prune(PublicRetention(age_us=9 * DAY_US, documents=1, records=1)) == 1
+    assert await both.reader.sources() == ()
 
 
 async def test_a_reader_cannot_write(both: Both) -> None:

@@ -4,6 +4,8 @@ The rules before it say what may leave. This check knows what must not: the name
 and secrets of the site. It looks at the text as it stands, with its signs taken out (a name can be made of two harmless
 pieces side by side), and decoded: percent signs, HTML entities, base64 and hexadecimal, also within each other. It
 withholds too much rather than too little, and is no substitute for the rules.
+
+Lines come by the thousand and differ in their numbers only, so what holds for all texts of a shape is found once.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from html import unescape
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
@@ -20,6 +23,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.shapes import ShapeTable, shape_of
 
 LEAST = 3
 """Characters of a name; a shorter one would be found in any text."""
@@ -49,6 +53,22 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
+_CODED = re.compile(r"%[0-9A-Fa-f]{2}|&[#A-Za-z]|[\\\n]")
+"""What is decoded with all that stands around it."""
+_OF_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+_OF_HEX = "0123456789abcdefABCDEFxX :,"
+_ASCII_SIGNS = bytes(one for one in range(128) if not chr(one).isalnum())
+
+
+class _Shape(Struct, frozen=True, gc=False):
+    """What holds for all texts of a shape."""
+
+    is_clean: bool
+    """None of them holds a name or a pattern as it stands."""
+    pieces: tuple[tuple[int, int], ...]
+    """Where something could be decoded."""
+
+
 class Hit(Struct, frozen=True, kw_only=True):
     """Why a text does not leave. The name itself stands in it: for the inside only."""
 
@@ -69,8 +89,16 @@ class LastCheck:
         self._patterns = _PATTERNS if patterns else ()
         self.longest = 0
         """Letters and digits of the longest name: so much of the text before it is looked at together with a text."""
-        for kind, name in dict.fromkeys(names):
+        given = tuple(dict.fromkeys(names))
+        for kind, name in given:
             self._add(kind, name)
+        anchors = "|".join(map(re.escape, self._squeezed))
+        self._anchor = re.compile(anchors) if anchors else None
+        self._given = given
+        self._of_shapes: LastCheck | None = None
+        """The same for the shapes of the names."""
+        self._shapes: ShapeTable[_Shape] = ShapeTable()
+        self._of_piece = lru_cache(maxsize=50_000)(self._decoded)
 
     def _add(self, kind: str, name: str) -> None:
         text = _folded(name).strip()
@@ -90,22 +118,55 @@ class LastCheck:
     def find(self, text: str, before: str = "") -> Hit | None:
         """The first name found in a text; None where it may leave. `before`: what stands next to it outside, the field
         or line before: a name must not be made of the end of the one and the start of the other."""
-        folded = _folded(text)
-        if hit := self._known(folded, "as it stands"):
+        shape = self._shape(text)
+        if shape is None or not shape.is_clean:
+            hit = self._stands(text) or self._decoded(text)
+        else:
+            hit = next((one for start, end in shape.pieces if (one := self._of_piece(text[start:end]))), None)
+        return hit or (self.across(text, before) if before else None)
+
+    def across(self, text: str, before: str) -> Hit | None:
+        """A name that the end of `before` and the start of `text` make up."""
+        end, start = before[-_LONGEST_KEPT:], text[:_LONGEST_KEPT]
+        both = end + start
+        bare = _bare_ascii(end)[-self.longest :] if self.longest else ""
+        is_whole = len(end) == len(before) or len(bare) == self.longest
+        if not (is_whole and both.isascii()) or _is_coded(both) or "0x" in both or "0X" in both:
+            tail = _bare(_folded(before))[-self.longest :]
+            return self._in(tail + _bare(_folded(text))[: self.longest], "across signs") or self._decoded(both)
+        if self._anchor and (hit := self._in(bare + _bare_ascii(text)[: self.longest], "across signs")):
+            return hit
+        for signs in (_OF_BASE64, _OF_HEX):  # what the two make up stands at their ends
+            left, right = len(end.rstrip(signs)), len(start) - len(start.lstrip(signs))
+            if left < len(end) and right and (hit := self._of_piece(end[left:] + start[:right])):
+                return hit
+        return None
+
+    def _shape(self, text: str) -> _Shape | None:
+        shape = shape_of(text)
+        if shape is None:
+            return None
+        return self._shapes.get(shape) or self._shapes.keep(shape, self._judged(shape.decode()))
+
+    def _judged(self, shape: str) -> _Shape:
+        if _is_coded(shape):
+            return _Shape(is_clean=False, pieces=())
+        if self._of_shapes is None:
+            # The names with their digits made one, as they are looked for: a text whose shape holds none holds no name.
+            alike = ((kind, _one_digit(_folded(name))) for kind, name in self._given)
+            self._of_shapes = LastCheck(alike, patterns=bool(self._patterns))
+        pieces = [one.span() for one in _HEX.finditer(shape)]
+        pieces += [one.span() for one in _BASE64.finditer(shape) if not _is_ordinary(one[0])]
+        return _Shape(is_clean=self._of_shapes._stands(shape) is None, pieces=tuple(pieces))
+
+    def _stands(self, text: str) -> Hit | None:
+        """A name or a pattern in the text as it stands."""
+        if hit := self._known(_folded(text), "as it stands"):
             return hit
         for kind, pattern in self._patterns:
             if found := pattern.search(text):
                 return Hit(kind=kind, name=found[0][:_LONGEST_KEPT], how="as it stands")
-        if before and (hit := self.across(text, before)):
-            return hit
-        return self._decoded(text)
-
-    def across(self, text: str, before: str) -> Hit | None:
-        """A name that the end of `before` and the start of `text` make up."""
-        tail = _bare(_folded(before))[-self.longest :]
-        if hit := self._in(tail + _bare(_folded(text))[: self.longest], "across signs"):
-            return hit
-        return self._decoded(before[-_LONGEST_KEPT:] + text[:_LONGEST_KEPT])
+        return None
 
     def _decoded(self, text: str) -> Hit | None:
         for piece in decoded(text):
@@ -123,6 +184,8 @@ class LastCheck:
 
     def _in(self, bare: str, how: str) -> Hit | None:
         anchors = self._squeezed
+        if self._anchor is None or not self._anchor.search(bare):
+            return None
         for start in range(len(bare) - _SQUEEZED_LEAST + 1):
             if (some := bare[start : start + _ANCHOR]) in anchors:
                 for name, kind, given in anchors[some]:
@@ -162,7 +225,7 @@ def _once(text: str) -> Iterator[str]:
     if "\n" in text:  # base64 is cut into lines
         text = _LINE_ENDS.sub("", text)
     for candidate in _BASE64.findall(text):
-        if len(candidate) < _LONGEST_WORD and _ORDINARY.fullmatch(candidate):
+        if _is_ordinary(candidate):
             continue
         body = candidate.replace("-", "+").replace("_", "/")
         for shift in range(4):
@@ -173,6 +236,15 @@ def _once(text: str) -> Iterator[str]:
                 yield _readable(b64decode(padded))
             except (binascii.Error, ValueError):
                 continue
+
+
+def _is_coded(text: str) -> bool:
+    signs = "%" in text or "&" in text or "\\" in text or "\n" in text
+    return signs and _CODED.search(text) is not None
+
+
+def _is_ordinary(candidate: str) -> bool:
+    return len(candidate) < _LONGEST_WORD and _ORDINARY.fullmatch(candidate) is not None
 
 
 def _readable(data: bytes) -> str:
@@ -193,6 +265,14 @@ def _folded(text: str) -> str:
 
 def _bare(folded: str) -> str:
     return _SIGNS.sub("", folded)
+
+
+def _bare_ascii(text: str) -> str:
+    return text.lower().encode("ascii", "replace").translate(None, _ASCII_SIGNS).decode()
+
+
+def _one_digit(folded: str) -> str:
+    return "".join("1" if one in "0123456789" else one for one in folded)
 
 
 def _words(folded: str) -> Iterator[str]:

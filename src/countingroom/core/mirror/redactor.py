@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct, field
@@ -19,12 +20,14 @@ from countingroom.core.mirror.fields import (
 )
 from countingroom.core.mirror.last_check import LEAST, Hit, LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.templates import Approval, Part, read_line, render
+from countingroom.core.mirror.templates import Approval, LineReader, Part, own_names, render
 
 TOO_LONG = "(a line that is too long or has too many slots)"
 """In place of its template in the count of withheld lines."""
 
 
+_LOGS = 200
+"""Logs that are remembered."""
 _BEFORE = 300
 """Characters that are looked at together with the next text."""
 
@@ -107,6 +110,14 @@ class LogCount(Struct):
     hits: int = 0
     """Lines that only the last check withheld."""
 
+    def add(self, other: LogCount) -> None:
+        """Count those of another log too."""
+        self.lines += other.lines
+        self.kept += other.kept
+        self.whole += other.whole
+        self.withheld += other.withheld
+        self.hits += other.hits
+
     @property
     def share(self) -> float:
         """Part of the lines that leaves."""
@@ -136,6 +147,9 @@ class Redactor:
         self._pseudonyms = pseudonyms
         self._check = check
         self._records = records
+        self._reader = LineReader()
+        # A document comes again with each of its changes, mostly with the same log.
+        self.log = lru_cache(maxsize=_LOGS)(self._log)
         self._approvals = {one.template: one for one in approvals}
 
     def record(self, kind: str, record: Mapping[str, Any], own: Sequence[str] = ()) -> Redacted:
@@ -182,9 +196,10 @@ class Redactor:
         out: list[PublicLine] = []
         withheld = 0
         before = ""
+        names = own_names(own)
         for line in lines:
             count.lines += 1
-            parts, template = self._line(line, before, own, count)
+            parts, text, template = self._line(line, before, names, count)
             if parts is None:
                 withheld += 1
                 count.withheld[template] += 1
@@ -192,7 +207,7 @@ class Redactor:
             if withheld:
                 out.append(PublicLine(withheld=withheld))
                 withheld = 0
-            before = before[-_BEFORE:] + "".join(one.text for one in parts)
+            before = before[-_BEFORE:] + text
             out.append(PublicLine(parts))
             count.kept += 1
             count.whole += not any(one.is_masked for one in parts)
@@ -200,21 +215,29 @@ class Redactor:
             out.append(PublicLine(withheld=withheld))
         return out
 
-    def _line(self, line: str, before: str, own: Sequence[str], count: LogCount) -> tuple[tuple[Part, ...] | None, str]:
-        """Its parts, None where it is withheld; and its template."""
+    def _log(self, lines: tuple[str, ...], own: tuple[str, ...]) -> tuple[tuple[str, ...], LogCount]:
+        """The texts of the lines as they leave, and what was done."""
+        count = LogCount()
+        return tuple(one.text for one in self.lines(lines, count, own)), count
+
+    def _line(
+        self, line: str, before: str, own: frozenset[str], count: LogCount
+    ) -> tuple[tuple[Part, ...] | None, str, str]:
+        """Its parts, None where it is withheld; its text; and its template."""
         if not line.strip():
-            return (Part(""),), ""
-        read = read_line(line)
+            return (Part(""),), "", ""
+        read = self._reader.read(line)
         if read is None:
-            return None, TOO_LONG
+            return None, "", TOO_LONG
         approval = self._approvals.get(read.template)
         if approval is None or approval.refused:
-            return None, read.template
+            return None, "", read.template
         rendered = render(read, approval, self._pseudonyms, own)
-        if self._check.find(rendered.text, before):
+        text = rendered.text
+        if self._check.find(text, before):
             count.hits += 1
-            return None, read.template
-        return rendered.parts, read.template
+            return None, "", read.template
+        return rendered.parts, text, read.template
 
     def _find(self, taken: Any) -> Hit | None:
         """Look at all texts and keys of the record, and at neighbours together: of all, of the keys, of the texts."""
@@ -238,16 +261,15 @@ class _LogLines:
     def __init__(self, redactor: Redactor, count: LogCount, own: Sequence[str]) -> None:
         self._redactor = redactor
         self._count = count
-        self._own = own
+        self._own = tuple(own)
 
     def __call__(self, lines: Sequence[str], path: str) -> LinesTaken:
-        withheld, kept = self._count.withheld.total(), self._count.kept
-        public = self._redactor.lines(lines, self._count, self._own)
-        withheld = self._count.withheld.total() - withheld
-        kept = self._count.kept - kept
-        why = f"{kept} lines leave, {withheld} are withheld" if withheld else f"{kept} lines leave"
-        decision = FieldDecision(path=path, what="published" if kept or not withheld else "withheld", why=why)
-        return LinesTaken(value=CheckedLines(one.text for one in public), decisions=(decision,))
+        texts, taken = self._redactor.log(tuple(lines), self._own)
+        self._count.add(taken)
+        withheld = taken.withheld.total()
+        why = f"{taken.kept} lines leave, {withheld} are withheld" if withheld else f"{taken.kept} lines leave"
+        what = "published" if taken.kept or not withheld else "withheld"
+        return LinesTaken(value=CheckedLines(texts), decisions=(FieldDecision(path=path, what=what, why=why),))
 
 
 def _texts(value: Any) -> Iterator[tuple[str, str]]:

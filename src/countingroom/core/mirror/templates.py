@@ -8,12 +8,13 @@ approval never publishes what its author has not seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
 
 from countingroom.core.mirror.pseudonyms import Pseudonyms
+from countingroom.core.mirror.shapes import ShapeTable, shape_of
 from countingroom.core.mirror.tokens import LONGEST_LINE, PLAIN, Token, tokens
 
 MOST_SLOTS = 100
@@ -84,6 +85,58 @@ def read_line(line: str) -> ReadLine | None:
     return ReadLine("".join(map(_template_text, found)), found)
 
 
+class LineReader:
+    """Reads lines as `read_line` does. Lines of one shape have the same tokens, which are found once."""
+
+    def __init__(self) -> None:
+        self._shapes: ShapeTable[_LineShape] = ShapeTable()
+
+    def read(self, line: str) -> ReadLine | None:
+        """The line as template and slots, with the words between two slots as one piece."""
+        text = line.rstrip("\r\n")
+        shape = shape_of(text)
+        if shape is None:
+            return read_line(text)
+        known = self._shapes.get(shape)
+        if known is None:
+            read = read_line(text)
+            if read is None:
+                return None
+            known = self._shapes.keep(shape, _line_shape(read))
+        pieces = tuple(
+            one if isinstance(one, Token) else Token(one.kind, text[one.start : one.end]) for one in known.pieces
+        )
+        return ReadLine(known.template, pieces)
+
+
+class _Slot(Struct, frozen=True, gc=False):
+    kind: str
+    start: int
+    end: int
+
+
+class _LineShape(Struct, frozen=True):
+    template: str
+    pieces: tuple[Token | _Slot, ...]
+
+
+def _line_shape(line: ReadLine) -> _LineShape:
+    pieces: list[Token | _Slot] = []
+    at = 0
+    for one in line.pieces:
+        if one.kind:
+            pieces.append(_Slot(one.kind, at, at + len(one.text)))
+        else:
+            text = " " if one.text.isspace() else one.text  # there are no digits in it
+            last = pieces[-1] if pieces else None
+            if isinstance(last, Token):
+                pieces[-1] = Token("", last.text + text)
+            else:
+                pieces.append(Token("", text))
+        at += len(one.text)
+    return _LineShape(line.template, tuple(pieces))
+
+
 def _template_text(piece: Token) -> str:
     if piece.kind:
         return f"<{piece.kind}>"
@@ -135,12 +188,11 @@ class Rendered(Struct, frozen=True, kw_only=True):
         return not any(one.is_masked for one in self.parts)
 
 
-def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: Sequence[str] = ()) -> Rendered:
-    """The line as it leaves. `own`: host, process id and user of the record itself, which are masked wherever they
-    stand."""
+def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: frozenset[str] = frozenset()) -> Rendered:
+    """The line as it leaves. `own`: host, process id and user of the record itself (`own_names`), which are masked
+    wherever they stand."""
     parts: list[Part] = []
     outside: list[int] = []
-    own_texts = {_bare(one) for one in own if one}
     number = 0
     for piece in line.pieces:
         if not piece.kind:
@@ -150,7 +202,7 @@ def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: Sequ
         if rule.how == "pseudonym":
             # Own names too: the same host has the same alias everywhere.
             parts.append(Part(pseudonyms.of(rule.kind, _unquoted(piece)), rule.kind))
-        elif rule.how == "mask" or _bare(piece.text) in own_texts:
+        elif rule.how == "mask" or _bare(piece.text) in own:
             parts.append(_masked(piece))
         elif _fits(piece, rule):
             _add(parts, piece.text)
@@ -159,6 +211,11 @@ def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: Sequ
             parts.append(_masked(piece))
         number += 1
     return Rendered(parts=tuple(parts), outside=tuple(outside))
+
+
+def own_names(own: Collection[str]) -> frozenset[str]:
+    """Names of a record itself as `render` compares them: made once for all lines of its log."""
+    return frozenset(_bare(one) for one in own if one)
 
 
 def _add(parts: list[Part], text: str) -> None:

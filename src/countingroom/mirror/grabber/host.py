@@ -32,7 +32,7 @@ MOST_DOCUMENTS = 50
 """Asked for at once."""
 _MOST_HEADERS = 2000
 """After so many headers of documents that are not shown, the position is written."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_FIRST_PAUSE_S = 1.0
 _ATTEMPTS = 3
 """A document whose request the upstream refuses, asked for alone, is left after so many."""
 _TROUBLES = frozenset({"not_reached", "no_answer", "refused", "bad_answer"})
@@ -46,6 +46,8 @@ class HostPlace(Struct, frozen=True, kw_only=True):
     """Empty: the one at the address of the upstream itself."""
     set: SetName
     every_s: float
+    longest_pause_s: float = 60.0
+    """After failures."""
 
 
 class HostGrabber:
@@ -88,8 +90,8 @@ class HostGrabber:
                 self._known = None  # whether the last change was made is not known
             self._report.failed(error.cause)
             self._failures += 1
-            longest = max(self._place.every_s, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 20)))
-            return longest * (0.5 + random.random() / 2)  # noqa: S311
+            grown = min(self._place.longest_pause_s, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 20))
+            return max(self._place.every_s, grown) * (0.5 + random.random() / 2)  # noqa: S311
         self.trouble = ""
         self._failures = 0
         self._report.worked()

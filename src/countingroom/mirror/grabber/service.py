@@ -36,6 +36,8 @@ class UpstreamPlan(Struct, frozen=True, kw_only=True):
     every_s: float
     clusters: tuple[str, ...] = ()
     clusters_every_s: float = 30.0
+    longest_pause_s: float = 60.0
+    """After failures."""
 
 
 class GrabberService:
@@ -57,7 +59,13 @@ class GrabberService:
         redaction = DocumentRedaction(redactor, asyncio.Semaphore(AT_ONCE))
         self._hosts = {
             (one.name, host): HostGrabber(
-                HostPlace(upstream=one.name, host=host, set=one.set, every_s=one.every_s),
+                HostPlace(
+                    upstream=one.name,
+                    host=host,
+                    set=one.set,
+                    every_s=one.every_s,
+                    longest_pause_s=one.longest_pause_s,
+                ),
                 one.link,
                 redaction,
                 store,

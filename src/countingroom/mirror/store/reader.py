@@ -14,6 +14,7 @@ from countingroom.storage.engine import SqlStore
 
 MOST = 5000
 """Rows of one answer."""
+_FORGOTTEN_US = 3_600_000_000
 _d = tables.document.c
 _h = tables.host_status.c
 _n = tables.record_now.c
@@ -105,9 +106,12 @@ class PublicReader:
         return await self._numbers(query.distinct().order_by(_d.client))
 
     async def hosts(self, set: str) -> tuple[HostRow, ...]:
-        """The present status of each computer, by name; `at`: since when."""
+        """The present status of each computer, by name. Those that were not told for an hour before the newest one
+        was are left out: they left their cluster, or have another alias."""
         newest = select(func.max(_h.id)).where(_h.set == set).group_by(_h.host)
-        return await self._every(select(tables.host_status).where(_h.id.in_(newest)).order_by(_h.host), HostRow)
+        told = select(func.max(_h.seen_at) - _FORGOTTEN_US).where(_h.set == set).scalar_subquery()
+        query = select(tables.host_status).where(_h.id.in_(newest), _h.seen_at >= told)
+        return await self._every(query.order_by(_h.host), HostRow)
 
     async def host_changes(self, set: str, host: str = "", *, limit: int = MOST) -> tuple[HostRow, ...]:
         """Changes of one computer, or of all, the newest first."""

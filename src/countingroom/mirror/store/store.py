@@ -27,6 +27,8 @@ from countingroom.storage.sqlite_file import make_or_check
 FILE = Path("mirror") / "public.sqlite"
 """In the data folder."""
 _COUNTS = ("taken", "withheld", "lines", "lines_withheld", "hits")
+_FORGOTTEN_US = 86_400_000_000
+"""A source whose state was not written for so long is no source any more, or has another alias."""
 _AT_ONCE = 5000
 """Rows that one transaction prunes."""
 
@@ -80,8 +82,8 @@ class PublicStore:
 
     async def prune(self, retention: PublicRetention) -> int:
         """Remove what is too old or too much; how many rows. Call again until it returns 0."""
-        before = self._now() - retention.age_us
-        return await self._store.write(lambda connection: _prune(connection, retention, before))
+        now = self._now()
+        return await self._store.write(lambda connection: _prune(connection, retention, now))
 
     def _now(self) -> int:
         return self._clock.now_ns() // 1000
@@ -96,12 +98,13 @@ def _take(
     records: Sequence[RecordEntry],
     states: Sequence[SourceState],
 ) -> None:
-    hosts = _changed(connection, hosts)
-    if documents or hosts or records:
+    changed = _changed(connection, hosts)
+    if documents or changed or records:
         version = _next_version(connection, now)
         _put_documents(connection, documents, now, version)
-        _put_hosts(connection, hosts, now, version)
+        _put_hosts(connection, changed, now, version)
         _put_records(connection, records, version)
+    _see_hosts(connection, hosts, now)
     if cursor:
         values = {"upstream": cursor.upstream.value, "host": cursor.host.value, "revision": cursor.revision, "at": now}
         _upsert(connection, tables.cursor, [values], ("upstream", "host"))
@@ -172,11 +175,19 @@ def _changed(connection: Connection, hosts: Sequence[HostState]) -> list[HostSta
 def _put_hosts(connection: Connection, hosts: Sequence[HostState], now: int, version: int) -> None:
     rows = [
         {"set": one.set, "host": one.host.value, "is_up": one.is_up, "message": one.message.value}
-        | {"at": now, "version": version}
+        | {"at": now, "version": version, "seen_at": now}
         for one in hosts
     ]
     if rows:
         connection.execute(tables.host_status.insert(), rows)
+
+
+def _see_hosts(connection: Connection, hosts: Sequence[HostState], now: int) -> None:
+    t = tables.host_status
+    for name in {one.set for one in hosts}:
+        mine = and_(t.c.set == name, t.c.host.in_({one.host.value for one in hosts if one.set == name}))
+        last = select(func.max(t.c.id)).where(mine).group_by(t.c.host)
+        connection.execute(update(t).where(t.c.id.in_(last.scalar_subquery())).values(seen_at=now))
 
 
 def _put_records(connection: Connection, records: Sequence[RecordEntry], version: int) -> None:
@@ -216,8 +227,10 @@ def _upsert(
     connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes, where=where), rows)
 
 
-def _prune(connection: Connection, retention: PublicRetention, before: int) -> int:
-    gone = 0
+def _prune(connection: Connection, retention: PublicRetention, now: int) -> int:
+    before = now - retention.age_us
+    states = tables.mirror_state
+    gone = connection.execute(delete(states).where(states.c.at < now - _FORGOTTEN_US)).rowcount
     document, record, hosts = tables.document, tables.record, tables.host_status
     for of in _groups(connection, document, "set", "kind"):
         which = _oldest(connection, document, of, before, retention.documents)
@@ -233,8 +246,8 @@ def _prune(connection: Connection, retention: PublicRetention, before: int) -> i
         which = _oldest(connection, record, of, before, retention.records)
         ids = connection.execute(select(record.c.id).where(which).order_by(record.c.id).limit(_AT_ONCE)).scalars().all()
         gone += connection.execute(delete(record).where(record.c.id.in_(ids))).rowcount
-    now = tables.record_now
-    gone += connection.execute(delete(now).where(now.c.body.is_(None), now.c.at < before)).rowcount
+    present = tables.record_now
+    gone += connection.execute(delete(present).where(present.c.body.is_(None), present.c.at < before)).rowcount
     last = select(func.max(hosts.c.id)).group_by(hosts.c.set, hosts.c.host)
     old = select(hosts.c.id).where(hosts.c.at < before, hosts.c.id.not_in(last)).limit(_AT_ONCE)
     gone += connection.execute(delete(hosts).where(hosts.c.id.in_(connection.execute(old).scalars().all()))).rowcount

@@ -66,11 +66,12 @@ host_status = Table(
     text("message"),
     _number("at"),
     _number("version"),
+    Column("seen_at", BigInteger, nullable=False, server_default="0"),
     Index("ix_host_status_set_host_id", "set", "host", "id"),
     Index("ix_host_status_at", "at"),
     sqlite_autoincrement=True,
 )
-"""One row for each change of a computer; the last one is its present status."""
+"""One row for each change of a computer; the last one is its present status, and `seen_at` when it was last told."""
 
 record_now = Table(
     "record_now",

@@ -115,6 +115,9 @@ class HostRow(Struct, frozen=True, kw_only=True):
     is_up: bool
     message: str
     at: int
+    """When it became so."""
+    seen_at: int = 0
+    """When it was last told to be so; of earlier states when they were last told."""
 
 
 class RecordRow(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,186 @@
+"""Documents with 34 kB of logs each into the public store: the upsert alone, the redaction alone, and a catch-up.
+
+The catch-up reads them from an upstream in this process, by the grabber as it is, into PostgreSQL. Its logs have the
+variety of real ones (725 templates in 26,600 lines). `documents=4000` is the catch-up of the goal; PostgreSQL has two
+cores together with everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.row import Row
+from countingroom.core.clock import SystemClock
+from countingroom.core.mirror.dqm_documents import DocumentHeader, RawDocument, raw_document
+from countingroom.core.mirror.last_check import LastCheck
+from countingroom.core.mirror.proposals import learn, proposal
+from countingroom.core.mirror.pseudonyms import Pseudonyms
+from countingroom.core.mirror.redactor import Redactor
+from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.grabber.host import HostGrabber, HostPlace
+from countingroom.mirror.grabber.redaction import AT_ONCE, DocumentRedaction
+from countingroom.mirror.store.store import PublicStore
+from countingroom.mirror.store.values import PublicDocument
+from tests.contract.storage.postgres import Postgres
+from tests.mirror_logs import Corpus, corpus
+
+LOG_BYTES = 34_000
+BATCH = 200
+UPSERTS = 4000
+_UPSERT = "INSERT INTO bare VALUES (%s, %s, %s) ON CONFLICT (id) DO UPDATE SET body = excluded.body, log = excluded.log"
+
+
+def run(documents: str = "400") -> list[Row]:
+    """The rows of this benchmark."""
+    found = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), reverse=True)
+    if not found:
+        return []
+    server = Postgres(found[0], "-c fsync=on")
+    server.start()
+    try:
+        return asyncio.run(_measured(server, int(documents)))
+    finally:
+        server.stop()
+
+
+async def _measured(server: Postgres, documents: int) -> list[Row]:
+    made = corpus()
+    rules = _rules(made)
+    farm = _Farm(made, documents)
+    lines = sum(map(len, farm.logs)) / len(farm.logs)
+
+    raw = farm.raw(min(documents, 100))
+    began = time.perf_counter()
+    redacted = await _redaction(rules).take(raw, "production", "farm")
+    redaction = len(raw) / (time.perf_counter() - began)
+
+    url = server.database()
+    store = PublicStore(url, SystemClock())
+    await store.open()
+    batches = [_batch(redacted.documents, number) for number in range(UPSERTS // BATCH)]
+    bare = _bare(url, batches)
+    began = time.perf_counter()
+    for one in batches:
+        await store.take(one)
+    upsert = UPSERTS / (time.perf_counter() - began)
+    await store.close()
+
+    store = PublicStore(server.database(), SystemClock())
+    await store.open()
+    place = HostPlace(upstream="farm", host="fu-1", set="production", every_s=5)
+    grabber = HostGrabber(place, farm, _redaction(rules), store, SystemClock())
+    began = time.perf_counter()
+    await grabber.read()
+    caught_up = documents / (time.perf_counter() - began)
+    await store.close()
+    return [
+        Row(
+            name="mirror: upsert of redacted documents, 34 kB of logs",
+            value=upsert,
+            unit="rows/s",
+            raw_limit=bare,
+            ratio=bare / upsert,
+            goal=">= 2,000 rows/s",
+        ),
+        Row(name="mirror: redaction of logs", value=redaction * lines, unit="lines/s"),
+        Row(name=f"mirror: catch-up of {documents} documents", value=caught_up, unit="rows/s", raw_limit=bare),
+    ]
+
+
+def _rules(made: Corpus) -> Redactor:
+    names = [("host", one) for one in made.hosts] + [("user", one) for one in made.users]
+    check = LastCheck(names)
+    seen, _ = learn([(pid, lines) for _, pid, lines in made.logs], ())
+    approvals = [proposal(one, check) for one in seen]
+    return Redactor(Pseudonyms(b"k" * 32), check, MirrorSection.default().records(), approvals)
+
+
+def _redaction(rules: Redactor) -> DocumentRedaction:
+    return DocumentRedaction(lambda: rules, asyncio.Semaphore(AT_ONCE))
+
+
+class _Farm:
+    """An upstream that has its answers ready, so that its own work is not measured."""
+
+    def __init__(self, made: Corpus, documents: int) -> None:
+        lines = [line for _, _, log in made.logs for line in log]
+        self.logs: list[list[str]] = []
+        at = 0
+        for _ in range(documents):  # each log begins at another line
+            log: list[str] = []
+            size = 0
+            while size < LOG_BYTES:
+                log.append(lines[at % len(lines)])
+                size += len(log[-1]) + 1
+                at += 1
+            self.logs.append(log)
+        self._ids = {f"dqm-source-state-run{one}-hostfu-1-pid{one:06d}": one for one in range(1, documents + 1)}
+
+    def document(self, id: str) -> dict[str, Any]:
+        number = self._ids[id]
+        log = self.logs[number - 1]
+        logs = {"stdlog_start": log[: len(log) // 2], "stdlog_end": log[len(log) // 2 :]}
+        fields = {"_id": id, "_rev": number, "hostname": "fu-1", "run": number, "tag": "beam", "pid": number}
+        return {**fields, "timestamp": 1.79e9 + number, "exit_code": 0, "events_total": number, "extra": logs}
+
+    def raw(self, number: int) -> list[RawDocument]:
+        ids = list(self._ids)[:number]
+        headers = [DocumentHeader(id, self._ids[id], "dqm-source-state") for id in ids]
+        found = (raw_document(self.document(one.id), one) for one in headers)
+        return [one for one in found if one]
+
+    async def ask(self, message: str, host: str) -> list[str]:
+        asked = json.loads(message)
+        if asked["event"] == "request_documents":
+            return [json.dumps({"event": "update_documents", "documents": list(map(self.document, asked["ids"]))})]
+        headers = [{"_id": id, "_rev": number, "type": "dqm-source-state"} for id, number in self._ids.items()]
+        return [json.dumps({"event": "update_headers", "headers": headers})]
+
+    async def status(self, cluster: str) -> Any:
+        return []
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+def _batch(redacted: Sequence[PublicDocument], number: int) -> list[PublicDocument]:
+    """So many documents with ids of their own."""
+    rules = Redactor(Pseudonyms(b"k" * 32), LastCheck([]), {}, ())
+    return [
+        PublicDocument(
+            set=one.set,
+            kind=one.kind,
+            id=rules.lasting("document", str(number * BATCH + place)),
+            source=one.source,
+            revision=number * BATCH + place,
+            body=one.body,
+            log=one.log,
+        )
+        for place, one in ((place, redacted[place % len(redacted)]) for place in range(BATCH))
+    ]
+
+
+def _bare(url: str, batches: Sequence[Sequence[PublicDocument]]) -> float:
+    """Rows a second of the driver alone, with the texts made before."""
+    made = [
+        [
+            (one.id.value, json.dumps(dict(one.body.value)), json.dumps(dict(one.log.value)) if one.log else "")
+            for one in batch
+        ]
+        for batch in batches
+    ]
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE bare (id text PRIMARY KEY, body text, log text)")
+        connection.commit()
+        began = time.perf_counter()
+        for rows in made:
+            connection.cursor().executemany(_UPSERT, rows)
+            connection.commit()
+        return sum(map(len, made)) / (time.perf_counter() - began)
