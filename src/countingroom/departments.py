@@ -20,7 +20,7 @@ from countingroom.core.department import (
     in_stages,
     load,
 )
-from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, RUNS
+from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, MIRROR, PVS, RUNS
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
@@ -307,10 +307,14 @@ DEPARTMENTS: tuple[Department, ...] = (
             ProcessRole(
                 name="mirror",
                 start="countingroom.app.mirror:mirror",
-                bus=BusGrants(stores=("events.mirror.*",)),
-                modules=("countingroom.mirror.grabber.service", "countingroom.mirror.store.store"),
+                bus=MIRROR,
+                modules=tuple(
+                    f"countingroom.mirror.{one}" for one in ("grabber.service", "store.store", "feed.service")
+                ),
             ),
         ),
+        state=(StateKey(prefix="mirror", message="countingroom.core.mirror.states:FeedState", live=True),),
+        api=(f"{_API}.mirror",),
     ),
     Department(
         name="pvs",
@@ -324,12 +328,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 start="countingroom.app.pvs:pvs",
                 after=("history", "simulators", "devices"),
                 needs=(),
-                bus=BusGrants(
-                    # The commands that it may send are in app/bus_users.py.
-                    hears=("live.readings.*", "presence.devices.*", "events.devices.*"),
-                    stores=("events.pvs.*",),
-                    reads=(subjects.READINGS_STREAM,),
-                ),
+                bus=PVS,
                 modules=("countingroom.pvs.service",),
             ),
         ),

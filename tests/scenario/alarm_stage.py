@@ -159,7 +159,7 @@ class PlainDefinitions:
     def of_service(self, service: str) -> Iterator[AlarmDefinition]:
         yield from ()
 
-    def of_backups(self) -> Iterator[AlarmDefinition]:
+    def of_told(self) -> Iterator[AlarmDefinition]:
         yield from ()
 
     def of_customs(self) -> Iterator[AlarmDefinition]:

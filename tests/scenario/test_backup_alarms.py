@@ -1,4 +1,4 @@
-"""A scheduled backup that failed or is missing is an alarm, until a new one is made."""
+"""What a process alone knows is an alarm: a scheduled backup that failed or is missing, a canary of the mirror."""
 
 from __future__ import annotations
 
@@ -56,3 +56,17 @@ async def test_only_the_supervisor_of_scheduled_backups_is_believed(role: str) -
     async with stage.host("chiller"), stage.host(role=role, conditions=told), stage.engine():
         await stage.clock.advance(20)
         assert await stage.shown() == {}
+
+
+async def test_a_canary_of_the_mirror_is_an_urgent_alarm_that_says_what_to_do() -> None:
+    stage = AlarmStage()
+    stage.definitions = Definitions(AlarmsSection(), has_canaries=True)
+    await stage.prepare()
+    told = {"mirror.canary": ""}
+    async with stage.host("chiller"), stage.host(role="mirror", conditions=told), stage.engine():
+        await stage.clock.advance(20)
+        assert await stage.shown() == {}
+        told["mirror.canary"] = "a canary was found"
+        await stage.clock.advance(3)
+        alarm = (await stage.alarms())["mirror.canary"]
+        assert (alarm.priority, alarm.text) == (1, "a canary was found") and "mirror.publish" in alarm.advice

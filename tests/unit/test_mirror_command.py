@@ -139,6 +139,12 @@ def test_a_wrong_line_of_a_file_of_templates_is_told_with_its_place(folder: Path
         (', key: {pattern: "[a-z]+"}', "", "a table needs a key"),
         ("[a-z]+", "([a-z]+)+", "can take for ever"),
         ("[anna.rossi]", "[an]", "would be found in any text"),
+        ("  publish:", "  feed: {points: [x]}\n  publish:", "no field of a point leaves"),
+        ("  publish:", "  feed: {to: 'https://a.b:8'}\n  publish:", "give the token that the receiver knows"),
+        ("  publish:", "  feed: {to: 'http://a.b', token: {env: X}}\n  publish:", "leaves encrypted only"),
+        ("  publish:", "  feed: {to: 'https://u@a.b/?x', token: {env: X}}\n  publish:", "https://HOST:PORT"),
+        ("  publish:", "  feed: {tls_ca: a}\n  publish:", "tls_ca belongs to a receiver"),
+        ("  publish:", "  feed: {outbox: 1 MiB}\n  publish:", "67108864"),
     ],
 )
 def test_a_policy_that_does_not_fit_together_is_refused(folder: Path, old: str, new: str, told: str) -> None:

@@ -19,13 +19,22 @@ from countingroom.alarms.patterns import Patterns
 from countingroom.alarms.sections.inherited import BehaviourKeys
 from countingroom.alarms.sections.interlocks import interlock_priority
 from countingroom.core.alarms import identity
-from countingroom.core.alarms.definition import AlarmArea, AlarmDefinition, Count
+from countingroom.core.alarms.definition import AlarmArea, AlarmDefinition, Count, Guidance
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Limits, Point
 
 _PLAIN = {"latching": "latching", "on_delay": "on_delay_s", "off_delay": "off_delay_s", "hysteresis": "hysteresis"}
 """Key of the description -> field of the definition."""
 _BACKUPS = {identity.BACKUP_FAILED: "last backup", identity.BACKUP_LATE: "age of the last backup"}
+_CANARY = Guidance(
+    meaning="A text that stands in a trap and must never leave was about to leave. The record was held back.",
+    do=(
+        "See the log of the role mirror: which kind of record it was.",
+        "Find the field: countingroom mirror explain, with a record of that kind.",
+        "Take the field out of mirror.publish, or give it a narrower rule.",
+    ),
+    if_not="What stands beside the canary may leave.",
+)
 _NO_LIMITS = Limits()
 _Overrides = Patterns[OverrideSection]
 
@@ -35,9 +44,15 @@ class Definitions:
     that the thing itself names."""
 
     def __init__(
-        self, section: AlarmsSection, own_areas: Mapping[str, str] | None = None, *, has_backups: bool = False
+        self,
+        section: AlarmsSection,
+        own_areas: Mapping[str, str] | None = None,
+        *,
+        has_backups: bool = False,
+        has_canaries: bool = False,
     ) -> None:
-        """`has_backups`: whether backups are made at fixed times."""
+        """`has_backups`: whether backups are made at fixed times; `has_canaries`: whether the mirror knows canaries."""
+        self._has_canaries = has_canaries
         self.section = section
         self._has_backups = has_backups
         self.longest_shelf_s = {int(priority): longest for priority, longest in section.longest_shelf.items()}
@@ -138,8 +153,11 @@ class Definitions:
                 suppressions=(*one.suppressions, *(f"{why}/{name}" for why in kind.suppressed)),
             )
 
-    def of_backups(self) -> Iterator[AlarmDefinition]:
-        """The alarms of the scheduled backups."""
+    def of_told(self) -> Iterator[AlarmDefinition]:
+        """The alarms of the scheduled backups and of the mirror, which their processes tell in their heartbeats."""
+        if self._has_canaries:
+            of = self._defined(identity.MIRROR_CANARY, "", "canary of the mirror", effective.MIRROR, {})
+            yield from (structs.replace(one, guidance=completed(one.guidance, _CANARY)) for one in of)
         for of, title in _BACKUPS.items() if self._has_backups else ():
             yield from self._defined(of, "", title, effective.BACKUP, {})
 

@@ -28,7 +28,7 @@ MEMBERS = ("devices", "points", "channels", "partitions", "systems", "roles", "n
 """Keys of an area that name what is in it."""
 KINDS_OF_ALARM = (
     *("point", "value", "device", "channel", "partition", "member", "role", "backup", "fleet", "node", "service"),
-    *("custom", "interlock"),
+    *("mirror", "custom", "interlock"),
 )
 """First words of the identities of alarms."""
 

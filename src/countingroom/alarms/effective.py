@@ -19,9 +19,10 @@ LINK: Kinds = ("link", "link", "link", "link")
 RUN_CONTROL: Kinds = ("run_control", "run_control", "run_control", "run_control")
 ROLE: Kinds = ("role", "role", "role", "role")
 BACKUP: Kinds = ("backup", "backup", "backup", "backup")
+MIRROR: Kinds = ("mirror", "mirror", "mirror", "mirror")
 FLEET: Kinds = ("fleet", "fleet", "fleet", "fleet")
 CUSTOM: Kinds = ("custom", "custom", "custom", "custom")
-_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *BACKUP, *FLEET, *CUSTOM))
+_ALL: frozenset[str] = frozenset((*POINT, *VALUE, *STATE, *RUN_CONTROL, *ROLE, *BACKUP, *FLEET, *MIRROR, *CUSTOM))
 
 
 class Effective(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from countingroom.app.roles import Platform, Role, Setting
 from countingroom.backup.description import BackupSection
 from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
+from countingroom.mirror.description import MirrorSection
 
 if TYPE_CHECKING:
     from countingroom.alarms.definitions import Definitions
@@ -22,7 +23,10 @@ def alarm_definitions(experiment: Experiment) -> Definitions:
     from countingroom.alarms.definitions import Definitions
 
     scheduled = experiment.section(BackupSection).is_scheduled
-    return Definitions(experiment.section(AlarmsSection), experiment.own_areas, has_backups=scheduled)
+    canaries = bool(experiment.section(MirrorSection).never.canaries)
+    return Definitions(
+        experiment.section(AlarmsSection), experiment.own_areas, has_backups=scheduled, has_canaries=canaries
+    )
 
 
 def alarms(setting: Setting) -> Role:

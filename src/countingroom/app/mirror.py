@@ -1,4 +1,4 @@
-"""The start function of the role `mirror`: it fills the public store."""
+"""The start function of the role `mirror`: it fills the public store, or feeds a receiver outside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from countingroom.app.mirror_feed import make_feed
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 
 def mirror(setting: Setting) -> Role:
-    """The grabber of the upstreams of the description."""
+    """The grabber of the upstreams of the description, and the feed of what is published on the bus."""
     from countingroom.app.mirror_policy import policy
     from countingroom.bus.presence import heartbeat
+    from countingroom.bus.publisher import Publisher
     from countingroom.mirror.grabber.service import GrabberService
     from countingroom.mirror.store.store import PublicStore
     from countingroom.mirror.store.values import PublicRetention
@@ -35,7 +37,8 @@ def mirror(setting: Setting) -> Role:
             suggestion="start it with `countingroom up` or `countingroom serve`",
         )
     section = setting.experiment.section(MirrorSection)
-    redactor = redactor_in_force(policy(setting.file, setting.clock.now_ns() / 1e9), setting.clock)
+    rules = policy(setting.file, setting.clock.now_ns() / 1e9)
+    redactor = redactor_in_force(rules, setting.clock)
     upstreams = [upstream_plan(name, one, setting.directory) for name, one in section.upstreams.items()]
     for one in upstreams:
         for name in (one.name, *one.clusters):
@@ -43,9 +46,15 @@ def mirror(setting: Setting) -> Role:
     keep = section.store
     retention = PublicRetention(age_us=round(keep.keep * 1e6), documents=keep.documents, records=keep.records)
     store = PublicStore(section.store.address(setting.data), setting.clock)
+    feed_of = make_feed(setting, rules, store) if section.has_feed else None
+    # With a receiver outside, and no upstreams, nothing is written to a store here.
+    has_store = bool(upstreams) or not section.feed.to
 
     async def run(platform: Platform) -> None:
         service = GrabberService(store, setting.clock, upstreams, redactor, retention)
+        publisher = Publisher(platform.bus, setting.clock, "mirror")
+        feed = feed_of(platform.bus, publisher) if feed_of else None
+        parts = (service, feed) if feed else (service,)
         computers = sum(len(one.hosts) or 1 for one in upstreams)
         try:
             async with asyncio.TaskGroup() as group:
@@ -55,12 +64,20 @@ def mirror(setting: Setting) -> Role:
                     role="mirror",
                     instance="main",
                     boot=uuid4().hex,
-                    troubles=service.troubles,
-                    warnings=service.warnings,
+                    troubles=lambda: [text for one in parts for text in one.troubles()],
+                    warnings=lambda: [text for one in parts for text in one.warnings()],
+                    conditions=feed.conditions if feed else dict,
                 )
                 group.create_task(beating)
-                facts = {"upstreams": len(upstreams), "computers": computers, "store": store.address}
-                await service.run(lambda: platform.ready(facts))
+                group.create_task(publisher.run())
+                facts: dict[str, object] = {"upstreams": len(upstreams), "computers": computers}
+                facts |= {"store": store.address} if has_store else {"feeds": section.feed.to}
+                if feed:
+                    group.create_task(feed.run())
+                if has_store:
+                    await service.run(lambda: platform.ready(facts))
+                else:
+                    platform.ready(facts)
         finally:
             await store.close()
 

@@ -14,6 +14,7 @@ from countingroom.devices.description import kind_of
 from countingroom.devices.registry import Hosted
 from countingroom.experiment import Experiment
 from countingroom.fleet.description import FleetSection
+from countingroom.mirror.description import MirrorSection
 from countingroom.runs.description import RunsSection
 
 
@@ -22,7 +23,8 @@ def described_alarms(
 ) -> list[AlarmDefinition]:
     """The alarms of these devices, of the partitions at the first start, and of the processes without simulation."""
     scheduled = experiment.section(BackupSection).is_scheduled
-    definitions = Definitions(section, experiment.own_areas, has_backups=scheduled)
+    canaries = bool(experiment.section(MirrorSection).never.canaries)
+    definitions = Definitions(section, experiment.own_areas, has_backups=scheduled, has_canaries=canaries)
     runs = experiment.section(RunsSection)
     found = [alarm for device in hosted.values() for alarm in definitions.of_device(catalogue_of(device))]
     for name, partition in runs.partitions.items():
@@ -38,7 +40,7 @@ def described_alarms(
         found += definitions.of_service(service)
     if fleet.in_use:
         found += definitions.of_keeper()
-    return [*found, *definitions.of_backups(), *definitions.of_customs()]
+    return [*found, *definitions.of_told(), *definitions.of_customs()]
 
 
 def catalogue_of(device: Hosted) -> Catalogue:

@@ -1,4 +1,5 @@
-"""Commands of `mirror` about what is published: the rules in force."""
+"""Commands of `mirror` about what is published: the rules in force, what left, how the feed stands, and the receiver
+outside."""
 
 from __future__ import annotations
 
@@ -7,16 +8,22 @@ from typing import Annotated
 
 import typer
 
-from countingroom.cli.output import Json, print_json
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
 Description = Annotated[Path, typer.Option("--file", "-f", help="The description.")]
 BESIDE = Path("experiment.yaml")
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Data folder of the experiment; the one that runs.", show_default=False)
+]
+_TEXT = 100
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group."""
-    app.command()(policy)
+    for command in (policy, status, audit, receive):
+        app.command()(command)
 
 
 def policy(
@@ -53,3 +60,149 @@ def _rules(file: Path | None) -> dict[str, dict[str, object]]:
 
     section = load_located(file).experiment.section(MirrorSection) if file else MirrorSection.default()
     return {kind: {name: one.written() for name, one in fields.items()} for kind, fields in section.publish.items()}
+
+
+def status(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Show how the feed to the outside stands: what waits, when the outside last answered, what was held back."""
+    from countingroom.core.times import duration
+
+    with Client(url) as api:
+        found = api.get("/api/v1/mirror")
+    if json:
+        print_json(found)
+        return
+    feed = found["feed"]
+    if feed is None:
+        typer.echo("nothing is fed to the outside: see mirror.publish in the description")
+        return
+    heard = found["contact_s"]
+    rows = (
+        ("to", feed["to"]),
+        ("last answer", "none" if heard is None else f"{duration(round(heard))} ago"),
+        (
+            "waiting",
+            f"{feed['waiting']} records" + (f", since {duration(round(w))}" if (w := found["waiting_s"]) else ""),
+        ),
+        ("outbox", f"{feed['outbox_bytes'] / 2**20:.1f} of {feed['outbox_most_bytes'] / 2**20:.0f} MiB"),
+        ("dropped", f"{feed['dropped']} records, as the outbox was full"),
+        ("held back", f"{feed['held']} records by the last check, {feed['canaries']} of them with a canary"),
+        ("trouble", feed["cause"]["message"] if feed["cause"] else "none"),
+    )
+    for name, value in rows:
+        typer.echo(f"{name:<12} {value}")
+
+
+def audit(
+    since: Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, 2026-11-22T06:00:00Z.")] = "-1h",
+    to: Annotated[str, typer.Option("--to", help="Until when.")] = "now",
+    kind: Annotated[list[str] | None, typer.Option("--kind", "-k", help="Only this kind; may be repeated.")] = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, max=1_000_000, help="So many records.")] = 1000,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Show what left in a time range, record by record as it left.
+
+    The outbox in the data folder is the journal: it keeps what left until it is full (mirror.feed.outbox).
+    """
+    import time
+
+    from countingroom.cli.running import running_experiment
+    from countingroom.core.mirror.raw_records import Sort
+    from countingroom.core.times import format_time, parse_time
+    from countingroom.mirror.feed.journal import read_journal
+    from countingroom.mirror.feed.service import OUTBOX
+
+    now_ns = time.time_ns()
+    from_ns, to_ns = (parse_time(one, now_ns=now_ns) for one in (since, to))
+    folder = data or running_experiment()[1]
+    found = read_journal(folder / OUTBOX, from_ns, to_ns, kind or (), most=most)
+    begins = format_time(found.begins_ns) if found.begins_ns else ""
+    if json:
+        print_json({"records": found.records, "more": found.more, "journal_begins": begins})
+        return
+
+    rows = (
+        (
+            format_time(one.written_ns // 1_000_000 * 1_000_000),
+            one.kind,
+            one.key,
+            "yes" if one.sent else "waits",
+            "(it is gone)" if one.sort is Sort.GONE else _short(bytes(one.body).decode()),
+        )
+        for one in found.records
+    )
+    print_table(("Written", "Kind", "Key", "Sent", "Fields"), rows)
+    typer.echo(f"{len(found.records)} records" + (f", and {found.more} more (--most)" if found.more else ""))
+    if found.begins_ns > from_ns:
+        typer.echo(f"The journal begins at {begins}: it does not say what left before.")
+
+
+def receive(
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            envvar="COUNTINGROOM_MIRROR_STORE",
+            help="The public store: a file of SQLite, or postgresql://user@host/name. With a password in it, give it"
+            " in the environment.",
+            show_default=False,
+        ),
+    ],
+    token_file: Annotated[
+        Path, typer.Option("--token-file", help="File with the token that the inside gives.", show_default=False)
+    ],
+    host: Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8091,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="Its certificate (PEM), for HTTPS.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The key of the certificate.", show_default=False)] = None,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Days; what is older is removed from the store.")] = 730,
+) -> None:
+    """Run the receiver outside: it takes the feed of the inside into the public store, until Ctrl-C or SIGTERM.
+
+    It needs no description and knows nothing of the inside. Without a certificate it takes HTTP of this computer only:
+    for a proxy that has one.
+    """
+    import asyncio
+    import logging
+    import signal
+    from contextlib import suppress
+
+    from countingroom.app.mirror_receiver import ReceiverPlan
+    from countingroom.app.mirror_receiver import receive as run
+    from countingroom.core.yaml.secret_reference import SecretReference
+
+    if (certificate is None) != (key is None):
+        raise ConfigurationError("give --certificate and --key, both or none", source="mirror receive")
+    if certificate is None and host not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigurationError(
+            "without a certificate it listens at this computer only",
+            source="--host",
+            code="plain_text",
+            suggestion="give --certificate and --key, or put a proxy with a certificate before it",
+        )
+    plan = ReceiverPlan(
+        store=store if "://" in store else f"sqlite:///{Path(store).absolute()}",
+        host=host,
+        port=port,
+        token=SecretReference(file=token_file).read("--token-file"),
+        tls=(certificate, key) if certificate and key else None,
+        keep_s=keep * 86400.0,
+    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for noisy in ("httpx", "alembic", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    async def until_stopped() -> None:
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, this.cancel if this else lambda: None)
+        with suppress(asyncio.CancelledError):
+            await run(plan, lambda where: print(f"the feed is taken at {where}", flush=True))
+
+    asyncio.run(until_stopped())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"

@@ -53,6 +53,20 @@ FLEET = BusGrants(
 DOORS = BusGrants(hears=("presence.fleet.*", "events.fleet.*"), stores=("events.doors.*",))
 """The commands that it may send are in app/bus_users.py."""
 
+MIRROR = BusGrants(
+    hears=("presence.>", "live.readings.*"),
+    stores=("events.mirror.*",),
+    states=("mirror",),
+    reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
+)
+
+PVS = BusGrants(
+    # The commands that it may send are in app/bus_users.py.
+    hears=("live.readings.*", "presence.devices.*", "events.devices.*"),
+    stores=("events.pvs.*",),
+    reads=(subjects.READINGS_STREAM,),
+)
+
 CONSOLE = BusGrants(
     answers=("command.*.restores.*",),
     hears=("events.>", "live.readings.*", "presence.>"),

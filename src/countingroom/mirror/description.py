@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, model_validator
 
 from countingroom.core.mirror import fields
-from countingroom.core.mirror.default_policy import DEFAULT, DEFAULT_POLICY
+from countingroom.core.mirror.default_policy import DEFAULT, DEFAULT_POLICY, FEED_KINDS
 from countingroom.core.mirror.last_check import LEAST
 from countingroom.core.text_patterns import expression
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
+from countingroom.mirror.feed_section import FeedSection
 from countingroom.mirror.upstream_section import PublicStoreSection, UpstreamSection
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -164,7 +165,7 @@ class NeverSection(Section):
     """Anything else: names of projects, of rooms, of people."""
     canaries: list[str] = []
     """Texts that stand in a trap and nowhere else, such as the name of a device that is not there. One that would leave
-    proves that the rules let too much out."""
+    is an alarm: the rules let too much out."""
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Kind and name of each."""
@@ -217,6 +218,8 @@ class MirrorSection(Section):
     ] = {}
     """Kind of record -> its fields that leave: `run`. The word `default` stands for the rules that `countingroom mirror
     policy` shows: of all kinds, or of one kind (`run: default`)."""
+    feed: FeedSection = FeedSection()
+    """Where the records of this experiment go."""
     templates: list[Path] = []
     """Files with the approved templates of log lines, made by `countingroom mirror learn`; relative to the
     description."""
@@ -234,8 +237,13 @@ class MirrorSection(Section):
 
     @property
     def in_use(self) -> bool:
-        """Whether there is something to read."""
-        return bool(self.upstreams)
+        """Whether there is something to read, or to feed."""
+        return bool(self.upstreams) or self.has_feed
+
+    @property
+    def has_feed(self) -> bool:
+        """Whether anything that is published on the bus leaves."""
+        return not FEED_KINDS.isdisjoint(self.publish)
 
     def problems(self) -> Iterator[Problem]:
         """What does not fit together, with its place."""
@@ -257,6 +265,8 @@ class MirrorSection(Section):
                 ("upstreams",),
                 "nothing of them leaves: give the rules in publish, for run_client, graph, host_status",
             )
+        if self.feed.points and "point" not in self.publish:
+            yield ("feed", "points"), "no field of a point leaves: publish has no rules of the kind point"
 
     def records(self) -> dict[str, fields.RecordRule]:
         """Kind of record -> its rules."""

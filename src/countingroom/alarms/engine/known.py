@@ -15,7 +15,7 @@ from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
-_FIXED = ("custom", "role", "interlock", "backup")
+_FIXED = ("custom", "role", "interlock", "backup", "mirror")
 """Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
 
 
@@ -40,7 +40,7 @@ class Defines(Protocol):
     def of_keeper(self) -> Iterator[AlarmDefinition]: ...
     def of_node(self, node: str) -> Iterator[AlarmDefinition]: ...
     def of_service(self, service: str) -> Iterator[AlarmDefinition]: ...
-    def of_backups(self) -> Iterator[AlarmDefinition]: ...
+    def of_told(self) -> Iterator[AlarmDefinition]: ...
     def of_customs(self) -> Iterator[AlarmDefinition]: ...
     def of_interlocks(self) -> Iterator[AlarmDefinition]: ...
 
@@ -66,7 +66,7 @@ class KnownAlarms:
         self._catalogues: dict[str, Catalogue] = {}
         self._systems: dict[str, frozenset[str]] = {}
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
-        self._fixed |= {one.id: one for one in definitions.of_backups()}
+        self._fixed |= {one.id: one for one in definitions.of_told()}
         self._fixed |= {one.id: one for one in definitions.of_customs()}
         self._fixed |= {one.id: one for one in definitions.of_interlocks()}
         self._rules: dict[tuple[bool, int], ChartRules] = {}

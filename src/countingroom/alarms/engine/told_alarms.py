@@ -1,19 +1,33 @@
-"""Alarms about what one process alone knows, and tells in its heartbeats: `up` of the scheduled backups. Pure."""
+"""Alarms about what one process alone knows, and tells in its heartbeats: `up` of the scheduled backups, the role
+`mirror` of its canaries. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear
 from countingroom.core import severity
 from countingroom.core.alarms import identity
 from countingroom.core.messages import Presence
 
-_LEVELS = {identity.BACKUP_FAILED: severity.LOW, identity.BACKUP_LATE: severity.MEDIUM}
-"""One that failed is tried again by itself; where two are missing a person must act."""
-_SUPERVISOR = "bus"
-"""The role in the heartbeats of `up`."""
-_ADVICE = "try by hand: countingroom backup"
+
+class _Told(Struct, frozen=True, kw_only=True):
+    role: str
+    """In the heartbeats of which it is told."""
+    level: int
+    advice: str
+
+
+_BACKUP = "try by hand: countingroom backup"
+_CANARY = "see the log of the role mirror, then take the field out of mirror.publish: countingroom mirror explain"
+_TOLD = {
+    # One that failed is tried again by itself; where two are missing a person must act. `up` beats as `bus`.
+    identity.BACKUP_FAILED: _Told(role="bus", level=severity.LOW, advice=_BACKUP),
+    identity.BACKUP_LATE: _Told(role="bus", level=severity.MEDIUM, advice=_BACKUP),
+    identity.MIRROR_CANARY: _Told(role="mirror", level=severity.HIGH, advice=_CANARY),
+}
 
 
 class ToldAlarms:
@@ -25,8 +39,8 @@ class ToldAlarms:
     def look(self, present: Iterable[Presence], now_ns: int) -> Iterator[Found]:
         """What is found at this time."""
         for presence in present:
-            for id, text in presence.conditions.items() if presence.role == _SUPERVISOR else ():
-                if (level := _LEVELS.get(id)) is None:
+            for id, text in presence.conditions.items():
+                if (told := _TOLD.get(id)) is None or told.role != presence.role:
                     continue
                 subject = AlarmSubject(id=id, title=id)
                 if not text:
@@ -35,4 +49,4 @@ class ToldAlarms:
                     continue
                 # A time that lies ahead is of a clock that was set back since.
                 since_ns = self._since_ns[id] = min(self._since_ns.get(id, now_ns), now_ns)
-                yield subject, AlarmFinding(level=level, since_ns=since_ns, text=text, advice=_ADVICE)
+                yield subject, AlarmFinding(level=told.level, since_ns=since_ns, text=text, advice=told.advice)

@@ -68,6 +68,8 @@ class PrioritiesSection(Section):
     """A scheduled backup: 3 for one that failed, 2 where two are missing, where it is not changed."""
     fleet: Rank | None = None
     """A node or a service of the fleet, or its keeper; 1 to 3 where it is not changed."""
+    mirror: Rank | None = None
+    """A canary that would have left by the mirror; 1 where it is not changed."""
 
 
 class InheritedKeys(Section):

@@ -14,6 +14,7 @@ that an acknowledgement, a shelf and the history stay with the alarm.
     role.<role>                     a process of the control system is gone or not ready
     backup.failed                   the last scheduled backup failed
     backup.late                     two times of the schedule have passed without a new backup
+    mirror.canary                   a text that must never leave would have left by the mirror
     fleet.keeper                    nothing is done to the fleet: no process keeps it, or it cannot remember
     node.<node>.link                a node of the fleet does not answer
     node.<node>.set_aside           a node is set aside past its time
@@ -30,6 +31,7 @@ from countingroom.core.subjects import EXPERIMENT, token
 
 BACKUP_FAILED = "backup.failed"
 BACKUP_LATE = "backup.late"
+MIRROR_CANARY = "mirror.canary"
 FLEET_KEEPER = "fleet.keeper"
 _OVERDUE = "overdue."
 _FLEET = ("fleet.", "node.", "service.")

@@ -13,7 +13,7 @@ from countingroom.core.mirror.upstream_policy import UPSTREAM_POLICY
 
 _NAME: Final = {"pattern": r"[A-Za-z0-9_\-]{1,60}"}
 _PATH: Final = {"pattern": r"[A-Za-z0-9_\-.]{1,120}"}
-_STATE: Final = {"pattern": r"[A-Za-z0-9_\- ]{1,40}"}
+_STATE: Final = {"pattern": r"[A-Za-z][A-Za-z0-9_ ]{0,40}"}
 _CODE: Final = {"pattern": r"[a-z][a-z0-9_]{0,40}"}
 _UNIT: Final = {"pattern": r"[A-Za-z0-9/*^%\-]{0,12}"}
 _VERSION: Final = {"pattern": r"v?\d{1,4}(\.\d{1,4}){0,3}"}
@@ -143,3 +143,6 @@ DEFAULT_POLICY: Final[Mapping[str, Mapping[str, Any]]] = {
     **UPSTREAM_POLICY,
 }
 """Kind of record -> field -> rule."""
+
+FEED_KINDS = frozenset(DEFAULT_POLICY) - frozenset(UPSTREAM_POLICY)
+"""The kinds of records that the feed makes of what is published on the bus."""

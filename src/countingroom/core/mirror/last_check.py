@@ -113,7 +113,7 @@ class LastCheck:
             self._squeezed[bare[:_ANCHOR]].append((bare, kind, name))
             self.longest = max(self.longest, len(bare))
         else:
-            self._words[text] = (kind, name)
+            self._words.setdefault(text, (kind, name))
 
     def find(self, text: str, before: str = "") -> Hit | None:
         """The first name found in a text; None where it may leave. `before`: what stands next to it outside, the field

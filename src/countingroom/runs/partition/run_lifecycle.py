@@ -123,8 +123,9 @@ class RunLifecycle:
         if self.open and self.open.number == run:
             self.open = None
         message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
+        data = {"run": run, "end": end.value, **({} if duration_s is None else {"duration_s": duration_s})}
         owner.command_server.record(
-            EventKind.NOTE, message, principal=by, action="run_over", cause=cause, data={"run": run}, severity=severity
+            EventKind.NOTE, message, principal=by, action="run_over", cause=cause, data=data, severity=severity
         )
 
     def took_over(self, run: Run | None) -> None:
