@@ -18,14 +18,16 @@ from countingroom.mirror.store.values import HostState, PublicDocument, RecordEn
 from countingroom.simulators.dqm_farm import Farm
 
 
-def redactor(sample: Mapping[str, Any] | None = None) -> Redactor:
-    """With approved templates of the lines of a sample log."""
+def redactor(farm: Farm) -> Redactor:
+    """With the policy `default`, and approved templates of half of the lines in the logs of the present run."""
     approvals: dict[str, Approval] = {}
-    for line in (sample or {}).get("extra", {}).get("stdlog_start", ()):
-        read = read_line(line)
-        if read is not None and len(approvals) < 30:
-            slots = tuple(SlotRule(how="mask") for _ in read.slots)
-            approvals[read.template] = Approval(template=read.template, slots=slots)
+    for computer in farm.processors:
+        for document in computer.documents(computer.ids):
+            for line in document["extra"]["stdlog_end"][::2] if document["run"] == farm.run else ():
+                read = read_line(line)
+                if read is not None:
+                    slots = tuple(SlotRule(how="mask") for _ in read.slots)
+                    approvals[read.template] = Approval(template=read.template, slots=slots)
     records = MirrorSection.default().records()
     return Redactor(Pseudonyms(b"k" * 32), LastCheck([]), records, approvals.values())
 
@@ -64,8 +66,7 @@ async def filled_store(path: Path, clock: Clock, farm: Farm) -> PublicStore:
     """A store with the documents of the farm, an experiment and its computers."""
     store = PublicStore(f"sqlite:///{path}", clock)
     await store.open()
-    sample = next(iter(farm.processors[0].documents(farm.processors[0].ids[:1])), None)
-    redact = redactor(sample)
+    redact = redactor(farm)
     now = clock.now_ns()
     hosts = [
         HostState(set="production", host=redact.alias("host", name), is_up=place != 1, message=redact.word(text))

@@ -176,7 +176,7 @@ async def test_an_answer_is_kept_until_news_come(own: Stand) -> None:
     same = await own.get("/api/v1/runs", if_none_match=first.headers["etag"])
     assert (same.status, same.body, same.headers["etag"]) == (304, b"", first.headers["etag"])
     own.farm.begin_run(own.clock.now_ns() / 1e9)
-    await own.store.take(list(documents(own.farm, redactor())))
+    await own.store.take(list(documents(own.farm, redactor(own.farm))))
     assert (await own.get("/api/v1/runs", if_none_match=first.headers["etag"])).status == 304
     news = await own.site.look()
     assert news is not None
@@ -358,7 +358,7 @@ async def test_viewers_get_news_once_encoded(own: Stand) -> None:
         await asyncio.sleep(0)
         for _ in range(2):
             own.farm.go_on(own.clock.now_ns() / 1e9)
-            await own.store.take(list(documents(own.farm, redactor())))
+            await own.store.take(list(documents(own.farm, redactor(own.farm))))
             news = await own.site.look()
             assert news is not None
             await own.site.live.tell(news)
@@ -374,3 +374,20 @@ async def test_viewers_get_news_once_encoded(own: Stand) -> None:
     assert (cells["m.section"], cells[f"r.{RUN}.section"]) == ("8", "8")
     assert f'"runs":[{RUN}]' in second
     assert own.site.live.viewers == 0
+
+
+# Files
+
+
+async def test_the_site_is_written_as_files_and_only_what_changed(told: Stand, tmp_path: Path) -> None:
+    done = await told.site.export(tmp_path, 2)
+    assert (done.written, done.files) == (done.files, 50)
+    for address in ("/", f"/run/{RUN}", "/timeline", "/about"):
+        kept = (tmp_path / address.strip("/") / "index.html").read_bytes()
+        assert kept == (await told.get(address)).body
+    page = (tmp_path / "index.html").read_text()
+    for one in re.findall(r'(?:src|href)="/dqm(/static[^"]+)"', page):
+        assert (tmp_path / one.strip("/")).is_file()
+    (tmp_path / "index.html").write_text("old")
+    assert (await told.site.export(tmp_path, 2)).written == 1
+    assert not list(tmp_path.rglob("*.new"))

@@ -1,4 +1,5 @@
-"""Serves the public site of the mirror: a process of its own that reads the public store and has no bus."""
+"""Serves the public site of the mirror, or writes it as files: a process of its own that reads the public store and
+has no bus."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countingroom import __version__
 from countingroom.app.connection_table import connection_limits
@@ -15,9 +17,12 @@ from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
 from countingroom.app.web_server import serve
 from countingroom.core.clock import SystemClock
+from countingroom.core.errors import ConfigurationError
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.site.making import Site
 from countingroom.site.rendering import SiteSettings
+from countingroom.site.static_export import Exported
+from countingroom.site.zones import UTC_NAME, full, zone
 
 
 class SitePlan(Struct, frozen=True, kw_only=True):
@@ -35,6 +40,27 @@ class SitePlan(Struct, frozen=True, kw_only=True):
 def run(plan: SitePlan, say: Callable[[str], None]) -> None:
     """Serve until a signal ends it. ConfigurationError where there is no store; LinkError where it does not answer."""
     asyncio.run(_until_stopped(plan, say))
+
+
+def write(store: str, settings: SiteSettings, folder: Path, runs: int) -> Exported:
+    """Write the site as files. ConfigurationError where there is no store, or the folder cannot be written."""
+    return asyncio.run(_write(store, settings, folder, runs))
+
+
+async def _write(store: str, settings: SiteSettings, folder: Path, runs: int) -> Exported:
+    clock = SystemClock()
+    made = full(clock.now_ns() / 1e9, zone(UTC_NAME))
+    reader = PublicReader(store)
+    try:
+        await reader.open()
+        site = Site(reader, clock, structs.replace(settings, copied=made), version=__version__)
+        await site.look()
+        return await site.export(folder, runs)
+    except OSError as error:
+        message = f"the copy cannot be written: {error.strerror}"
+        raise ConfigurationError(message, source=str(folder), suggestion="choose another folder") from error
+    finally:
+        await reader.close()
 
 
 async def _until_stopped(plan: SitePlan, say: Callable[[str], None]) -> None:

@@ -1,4 +1,5 @@
-"""The command `mirror site`: it serves the public site. It reads the public store, and no description."""
+"""The commands `mirror site` and `mirror export`: the public site as a server, and as files. They read the public
+store, and no description."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from countingroom.cli.output import Json, print_json
 from countingroom.core.errors import ConfigurationError
 
 Store = Annotated[
@@ -29,6 +31,7 @@ Url = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command()(site)
+    app.command()(export)
 
 
 def site(
@@ -53,6 +56,28 @@ def site(
         store=store_url(store), settings=settings, host=host, port=port, behind_proxy=behind_proxy
     )
     public_site.run(plan, say=lambda line: print(line, flush=True))
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files are written.", show_default=False)],
+    store: Store,
+    runs: Annotated[int, typer.Option("--runs", min=0, max=1000, help="Pages of so many of the last runs.")] = 100,
+    title: Title = "Experiment",
+    url: Url = "",
+    json: Json = False,
+) -> None:
+    """Write the public site as files, for a web server that stays up when this one is down.
+
+    Files that have not changed are left alone. The pages say when the copy was made; run it from a timer.
+    """
+    from countingroom.app import public_site
+
+    settings = public_site.SiteSettings(title=title, url=address(url), prefix=urlsplit(url).path.rstrip("/"))
+    done = public_site.write(store_url(store), settings, folder, runs)
+    if json:
+        print_json(done)
+    else:
+        typer.echo(f"{folder}: {done.files} files, {done.written} of them new or changed")
 
 
 def store_url(store: str) -> str:

@@ -54,8 +54,7 @@ class PreparedAnswer:
         self.packed = packed if len(packed) < len(answer.body) else b""
         # Weak: the compressed and the plain body have the same one.
         self.etag = b'W/"' + hashlib.sha256(answer.body).hexdigest()[:20].encode() + b'"'
-        # A proxy may serve it while it asks for the next, and when the site is down.
-        keep = f"public, max-age={answer.max_age_s}, stale-while-revalidate=30, stale-if-error=86400"
+        keep = f"public, max-age={answer.max_age_s}, stale-if-error=86400"  # a proxy may serve it when the site is down
         rest = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         known: Headers = [*SECURITY, *rest, (b"cache-control", keep.encode()), (b"vary", b"Accept-Encoding")]
         known.append((b"etag", self.etag))
@@ -63,7 +62,7 @@ class PreparedAnswer:
             known.append((b"access-control-allow-origin", b"*"))  # public figures, for any page to show
         kind = (b"content-type", answer.media_type.encode())
         self._unchanged = known
-        self._plain = [*known, kind, (b"content-length", str(len(self.body)).encode())]
+        self.plain: Headers = [*known, kind, (b"content-length", str(len(self.body)).encode())]
         length = (b"content-length", str(len(self.packed)).encode())
         self._compressed = [*known, kind, (b"content-encoding", b"gzip"), length]
 
@@ -78,7 +77,7 @@ class PreparedAnswer:
             return 304, self._unchanged, b""
         if self.packed and b"gzip" in accept_encoding:
             return self.status, self._compressed, self.packed
-        return self.status, self._plain, self.body
+        return self.status, self.plain, self.body
 
 
 def _matches(if_none_match: bytes, etag: bytes) -> bool:

@@ -64,12 +64,13 @@ class SiteApplication:
         if method in ("GET", "HEAD") and path == _LIVE:
             await self._live.serve(receive, send, is_head=method == "HEAD")
             return
-        answer = await self._answer(method, path, scope.get("query_string", b""))
+        answer = await self.answer(method, path, scope.get("query_string", b""))
         status, headers, body = answer.chosen(if_none_match, accept_encoding)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
-    async def _answer(self, method: str, path: bytes, query: bytes) -> PreparedAnswer:
+    async def answer(self, method: str, path: bytes, query: bytes) -> PreparedAnswer:
+        """The answer to a request; an error is an answer too."""
         key = (path, query)
         if method in ("GET", "HEAD") and (kept := self._cache.get(key)):
             return kept

@@ -24,6 +24,7 @@ class AssetFiles:
         digest = hashlib.sha256(b"\0".join(self.contents.values())).hexdigest()[:10]
         self.base = f"/static/{digest}"
         """What their addresses in a page begin with."""
+        self.addresses = [f"{self.base}/{name}" for name in self.contents]
         self._answers = {f"{digest}/{name}": _prepared(name, body, _YEAR_S) for name, body in self.contents.items()}
         self._unversioned = {name: _prepared(name, body, 60) for name, body in self.contents.items()}
 

@@ -30,6 +30,8 @@ class SiteSettings(Struct, frozen=True, kw_only=True):
     title: str = "Experiment"
     url: str = ""
     """Its public address, for feeds and badges: `https://status.example.org`; empty: addresses are relative."""
+    copied: str = ""
+    """When this copy of the site was made; empty: it is no copy."""
     prefix: str = ""
     """Path before all addresses, where a proxy serves it below one: `/dqm`."""
 

@@ -77,4 +77,6 @@ def _cell(client: ClientState, phase: ClientPhase, base: str, set_name: str) -> 
     tip = escape(f"{client.name}: {phase}{end}\n{client.host}\n{zones.compact(client.events)} events{section}")
     mark = f'<i class="m {level}"></i>' if level in ("g1", "g2") else ""
     kind = f' class="{level}"' if level else ""
-    return f'<a href="{base}{escape(client.name)}{set_name}"{kind} data-tip="{tip}">{mark}</a>'
+    name = escape(client.name)
+    link = f'<a href="{base}{name}{set_name}"{kind}'
+    return f'{link} data-tip="{tip}" aria-label="{name} {phase}">{mark}</a>'

@@ -25,24 +25,37 @@ const ages = () => {
     write(one, span(Math.max(0, Math.round((now() - Date.parse(one.dateTime)) / 1000))));
   for (const one of document.querySelectorAll("[data-clock]")) write(one, clock.format(now()));
 };
-ages();
-setInterval(ages, 1000);
+// A page that gets no news any more must not go on to say that it is current.
+const STALE_MS = 120000;
+const judge = () => {
+  const heard = document.querySelector('time[data-fresh="any"]'), shown = document.querySelector("#fresh");
+  if (!heard || !shown || now() - Date.parse(heard.dateTime) < STALE_MS) return;
+  shown.querySelector(".m").className = "m stale";
+  write(shown.lastElementChild, "No news");
+};
+const tick = () => { ages(); judge(); };
+tick();
+setInterval(tick, 1000);
 
-let last = Date.now(), waiting = 0;
+let last = Date.now(), waiting = 0, due = 0;
 const again = (least = 5000) => {
+  const at = Math.max(Date.now(), last + least);
+  if (waiting && at >= due) return; // it is read soon enough
   clearTimeout(waiting);
+  due = at;
   // Spread over some seconds, so that a thousand viewers do not ask at the same moment.
   waiting = setTimeout(async () => {
     last = Date.now();
+    waiting = 0;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const answer = await fetch(location.href, { cache: "no-cache", headers: { Accept: "text/html" } });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const here = document.querySelector("main"), there = page.querySelector("main");
       if (there && !here.contains(document.activeElement)) here.replaceChildren(...there.childNodes);
       ages();
     } catch { /* the site is asked again with the next news */ }
-  }, Math.max(0, least - (Date.now() - last)) + Math.random() * 3000);
+  }, at - Date.now() + Math.random() * 3000);
 };
 const page = document.body.dataset.live;
 if (page && "EventSource" in window) {
