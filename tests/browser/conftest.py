@@ -66,13 +66,9 @@ class Requester:
             "request": self._asked,
             "response": self._answered,
         }
-        page.set_default_timeout(PATIENCE_MS)
+        prepare(page)
         for event, hear in self._hears.items():
             page.on(event, hear)  # type: ignore[call-overload]
-        if page not in _PREPARED:
-            page.add_init_script(POLICY)
-            page.add_init_script(OWN)
-            _PREPARED.add(page)
 
     def open(self, path: str) -> Page:
         """Go to a page of the console and wait until its script runs and the feed has begun."""
@@ -154,6 +150,15 @@ class Requester:
             self.wrong.append(f"{answer.status}: {answer.url}")
 
 
+def prepare(page: Page) -> None:
+    """What each visitor needs of a page, once."""
+    if page not in _PREPARED:
+        page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(POLICY)
+        page.add_init_script(OWN)
+        _PREPARED.add(page)
+
+
 def keep(page: Page, name: str) -> None:
     """A picture of the page in the folder of screenshots, where they are asked for."""
     if KEEPS_PICTURES:
@@ -163,14 +168,23 @@ def keep(page: Page, name: str) -> None:
 
 @contextmanager
 def strict_page(browser: Browser, width: int, height: int) -> Generator[Page]:
-    """A page of a browser without a login; a violated policy or an error of a script fails the test at its end."""
-    context, wrong = browser.new_context(viewport={"width": width, "height": height}), list[str]()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.add_init_script("addEventListener('securitypolicyviolation', e => { throw new Error(e.violatedDirective); })")
-    yield page
-    context.close()
+    """The page without a login; a violated policy or an error of a script fails the test at its end."""
+    wrong: list[str] = []
+
+    def said(message: ConsoleMessage) -> None:
+        if message.text.startswith("policy: "):
+            wrong.append(message.text)
+
+    def failed(error: Error) -> None:
+        wrong.append(str(error))
+
+    with _SHARED.page(browser, {"width": width, "height": height}, "light") as page:
+        prepare(page)
+        page.on("console", said)
+        page.on("pageerror", failed)
+        yield page
+        page.remove_listener("console", said)
+        page.remove_listener("pageerror", failed)
     assert wrong == []
 
 

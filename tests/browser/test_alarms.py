@@ -45,6 +45,7 @@ def watcher(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Watche
         console.do(console.alarms.publish(*a_night(console.alarms)))
         with visit(browser, lambda page: Watcher(page, console), theme=request.param) as here:
             here.open("/alarms")
+            expect(here.page.locator("html")).to_have_attribute("data-theme", request.param)
             expect(here.row(BATH)).to_be_visible()
             yield here
 

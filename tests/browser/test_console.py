@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
-from tests.browser.conftest import OWN, SCREEN, Requester, looks_right, needs_axe, serious
+from tests.browser.conftest import OWN, Requester, looks_right, needs_axe, serious
 from tests.browser.shared_browser import FLAGS
 
 PAGES = {
@@ -339,9 +339,7 @@ def test_a_logarithmic_axis_tells_what_it_leaves_out_and_takes_nothing_away(requ
     ]
 
 
-def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(
-    requester: Requester, browser: Browser
-) -> None:
+def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(requester: Requester) -> None:
     page = requester.open("/trends?point=chiller.internal_temp&point=co2.PT01_CO2&point2=caen.0.hv_vMon&span=600")
     expect(page.locator(".plot")).to_have_count(2)
     expect(page.locator(".plot .u-over")).to_have_count(2)
@@ -370,22 +368,19 @@ def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(
     link = page.url
     page.locator(".plot .as-log").first.click()
     requester.until(lambda: "view=" not in page.url, "what is drawn is no longer the saved view")
-    context = browser.new_context()
-    other = Requester(context.new_page(), requester.demo)
-    beside = other.open(link.removeprefix(requester.demo.url))
+    page.evaluate("localStorage.clear()")  # as in another browser: the view is on the server
+    beside = requester.open(link.removeprefix(requester.demo.url))
     expect(beside.locator(".plot")).to_have_count(2)
     expect(beside.locator(".plot .as-log").first).to_have_attribute("aria-pressed", "true")
     expect(beside.locator("#views a[aria-current]")).to_contain_text("Cooling, last night")
     assert serious(beside) == []
     beside.evaluate("""localStorage.setItem('trend-views', '[{"name": "of before", "query": "?point=a.b&span=60"}]')""")
-    beside = other.open("/trends")
+    beside = requester.open("/trends")
     expect(beside.locator("#views li")).to_have_count(2)
     expect(beside.locator("#views li").last).to_contain_text("this browser")
     beside.get_by_role("button", name="Delete Cooling, last night").click()
     beside.locator("#confirm .acts button").last.click()
     expect(beside.locator("#views li")).to_have_count(1)
-    context.close()
-    assert other.wrong == []
     requester.until(lambda: not requester.demo.get("/views")["views"], "the view is deleted")
 
 
@@ -394,40 +389,49 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
     window.drawn.push(String(text)); return write.call(this, text, ...rest) }"""
 
 
-def test_axes_follow_the_zone_that_was_chosen_also_over_the_end_of_summer_time(
-    requester: Requester, browser: Browser
-) -> None:
-    context = browser.new_context(timezone_id="Europe/Berlin", viewport=SCREEN)
-    context.add_init_script(DRAWN)
-    other = Requester(context.new_page(), requester.demo)
-    night = "/trends?point=chiller.internal_temp&from=2026-10-24T23:30&to=2026-10-25T02:30"
-    page = other.open(night)
-    fields = page.locator("#ends input")
-    expect(page.locator(".u-legend .u-series").first).to_contain_text("UTC")
-    expect(fields.first).to_have_value("2026-10-24 23:30:00")
-    utc = {"UTC", "00:00", "01:00", "02:00"}
-    requester.until(lambda: utc <= set(page.evaluate("drawn")), "the browser is in Berlin, the axis in UTC")
-    page.evaluate("drawn = []")
-    page.locator("#zone").click()
-    expect(page.locator("#range-zone")).to_have_text("CEST → CET")
-    expect(fields.first).to_have_value("2026-10-25 01:30:00")
-    expect(fields.nth(1)).to_have_value("2026-10-25 03:30:00")
-    berlin = {"CEST → CET", "02:00", "03:00"}
-    requester.until(lambda: berlin <= set(page.evaluate("drawn")), "the axis is in Berlin too")
-    assert not {"00:00", "01:00", "UTC"} & set(page.evaluate("drawn"))
-    page.locator(".plot .as-table").click()
-    expect(page.locator(".plot thead th").first).to_have_text("CEST → CET")
-    fields.first.fill("2026-10-25 00:00")
-    fields.nth(1).fill("2026-10-26 00:00")
-    fields.nth(1).press("Enter")
-    requester.until(lambda: "span=90000" in page.url, "that day has 25 hours")
-    expect(page.locator("#calendar [aria-pressed=true]")).to_have_text("25")
-    page = other.open("/runs")
-    expect(page.locator("#zone")).to_have_attribute("aria-pressed", "true")
-    page = other.open("/devices/chiller")
-    other.until(lambda: {"CET", "CEST"} & set(page.evaluate("drawn")), "the chart of the device names the zone")
-    context.close()
-    assert other.wrong == []
+@contextmanager
+def in_berlin(requester: Requester, first: str = "") -> Generator[None]:
+    """The browser is in Berlin, and each page begins with this script."""
+    devtools: Any = requester.page.context.new_cdp_session(requester.page)
+    devtools.send("Page.enable")
+    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Europe/Berlin"})
+    script = devtools.send("Page.addScriptToEvaluateOnNewDocument", {"source": first})
+    try:
+        yield
+    finally:
+        devtools.send("Page.removeScriptToEvaluateOnNewDocument", script)
+        devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
+        devtools.detach()
+
+
+def test_axes_follow_the_zone_that_was_chosen_also_over_the_end_of_summer_time(requester: Requester) -> None:
+    with in_berlin(requester, DRAWN):
+        night = "/trends?point=chiller.internal_temp&from=2026-10-24T23:30&to=2026-10-25T02:30"
+        page = requester.open(night)
+        fields = page.locator("#ends input")
+        expect(page.locator(".u-legend .u-series").first).to_contain_text("UTC")
+        expect(fields.first).to_have_value("2026-10-24 23:30:00")
+        utc = {"UTC", "00:00", "01:00", "02:00"}
+        requester.until(lambda: utc <= set(page.evaluate("drawn")), "the browser is in Berlin, the axis in UTC")
+        page.evaluate("drawn = []")
+        page.locator("#zone").click()
+        expect(page.locator("#range-zone")).to_have_text("CEST → CET")
+        expect(fields.first).to_have_value("2026-10-25 01:30:00")
+        expect(fields.nth(1)).to_have_value("2026-10-25 03:30:00")
+        berlin = {"CEST → CET", "02:00", "03:00"}
+        requester.until(lambda: berlin <= set(page.evaluate("drawn")), "the axis is in Berlin too")
+        assert not {"00:00", "01:00", "UTC"} & set(page.evaluate("drawn"))
+        page.locator(".plot .as-table").click()
+        expect(page.locator(".plot thead th").first).to_have_text("CEST → CET")
+        fields.first.fill("2026-10-25 00:00")
+        fields.nth(1).fill("2026-10-26 00:00")
+        fields.nth(1).press("Enter")
+        requester.until(lambda: "span=90000" in page.url, "that day has 25 hours")
+        expect(page.locator("#calendar [aria-pressed=true]")).to_have_text("25")
+        page = requester.open("/runs")
+        expect(page.locator("#zone")).to_have_attribute("aria-pressed", "true")
+        page = requester.open("/devices/chiller")
+        requester.until(lambda: {"CET", "CEST"} & set(page.evaluate("drawn")), "the chart of the device names the zone")
 
 
 def test_an_outage_of_one_line_is_a_gap_also_beside_other_lines(requester: Requester) -> None:
@@ -444,21 +448,16 @@ def test_an_outage_of_one_line_is_a_gap_also_beside_other_lines(requester: Reque
     assert other == [1, 1, "held", 1, 1, 1, "held", 1]
 
 
-def in_berlin(requester: Requester, script: str) -> Any:
-    """What the script answers on a page whose browser is in Berlin."""
-    devtools: Any = requester.page.context.new_cdp_session(requester.page)
-    devtools.send("Emulation.setTimezoneOverride", {"timezoneId": "Europe/Berlin"})
-    try:
+def told_in_berlin(requester: Requester, script: str) -> Any:
+    """What the script answers there."""
+    with in_berlin(requester):
         page = requester.open("/trends")
         assert page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone") == "Europe/Berlin"
         return page.evaluate(script)
-    finally:
-        devtools.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
-        devtools.detach()
 
 
 def test_marks_of_an_axis_are_whole_in_the_chosen_zone(requester: Requester) -> None:
-    told = in_berlin(
+    told = told_in_berlin(
         requester,
         """async () => { const { marks, texts } = await own('time-axis.js');
         const { chooseZone } = await own('zone.js'), said = [];
@@ -491,7 +490,7 @@ def test_marks_of_an_axis_are_whole_in_the_chosen_zone(requester: Requester) -> 
 
 
 def test_times_that_users_write_are_of_the_chosen_zone(requester: Requester) -> None:
-    told = in_berlin(
+    told = told_in_berlin(
         requester,
         """async () => { const { parseTime, startOfDay, written } = await own('times.js');
         const { chooseZone, fromWall, onWall, zoneAt } = await own('zone.js');
