@@ -21,7 +21,7 @@ from tests.warm_python import Started, put_new_database, start
 T = TypeVar("T")
 
 DEADLINE_S = 60.0
-_LOOK_S = (0.02, 0.2)
+LOOK_S = (0.02, 0.5)
 """Looking costs processor time, here and in what is asked: 6 % of a core at 20 looks a second."""
 
 
@@ -88,10 +88,13 @@ class Running:
         return self.process.wait(DEADLINE_S)
 
 
-def until(condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S) -> T:
+def until(
+    condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S, look_s: tuple[float, float] = LOOK_S
+) -> T:
     """Wait until the condition is true; what it answered. A refusal or a lost connection counts as not yet.
 
-    The longer it waits the seldomer it looks: it ends at most a twentieth later than it could."""
+    The longer it waits the seldomer it looks, with pauses from the first of `look_s` to the second: it ends at most a
+    twentieth later than it could."""
     began = time.monotonic()
     end = began + deadline_s
     last: object = None
@@ -102,7 +105,7 @@ def until(condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE
             last = answer
         except (httpx.HTTPError, KeyError, StopIteration, psutil.Error) as error:
             last = error
-        least, most = _LOOK_S
+        least, most = look_s
         time.sleep(min(most, max(least, (time.monotonic() - began) / 20)))
     raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {last!r})")
 

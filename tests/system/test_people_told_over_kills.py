@@ -43,6 +43,8 @@ AWAY_S = 4.0
 """The longest time for which the database is away before a kill, and after it. It stands still; the alarm process takes
 it for away after 2 s."""
 PATIENCE_S = 120.0
+LOOK_S = (0.3, 1.0)
+"""Five operators that look as often as other tests do take a third of a core."""
 UNDER_WAY_S = ANSWER_S + 0.5
 """A message that was being handed over when the alarm was acknowledged may be accepted so much later."""
 WAYS = ("let go", "command", "link", "escalation")
@@ -208,7 +210,7 @@ class Operator:
         while True:
             is_last = self._stop.is_set()
             try:
-                until(condition, f"{link_of(self._number)}, seed {SEED}: {what}", deadline_s=PATIENCE_S)
+                until(condition, f"{link_of(self._number)}, seed {SEED}: {what}", deadline_s=PATIENCE_S, look_s=LOOK_S)
             except AssertionError:
                 if is_last:
                     print(link_of(self._number), what, self._state(), self._told(0), self.rounds)

@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ import pytest
 from countingroom.devices.description import DevicesSection
 from countingroom.experiment import load
 from countingroom.fleet.description import FleetSection
+from tests.source_trees import PACKAGE, trees
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "countingroom"
 SOURCE = sorted(PACKAGE.rglob("*.py"))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "package-lock.json"]
@@ -33,11 +32,6 @@ SHELL = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | r
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
 
 
 # A rule over all files is one test that names every offender: a thousand tests of a millisecond cost more than their
@@ -63,8 +57,8 @@ def test_a_file_is_named_for_its_subject() -> None:
 def test_attributes_are_assigned_one_a_line() -> None:
     several = [
         f"{name(path)}:{node.lineno}"
-        for path in SOURCE
-        for node in ast.walk(tree(path))
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
         for target in node.targets
         if sum(isinstance(one, ast.Attribute) for one in getattr(target, "elts", ())) > 1
@@ -77,8 +71,8 @@ def test_a_module_that_says_it_is_pure_is_held_to_it() -> None:
     held = next(set(one["source_modules"]) for one in contracts if "no clock" in one["name"])
     claiming = {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
-        for path in SOURCE
-        if re.search(r"\bpure\b", ast.get_docstring(tree(path)) or "", re.IGNORECASE) and path.stem != "__init__"
+        for path, tree in trees().items()
+        if re.search(r"\bpure\b", ast.get_docstring(tree) or "", re.IGNORECASE) and path.stem != "__init__"
     }
     assert claiming <= held, "add it to the contract in pyproject.toml, or correct its docstring"
 
@@ -86,8 +80,8 @@ def test_a_module_that_says_it_is_pure_is_held_to_it() -> None:
 def test_a_public_class_name_has_one_meaning() -> None:
     """Names of description sections, alembic revisions and the like are not classes of two departments."""
     places: dict[str, set[str]] = defaultdict(set)
-    for path in SOURCE:
-        for node in tree(path).body:
+    for path, tree in trees().items():
+        for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].add(str(path.relative_to(PACKAGE)))
     twice = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_NAMES}
@@ -126,14 +120,14 @@ CACHED: dict[str, str] = {
 
 
 def test_no_module_or_class_holds_state() -> None:
-    assert not [f"{name(path)} {place}" for path in SOURCE for place in _global_state(tree(path))]
+    assert not [f"{name(path)} {place}" for path, tree in trees().items() for place in _global_state(tree)]
 
 
 def test_only_constants_are_cached() -> None:
     cached = {
         f"{path.relative_to(PACKAGE)}:{node.name}"
-        for path in SOURCE
-        for node in ast.walk(tree(path))
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and any(re.match(r"(functools\.)?(lru_)?cache\b", ast.unparse(mark)) for mark in node.decorator_list)
     }
@@ -310,7 +304,7 @@ def test_a_test_waits_long_for_what_must_come() -> None:
         f"{name(path)}:{call.lineno}"
         for path in TESTS
         if re.search(r"asyncio\.(timeout|wait_for)\(.*[0-9]\)", path.read_text())
-        for call in _waits(tree(path))
+        for call in _waits(ast.parse(path.read_text()))
         if isinstance(limit := call.args[-1], ast.Constant)
         and isinstance(limit.value, int | float)
         and 0 < limit.value < LONG_WAIT_S

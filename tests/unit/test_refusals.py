@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-import countingroom
 from countingroom.core import errors
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause, CountingRoomError, NotAllowed
 from tests.console.people import HOST, ORIGIN, House, house
 from tests.console.stage import Stage, stage
+from tests.source_trees import PACKAGE, trees
 
-SOURCE = Path(countingroom.__file__).parent
 UNDER = {
     "core/yaml/located.py": 1,
     "devices/drivers/marta/behaviour.py": 1,
@@ -36,11 +34,11 @@ UNDER = {
 
 def causes() -> Iterator[tuple[str, ast.Call]]:
     """Every Cause made in what is shipped to people."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = str(path.relative_to(SOURCE))
+    for path, tree in trees().items():
+        name = str(path.relative_to(PACKAGE))
         if name.startswith("testing/"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Cause":
                 yield name, node
 
@@ -73,8 +71,8 @@ def test_every_kind_of_error_suggests_something_where_nothing_better_is_said(kin
 def test_no_error_is_raised_with_an_empty_suggestion() -> None:
     kinds_of_error = {one.__name__ for one in kinds(CountingRoomError)}
     silent: list[str] = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
                 overwritten = [one for one in node.exc.keywords if one.arg == "suggestion"]
                 empty = any(isinstance(one.value, ast.Constant) and not one.value.value for one in overwritten)
