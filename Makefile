@@ -151,5 +151,5 @@ CLU := .venv/clu
 clu: .venv/.ready
 	@[ $(CLU)/.ready -nt tests/clu/requirements.txt ] || \
 		{ $(BIN)/python -m venv --clear $(CLU) && \
-		$(CLU)/bin/pip install -q --require-hashes -r tests/clu/requirements.txt && touch $(CLU)/.ready; } || \
+		$(CLU)/bin/python tools/install_locked.py tests/clu/requirements.txt && touch $(CLU)/.ready; } || \
 		echo "pip could not fetch sdss-clu: the test that compares with it is skipped" >&2

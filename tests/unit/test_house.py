@@ -241,13 +241,15 @@ def _global_state(module: ast.Module) -> Iterator[str]:
             names = {f"{owner}.{target}" for owner in owners} if owners else {target}
             if _is_stateful(value) or (_is_container(value) and names & changed):
                 yield f"line {value.lineno}: {target}"
+    shared = {"cls", *(one.name for one in classes)}
     for node in ast.walk(module):
         if isinstance(node, ast.Global):
             yield f"line {node.lineno}: global {', '.join(node.names)}"
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
-            and ast.unparse(node.value) in {"cls", *(one.name for one in classes)}
+            and isinstance(node.value, ast.Name)
+            and node.value.id in shared
         ):
             yield f"line {node.lineno}: {ast.unparse(node)} is assigned"
 
