@@ -12,16 +12,30 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from countingroom.app.deploy.compose import compose_file
-from countingroom.app.deploy.described import plan_of
+from countingroom.app.deploy.described import description_texts, plan_of
 from countingroom.app.deploy.image import CONTAINERFILE
+from countingroom.app.deploy.kubernetes import control_room_file, secret_command, site_file
 from countingroom.app.deploy.plan import DeployPlan, notes
 from countingroom.app.deploy.probe import answer
+from countingroom.app.deploy.units import quadlet_files, systemd_files
 from countingroom.cli.deploy import app
 from countingroom.core.errors import ConfigurationError, LinkError
 
+SCHEMA = Path(__file__).parents[1] / "data" / "kubernetes-1.37.json"
+# Of podman-systemd.unit(5), those that are used.
+QUADLET = {
+    "Container": {
+        *("Image", "ContainerName", "Exec", "User", "Group", "ReadOnly", "Tmpfs", "DropCapability", "NoNewPrivileges"),
+        *("RunInit", "Volume", "Secret", "Environment", "Network", "PublishPort", "LogDriver", "HealthCmd"),
+        *("HealthInterval", "HealthTimeout", "HealthRetries", "HealthStartPeriod", "PodmanArgs"),
+    },
+    "Volume": {"VolumeName"},
+    "Network": {"NetworkName"},
+}
 DESCRIPTION = """
 experiment: { name: mCBM_24, title: Beam $TIME 100% }
 console: { login: local, host: 0.0.0.0, names: [control.example.org], behind_proxy: [10.0.0.0/8] }
@@ -92,6 +106,87 @@ def test_compose_accepts_the_file(text: str, tmp_path: Path) -> None:
     assert read["services"].keys() == {"control-room", *(["site"] if made.has_site else [])}
     if made.has_site:
         assert read["services"]["site"]["command"][-1] == "Beam $$TIME 100%"
+
+
+def manifests(made: DeployPlan) -> dict[tuple[str, str], Any]:
+    texts = [control_room_file(made, description_texts(made)), *([site_file(made)] if made.has_site else [])]
+    return {
+        (one["kind"], one["metadata"]["name"].removeprefix(f"{made.slug}-")): one
+        for text in texts
+        for one in yaml.safe_load_all(text)
+    }
+
+
+@pytest.mark.parametrize("text", [DESCRIPTION, PLAIN])
+def test_manifests_fit_the_schema_of_kubernetes(text: str, tmp_path: Path) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    for manifest in manifests(plan(tmp_path, text)).values():
+        one = {"$ref": f"#/definitions/{manifest['kind']}", "definitions": schema["definitions"]}
+        validator: Any = Draft202012Validator(one)
+        validator.validate(manifest)
+
+
+def test_pods_have_no_rights_and_the_site_reaches_nothing(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    found = manifests(made)
+    pods = [
+        found[kind]["spec"]["template"]["spec"] for kind in (("StatefulSet", "control-room"), ("Deployment", "site"))
+    ]
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == 10001
+        (container,) = pod["containers"]
+        rights = container["securityContext"]
+        assert rights["readOnlyRootFilesystem"] and not rights["allowPrivilegeEscalation"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    room, site = pods
+    assert {one["name"] for one in site["volumes"]} == {"tmp", "public"} and "secret" not in json.dumps(site).lower()
+    policy = found["NetworkPolicy", "site"]["spec"]
+    assert policy["egress"] == [] and "Egress" in policy["policyTypes"]
+    (rule,) = found["NetworkPolicy", "control-room"]["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchExpressions"][0]["values"] == ["site"]
+    sources = next(one["projected"]["sources"] for one in room["volumes"] if one["name"] == "description")
+    assert sources[1]["secret"]["items"] == [{"key": "secrets_2f_mirror.key", "path": "secrets/mirror.key"}]
+    assert room["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["key"] == "BOARD_PASSWORD"
+    assert found["ConfigMap", "description"]["data"] == {"experiment.yaml": DESCRIPTION}
+    assert "--from-file=secrets_2f_mirror.key=secrets/mirror.key" in secret_command(made)
+
+
+def test_files_of_quadlet_have_keys_that_it_knows(tmp_path: Path) -> None:
+    made = quadlet_files(plan(tmp_path))
+    assert made.keys() == {
+        *("mcbm-24.container", "mcbm-24-data.volume", "mcbm-24-inside.network"),
+        *("mcbm-24-site.container", "mcbm-24-public.volume", "mcbm-24-outside.network"),
+    }
+    for text in made.values():
+        section = ""
+        for line in text.splitlines():
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif "=" in line and section in QUADLET:
+                assert line.partition("=")[0] in QUADLET[section]
+    site = made["mcbm-24-site.container"]
+    assert "Volume=mcbm-24-public.volume:/public" in site and "/experiment" not in site and "Secret" not in site
+    assert '"Beam $$TIME 100%%"' in site and "ReadOnly=true" in site
+    assert "Secret=mcbm-24-BOARD_PASSWORD,type=env,target=BOARD_PASSWORD" in made["mcbm-24.container"]
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    units = tmp_path / "units"
+    units.mkdir()
+    for name, text in systemd_files(plan(tmp_path), "/bin/sh", "root").items():
+        (units / name).write_text(text)
+    done = subprocess.run(
+        [program, "verify", "--man=no", *map(str, units.iterdir())],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert not [line for line in done.stderr.splitlines() if "mcbm" in line], done.stderr
 
 
 def test_the_command_tells_the_files_and_the_next_step(tmp_path: Path) -> None:

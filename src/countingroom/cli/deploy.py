@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,9 +72,76 @@ def compose(
     from countingroom.app.deploy.compose import compose_file
 
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
-    _write(
-        {"compose.yaml": compose_file}, plan, folder, "docker compose --file {0}/compose.yaml up --detach", json=json
-    )
+    then = f"docker compose --file {folder}/compose.yaml up --detach"
+    _write({"compose.yaml": compose_file(plan)}, plan, folder, then, json=json)
+
+
+@app.command()
+def quadlet(
+    folder: Folder,
+    file: File = _FILE,
+    image: Image = _IMAGE,
+    simulate: Simulate = False,
+    site_url: SiteUrl = "",
+    json: Json = False,
+) -> None:
+    """Files of Quadlet (Podman 4.4 and newer): the control room, and the public site by itself.
+
+    Secrets are referred to and never written; no file is overwritten.
+    """
+    from countingroom.app.deploy.units import quadlet_files
+
+    plan = _plan(file, image, simulate=simulate, site_url=site_url)
+    then = [f"podman secret create {plan.slug}-{name} FILE" for name in plan.variables]
+    then += [f"cp {folder}/* /etc/containers/systemd", "systemctl daemon-reload", f"systemctl start {plan.slug}"]
+    _write(quadlet_files(plan), plan, folder, " && ".join(then), json=json)
+
+
+@app.command()
+def kubernetes(
+    folder: Folder,
+    file: File = _FILE,
+    image: Image = _IMAGE,
+    simulate: Simulate = False,
+    site_url: SiteUrl = "",
+    json: Json = False,
+) -> None:
+    """Manifests of Kubernetes: the control room, and the public site, which can reach nothing.
+
+    Secrets are referred to and never written; no file is overwritten.
+    """
+    from countingroom.app.deploy.described import description_texts
+    from countingroom.app.deploy.kubernetes import control_room_file, secret_command, site_file
+
+    plan = _plan(file, image, simulate=simulate, site_url=site_url)
+    files = {"control-room.yaml": control_room_file(plan, description_texts(plan))}
+    if plan.has_site:
+        files["site.yaml"] = site_file(plan)
+    then = [command for command in (secret_command(plan), f"kubectl apply --filename {folder}") if command]
+    _write(files, plan, folder, " && ".join(then), json=json)
+
+
+@app.command()
+def systemd(
+    folder: Folder,
+    user: Annotated[str, typer.Option("--user", help="Account that runs it.", show_default=False)],
+    file: File = _FILE,
+    simulate: Simulate = False,
+    site_url: SiteUrl = "",
+    json: Json = False,
+) -> None:
+    """Units of systemd for the countingroom that is installed here: `up`, and the public site.
+
+    Secrets are referred to and never written; no file is overwritten.
+    """
+    import sys
+
+    from countingroom.app.deploy.units import systemd_files
+
+    plan = _plan(file, "", simulate=simulate, site_url=site_url)
+    then = f"cp {folder}/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable --now {plan.slug}"
+    program = str(Path(sys.executable).parent / "countingroom")
+    _write(systemd_files(plan, program, user), plan, folder, then, user=user, json=json)
 
 
 @app.command()
@@ -93,16 +160,14 @@ def _plan(file: Path, image: str, *, simulate: bool, site_url: str) -> DeployPla
     return plan_of(file, image=image, simulate=simulate, site_url=site_url.rstrip("/"))
 
 
-def _write(
-    makers: dict[str, Callable[[DeployPlan], str]], plan: DeployPlan, folder: Path, then: str, *, json: bool
-) -> None:
-    """Write the files and tell the notes. `then`: the next command, with the folder at `{0}`."""
+def _write(files: dict[str, str], plan: DeployPlan, folder: Path, then: str, *, user: str = "", json: bool) -> None:
+    """Write the files, and tell the notes and the next command."""
     from countingroom.app.deploy.plan import notes
     from countingroom.cli.example import write_new
 
-    files = {folder / name: make(plan) for name, make in makers.items()}
-    write_new(files)
-    _tell(files, notes(plan), then.format(folder), json=json)
+    written = {folder / name: text for name, text in files.items()}
+    write_new(written)
+    _tell(written, notes(plan, user), then, json=json)
 
 
 def _tell(files: Iterable[Path], notes: Iterable[str], then: str, *, json: bool) -> None:

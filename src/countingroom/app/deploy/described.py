@@ -14,9 +14,12 @@ from countingroom.app.description_files import description_files, named_files
 from countingroom.backup.contents import DESCRIPTION
 from countingroom.bus.description import BusSection, Credentials
 from countingroom.console.description import ConsoleSection, is_loopback
+from countingroom.core.errors import ConfigurationError
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.experiment import Loaded, load_located
 from countingroom.mirror.description import MirrorSection
+
+_MOST_CHARACTERS = 1_000_000
 
 
 def plan_of(description: Path, *, image: str, simulate: bool = False, site_url: str = "") -> DeployPlan:
@@ -45,6 +48,29 @@ def plan_of(description: Path, *, image: str, simulate: bool = False, site_url: 
         simulate=simulate,
         image=image,
     )
+
+
+def description_texts(plan: DeployPlan) -> dict[str, str]:
+    """Path of each file of the description in a container, below its folder or absolute -> its text. ConfigurationError
+    where a file is no text, or all are more than a ConfigMap holds."""
+    found = {inner: Path(path) for inner, path in plan.files.items()} | {path: Path(path) for path in plan.outside}
+    texts: dict[str, str] = {}
+    for inner, path in found.items():
+        try:
+            texts[inner] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"{path} is no text, and a ConfigMap holds text",
+                source="deploy",
+                suggestion="put it into a volume by hand, and leave it out of the description here",
+            ) from error
+    if sum(map(len, texts.values())) > _MOST_CHARACTERS:
+        raise ConfigurationError(
+            "the files of the description are more than 1 MiB, which a ConfigMap holds",
+            source="deploy",
+            suggestion="use Compose or Quadlet, which mount its folder",
+        )
+    return texts
 
 
 def _inner(name: str) -> str:

@@ -100,19 +100,25 @@ def probe_command(url: str) -> list[str]:
     return ["countingroom", "deploy", "probe", url]
 
 
-def notes(plan: DeployPlan) -> Iterator[str]:
-    """What is to be done by hand, or known, before the files are used."""
+def notes(plan: DeployPlan, user: str = "") -> Iterator[str]:
+    """What is to be done by hand, or known, before the files are used. `user`: the account of processes that are in no
+    container."""
     if not plan.is_open:
         yield (
-            "the console has no login and listens on loopback alone: only the computer of the container reaches it; for"
-            " others give console.login: local, host: 0.0.0.0, names, and a certificate or behind_proxy"
+            "the console has no login and listens on loopback alone: only its own computer reaches it; for others give"
+            " console.login: local, host: 0.0.0.0, names, and a certificate or behind_proxy"
         )
     for name in plan.variables:
-        yield f"give the secret {name} as a variable"
+        yield f"give the secret {name} as a variable" + (f" in {secrets_file(plan)}" if user else "")
     for path in plan.secret_files:
-        yield f"the file {path} must be readable for user {UID} alone"
-    if plan.has_site:
+        yield f"the file {path} must be readable for user {user or UID} alone"
+    if plan.has_site and not user:
         yield (
             f"the site reads the public store alone: write mirror.store.url: sqlite:///{PUBLIC_FILE}, or a database of"
             f" PostgreSQL there and in {STORE_VARIABLE} of the site"
         )
+
+
+def secrets_file(plan: DeployPlan) -> str:
+    """Of a unit of systemd: lines `NAME=value`."""
+    return f"/etc/countingroom/{plan.slug}.secrets"
