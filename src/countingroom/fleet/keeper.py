@@ -273,7 +273,8 @@ class Keeper:
             try:
                 due_ns = await self._step()
             except (Conflict, LinkError) as error:
-                self._states.publish_fleet(self._record, self._revisions, error.cause)
+                if self._may_act():
+                    self._states.publish_fleet(self._record, self._revisions, error.cause)
                 due_ns = self._clock.now_ns() + int(RETRY_S * 1e9)
             await self._clock.sleep(_LOOK_S)
             with suppress(TimeoutError):
@@ -285,6 +286,7 @@ class Keeper:
 
     async def _step(self) -> int | None:
         async with self._turn:
+            check_lease(self._may_act, "fleet")
             made = step(self._record, self._revisions, self.observed(), self._clock.now_ns(), self._resolvers)
             if made.record != self._record:
                 before = self._record
