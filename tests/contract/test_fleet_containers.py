@@ -227,7 +227,7 @@ async def test_an_engine_that_is_away_or_asks_for_tls_is_told(docker: EngineServ
     make_certificates(other)
     strange = msgspec.structs.replace(docker.tls, ca=str(other / "ca.pem"))
     for reach, said in (
-        (Reach(url=away, insecure=True), f"n1 is not reached at {away}: Connect call failed"),
+        (Reach(url=away, insecure=True), f"n1 is not reached at {away}: Connection refused"),
         (Reach(url=docker.tls.url, insecure=True), "Client sent an HTTP request to an HTTPS server"),
         (strange, "certificate verify failed"),
         (Reach(url=f"unix://{tmp_path}/none"), "No such file or directory"),

@@ -15,6 +15,7 @@ from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.specs import HealthCheck, InstanceId
 from countingroom.fleet.actors.node_actors import NodeActors
 from countingroom.fleet.engines.port import Engine, EngineInstance
+from countingroom.fleet.os_words import os_words
 
 Absent = Callable[[InstanceId], str | None]
 """Why a process of countingroom is not on the bus; empty: it is; None: that cannot be told now."""
@@ -130,7 +131,7 @@ class HealthChecks:
         except CountingRoomError as error:
             return error.cause.message
         except OSError as error:
-            return f"port {check.port}: {error.strerror or error}"
+            return f"port {check.port}: {os_words(error)}"
 
     async def _execute(self, id: InstanceId, check: HealthCheck) -> str:
         status, output = await self._engine.execute(id, check.command, check.timeout_s)

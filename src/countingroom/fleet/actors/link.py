@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Protocol
 from countingroom.core.actor.messages import LONGEST_LINE
 from countingroom.core.clock import timeout
 from countingroom.core.errors import LinkError
+from countingroom.fleet.os_words import os_words
 
 _CONNECT_S = 5.0
 _CLOSE_S = 1.0
@@ -61,7 +61,7 @@ class TcpLink:
         except asyncio.LimitOverrunError:
             raise self._lost(f"it sent a line of more than {LONGEST_LINE} bytes") from None
         except OSError as error:
-            raise self._lost(_why(error)) from None
+            raise self._lost(os_words(error)) from None
         return line.decode(errors="replace").rstrip("\r\n")
 
     def send(self, line: str) -> None:
@@ -86,16 +86,12 @@ async def dial(host: str, port: int) -> TcpLink:
     except TimeoutError:
         raise _unreached(place, f"no answer within {_CONNECT_S:g} s") from None
     except OSError as error:
-        raise _unreached(place, _why(error)) from None
+        raise _unreached(place, os_words(error)) from None
     wire = writer.get_extra_info("socket")
     for level, option, value in _KEEPALIVE:
         with suppress(OSError):
             wire.setsockopt(level, option, value)
     return TcpLink(reader, writer, place)
-
-
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _unreached(place: str, why: str) -> LinkError:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, DeviceError, LinkError, NotFound
 from countingroom.core.fleet.specs import Reach
+from countingroom.fleet.os_words import os_words
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -130,7 +131,7 @@ async def remove_container(container: Any) -> None:
 def _reason(error: BaseException | None) -> str:
     """Why there is no connection, without the text of the library around it."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return str(getattr(inner, "strerror", None) or inner or type(error).__name__)
+    return os_words(inner) if isinstance(inner, OSError) else str(inner or type(error).__name__)
 
 
 def _translated(status: int, message: str, source: str, what: str) -> CountingRoomError:

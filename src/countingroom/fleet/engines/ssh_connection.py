@@ -13,6 +13,7 @@ from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, LinkError
 from countingroom.core.fleet.specs import SshReach
 from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.fleet.os_words import os_words
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
@@ -217,7 +218,9 @@ def _asks_for(fingerprint: str, shown: list[str]) -> Any:
 
 def _reason(error: BaseException) -> str:
     """Why there is no connection, in a few words."""
-    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error or type(error).__name__)
+    if isinstance(error, OSError):
+        return os_words(error)
+    return str(getattr(error, "reason", None) or error or type(error).__name__)
 
 
 def in_block(script: str, variables: Mapping[str, str] | None = None) -> str:
