@@ -75,7 +75,7 @@ async def test_why_a_node_is_not_reached_is_told(sshd: SshServer, tmp_path: Path
         await reached_by(sshd, tmp_path, host_key="", known_hosts="nothing").connect()
     with pytest.raises(LinkError, match="does not let nobody-here in"):
         await reached_by(sshd, tmp_path, user="nobody-here").connect()
-    with pytest.raises(LinkError, match="onnect"):
+    with pytest.raises(LinkError, match=r"127\.0\.0\.1:1: Connection refused$"):
         await reached_by(sshd, tmp_path, port=1).connect()
     with pytest.raises(LinkError, match="cannot be made"):
         await reached_by(sshd, tmp_path, folder="/proc/nothing").connect()
@@ -190,7 +190,7 @@ async def test_a_node_tells_what_is_used_its_clock_and_when_lines_were_written(e
     use = await engine.use()
     one = use.instances[ONE]
     assert one.memory_bytes and one.cpu_s is not None and one.disk_bytes and one.disk_bytes > len("second")
-    assert use.clock_offset_s is not None and abs(use.clock_offset_s) < 1.0
+    assert use.clock_offset_s == 0.0
     assert use.host and use.host.busy_s and use.host.memory_used_bytes and use.host.disk_bytes and use.host.boot
     assert use.host.cores == len(psutil.cpu_times(percpu=True))
     assert all(two.serial for two in await engine.usb())

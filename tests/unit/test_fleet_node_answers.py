@@ -22,8 +22,15 @@ def test_a_job_uses_what_all_of_its_processes_use() -> None:
     one = answer.of_job(31, 2)
     assert (one.cpu_s, one.memory_bytes, one.ends) == (1.6, 150 * 4096, 2)
     assert answer.of_job(32, 0).cpu_s is None and answer.of_job(33, 0).memory_bytes is None
-    assert answer.middle_s == 1796048000.25
-    assert node_answer("time 1796048000.%N\ntime 1796048000.%N\n").middle_s is None
+    assert node_answer("time 1796048000.%N\ntime 1796048000.%N\n").times_s is None
+
+
+def test_an_offset_of_a_clock_is_what_the_time_of_the_question_cannot_explain() -> None:
+    answer, at = node_answer(ANSWER), 1796048000.0
+    assert answer.clock_offset_s(at - 2.0, at + 0.6) == 0.0  # a step of Slurm begins late
+    assert answer.clock_offset_s(at - 2.0, at - 1.0) == 1.5
+    assert answer.clock_offset_s(at + 3.0, at + 4.0) == -3.0
+    assert node_answer("").clock_offset_s(at, at) is None
 
 
 def test_several_hosts_are_shown_as_one_with_the_fullest_disk_and_the_last_start() -> None:

@@ -40,14 +40,22 @@ class NodeAnswer(Struct, frozen=True, kw_only=True):
     """The answer to `use`."""
 
     host: HostUse
-    middle_s: float | None = None
-    """The time of its clock in the middle of the answer, since the epoch; None: it tells whole seconds alone."""
+    times_s: tuple[float, float] | None = None
+    """The time of its clock at the begin and at the end, since the epoch; None: it tells whole seconds alone."""
     processes: Mapping[int, ProcessFacts] = {}
     children: Mapping[int, Sequence[int]] = {}
     jobs: Mapping[int, Sequence[int]] = {}
     """Number of a job of Slurm -> its processes."""
     sizes: Mapping[str, int] = {}
     """Folder of an instance -> bytes of its files."""
+
+    def clock_offset_s(self, asked_s: float, answered_s: float) -> float | None:
+        """By how much its clock is ahead at least, negative: behind. `asked_s`, `answered_s`: by our clock. What the
+        way there and back, and the start of the shell, may be the reason of, is no offset."""
+        if self.times_s is None:
+            return None
+        most, least = self.times_s[0] - asked_s, self.times_s[1] - answered_s
+        return max(least, 0.0) or min(most, 0.0)
 
     def of(self, pid: int, folder: str, ends: int) -> InstanceUse:
         """What an instance uses with all that its program has begun. `pid`: 0: it does not run."""
@@ -117,9 +125,13 @@ def node_answer(text: str) -> NodeAnswer:
     children: dict[int, list[int]] = {}
     for pid, one in processes.items():
         children.setdefault(one.parent, []).append(pid)
-    middle_s = (times[0] + times[-1]) / 2 if len(times) > 1 else None
     return NodeAnswer(
-        host=host_use(text), middle_s=middle_s, processes=processes, children=children, jobs=jobs, sizes=sizes
+        host=host_use(text),
+        times_s=(times[0], times[-1]) if len(times) > 1 else None,
+        processes=processes,
+        children=children,
+        jobs=jobs,
+        sizes=sizes,
     )
 
 

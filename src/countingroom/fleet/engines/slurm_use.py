@@ -44,8 +44,8 @@ async def cluster_use(
 
 async def _ask(slurm: SlurmCommands, clock: Clock, number: int) -> tuple[NodeAnswer, float | None]:
     """What a host tells, and its clock minus ours, s."""
-    began_ns = clock.now_ns()
+    asked_s = clock.now_ns() / 1e9
     status, said = await slurm.run_beside(number, ("/bin/sh", "-c", JOBS_SCRIPT), "/", {}, _ASK_S)
-    middle_s = (began_ns + clock.now_ns()) / 2e9
+    answered_s = clock.now_ns() / 1e9
     answer = node_answer(said if status == 0 else "")
-    return answer, None if answer.middle_s is None else answer.middle_s - middle_s
+    return answer, answer.clock_offset_s(asked_s, answered_s)

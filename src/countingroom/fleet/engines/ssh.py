@@ -148,13 +148,12 @@ class SshEngine:
                     yield LogLine(self._clock.now_ns(), line)
 
     async def use(self) -> EngineUse:
-        began_ns = self._clock.now_ns()
+        asked_s = self._clock.now_ns() / _NS
         said = await self._call("use", f"what {self._where} uses could not be read")
         answer = node_answer(said)
-        middle_s = (began_ns + self._clock.now_ns()) / 2 / _NS
         return EngineUse(
             host=answer.host,
-            clock_offset_s=None if answer.middle_s is None else answer.middle_s - middle_s,
+            clock_offset_s=answer.clock_offset_s(asked_s, self._clock.now_ns() / _NS),
             instances={id: answer.of(int(one.engine_id or 0), str(id), one.crashes) for id, one in self._seen.items()},
         )
 

@@ -43,7 +43,7 @@ export function fleetUse(live) {
     for (const [name, row] of rows) {
       const { present, one } = cells.get(name);
       setText(present, row[0] === null ? "–" : `${value({ type: "float", precision: one.precision }, row[0])} ${one.unit}`);
-      setClass(present, row[3] ? `f${row[3]}` : row[1] >= 2 ? "mut" : "");
+      setClass(present, row[3] ? `f${row[3]}` : row[1] >= 2 ? "old" : "");
       sparks.get(name).line.take(row, live.nowNs() / 1e9);
     }
     if (rows.length) draw();
