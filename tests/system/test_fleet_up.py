@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,17 @@ def test_services_are_applied_rolled_back_and_outlive_keeper_and_experiment(tmp_
         until(lambda: not any(psutil.pid_exists(int(pid)) for pid in kept), "the end of all instances")
 
 
+def _stop_a_talk(running: Running) -> None:
+    """Ctrl-C, while the camera hangs."""
+    assert fleet(running, "talk", "abort")[0] == 0  # of the exposure before, so that another one can hang
+    words = ("fleet", "talk", "--deadline", "60", "expose 0")
+    with warm_python.start(words, stdout=subprocess.PIPE, environment={"COUNTINGROOM_URL": running.url}) as talking:
+        until(lambda: not running.get("/fleet/talks")["talks"][0]["is_over"], "it runs")
+        talking.send_signal(signal.SIGINT)
+        said = talking.stdout.read() if talking.stdout else ""
+    assert (talking.returncode, "n1 stopped" in said, "0 of 1 actors did it." in said) == (1, True, True), said
+
+
 def _talk(running: Running, images: Path) -> None:
     """A camera is added, exposes, and hangs when it is told to."""
     status, said = fleet(running, "apply", "--yes")
@@ -104,7 +117,8 @@ def _talk(running: Running, images: Path) -> None:
     assert fleet(running, "talk", "--node", "n*", "fault hang")[0] == 0
     status, said = fleet(running, "talk", "--deadline", "0.5", "expose 0")
     assert status == 1 and "n1 late: 'expose 0' has not ended within 0.5 s" in said and "talk_failed" in said, said
-    talks = running.get("/fleet/talks")["talks"]
+    _stop_a_talk(running)
+    talks = running.get("/fleet/talks")["talks"][2:]
     assert [(one["command"], one["cause"] is None) for one in talks] == [
         ("expose 0", False),
         ("fault hang", True),
