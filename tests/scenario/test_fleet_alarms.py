@@ -184,6 +184,20 @@ async def test_the_systems_of_a_lost_node_are_folded_under_its_alarm_and_others_
         }
 
 
+async def test_a_node_that_is_lost_with_its_systems_is_announced_before_them() -> None:
+    stage = FleetStage()
+    await stage.begin()
+    told = ServiceState(service="a-STS", runs="system.STS", instances=(InstanceState(node="n1", is_known=False),))
+    await stage.bus.put("state", service_key("a-STS"), encode(told))
+    async with stage.host("partition.mCBM", role="runs"), stage.running():
+        await stage.node("n1", is_reachable=False)
+        lost = member("STS", seen=NO_CONNECTION, own="Active")
+        await stage.partition(partition("mCBM", members=(lost,)))
+        await stage.clock.advance(12)
+        told = [one for one in await stage.told() if "service" not in one]
+        assert told == ["announced node.n1.link", "activated member.mCBM.STS"]
+
+
 async def test_drift_and_what_is_set_aside_past_its_time_are_told() -> None:
     stage = FleetStage(overrides={"service.*.drift": {"on_delay": "1 s", "priority": 2}}, priority={"fleet": 3})
     await stage.begin()

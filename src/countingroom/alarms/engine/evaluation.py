@@ -183,7 +183,7 @@ class Evaluation:
         lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
         self._find(self._roles.look(present, now_ns, lost | gone), now_ns)
         self._find(self._told.look(present, now_ns), now_ns)
-        self._find(self._fleet.look(now_ns), now_ns)
+        self._find(self._fleet.look(now_ns, lost), now_ns)
         for role, word in self._roles.words(present):
             self.word(f"role.{role}", word, now_ns)
 

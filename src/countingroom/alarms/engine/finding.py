@@ -55,6 +55,8 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """The device that its cause names, or the alarm of the process that served it, or of the node on which that ran."""
     lasting_ns: int = 0
     """It counts when it has lasted for so long: losses often heal by themselves."""
+    at_once: bool = False
+    """Its on-delay is not waited for: others that follow from it have lasted already."""
     value: Scalar = None
     unknown: bool = False
     """It cannot be evaluated now: the alarm stays as it was."""

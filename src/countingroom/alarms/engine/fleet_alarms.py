@@ -6,7 +6,9 @@ no instance works any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+
+from msgspec.structs import replace
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
 from countingroom.alarms.fleet_kinds import CHANGING, CORDONED, DISABLED, KEEPER, NODES, SERVICES
@@ -33,6 +35,8 @@ class FleetAlarms:
         self._services: dict[str, ServiceState] = {}
         self._gone_ns: int | None = None
         self._process = ""
+        self._urged: set[str] = set()
+        """Lost nodes whose link was told at once."""
 
     def take(self, state: FleetState | NodeState | ServiceState, now_ns: int) -> Iterator[Found]:
         """Take in the state of the whole, of a node or of a service."""
@@ -42,6 +46,8 @@ class FleetAlarms:
                 yield from self._keeper(now_ns)
             case NodeState():
                 self._nodes[state.node] = state
+                if state.is_reachable:
+                    self._urged.discard(state.node)
                 yield from self._node(state, now_ns)
             case ServiceState():
                 self._services[state.service] = state
@@ -55,6 +61,7 @@ class FleetAlarms:
             yield _keeper_subject(), removed(now_ns)
         elif kind == "node":
             self._nodes.pop(name, None)
+            self._urged.discard(name)
             for what in NODES:
                 yield _node_subject(name, what), removed(now_ns)
         else:
@@ -79,9 +86,14 @@ class FleetAlarms:
         services = (one for one in self._services.values() if one.runs == f"system.{system}" and one.instances)
         return next((identity.of_node(one.instances[0].node, "link") for one in services), "")
 
-    def look(self, now_ns: int) -> Iterator[Found]:
-        """What is set aside past its time. It is asked for now and then, because no message tells it."""
+    def look(self, now_ns: int, lost: Container[str] = ()) -> Iterator[Found]:
+        """What is set aside past its time. It is asked for now and then, because no message tells it. `lost`: alarms
+        of nodes that others miss as well: they need not be waited for."""
         for node in self._nodes.values():
+            is_missed = identity.of_node(node.node, "link") in lost and not node.is_reachable
+            if is_missed and node.node not in self._urged:
+                self._urged.add(node.node)
+                yield from ((subject, replace(found, at_once=True)) for subject, found in self._node(node, now_ns))
             yield _node_subject(node.node, "set_aside"), _past(node.cordon, now_ns)
         for service in self._services.values():
             yield _service_subject(service.service, "disabled"), _past(service.disabled, now_ns)

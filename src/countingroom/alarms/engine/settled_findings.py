@@ -122,6 +122,6 @@ def _spec(definition: AlarmDefinition, finding: AlarmFinding) -> StateSpec:
     return StateSpec(
         states=(),
         priority=1,
-        on_delay_ns=max(round(definition.on_delay_s * 1e9), finding.lasting_ns),
+        on_delay_ns=0 if finding.at_once else max(round(definition.on_delay_s * 1e9), finding.lasting_ns),
         off_delay_ns=round(definition.off_delay_s * 1e9),
     )
