@@ -17,6 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.commands.fleet import TARGET
 from countingroom.core.fleet.states import NodeState, node_key
 from countingroom.core.messages import Command, EventKind, Reply, decode, encode
+from countingroom.fleet.description import FleetSection
 from tests.scenario.test_fleet_keeper import Site
 from tests.unit.door_stand import DoorStand, doors, opened
 
@@ -84,6 +85,32 @@ async def test_an_unknown_name_fails_and_nothing_is_done(site: Site, line: str, 
         client = await stand.client()
         assert (await client.ask(line))[-1] == f'f error="{error}"'
         assert not stand.audit and not site.fleet.kept.cordons
+
+
+async def test_status_tells_the_volumes_of_containers_as_fliswarm_does(site: Site) -> None:
+    options = {"type": "nfs", "o": "addr=sdss-hub,rw", "device": ":/data"}
+    volumes = [
+        {"source": "data", "target": "/data", "driver": "local", "options": options},
+        {"source": "home", "target": "/home", "options": {"device": ":/home/{node}"}},
+        {"source": "/opt", "target": "/opt"},
+    ]
+    docker = {"engine": "docker", "url": "unix:///run/docker.sock"}
+    camera = {
+        "image": "camera:1",
+        "nodes": ["*"],
+        "volumes": volumes,
+        "update": {"healthy_for": 0.1, "max_parallel": 2},
+    }
+    given = {"nodes": {"n1": docker, "n2": docker}, "services": {"camera": camera}}
+    site.described = FleetSection.model_validate(given)
+    for engine in site.engines.values():
+        engine.stock.add("camera:1")
+    async with at_work(site) as stand:
+        replies = await (await stand.client()).ask("status")
+        assert [one for one in replies if one.startswith("d volume=n1")] == [
+            "d volume=n1,data,T,:/data",
+            "d volume=n1,home,T,NA",
+        ]
 
 
 async def test_reconnect_makes_what_does_not_work_again_and_with_force_all(site: Site) -> None:

@@ -95,8 +95,8 @@ class DoorStand:
         state = NodeState(node=name, address=f"sdss-{name}", category="gfa", **known)
         await self.bus.put(subjects.STATE_BUCKET, node_key(name), encode(state))
 
-    async def service_state(self, name: str, *instances: InstanceState) -> None:
-        state = ServiceState(service=name, instances=instances)
+    async def service_state(self, name: str, *instances: InstanceState, **fields: Any) -> None:
+        state = ServiceState(service=name, instances=instances, **fields)
         await self.bus.put(subjects.STATE_BUCKET, service_key(name), encode(state))
 
 

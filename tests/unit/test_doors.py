@@ -126,6 +126,9 @@ async def test_status_tells_enabled_nodes_and_what_runs_there() -> None:
         ]
         await stand.service_state("camera", camera("gfa1", Health.EXITED))
         assert 'w text="No containers running on sdss-gfa1."' in await client.ask("status")
+        await stand.service_state("camera", camera("gfa1", None), volumes={"data": ":/data"})
+        replies = await client.ask("status")
+        assert 'w text="Volume data not present in gfa1."' in replies and "d volume=gfa1,data,F,NA" in replies
 
 
 async def test_status_says_when_nothing_is_known_for_sure() -> None:

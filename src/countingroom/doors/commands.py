@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +134,14 @@ class DoorCommands:
             command.debug(container=[node.node, "NA"])
         for one in running:
             command.debug(container=[node.node, one.engine_id[:_SHORT_ID] or "NA"])
+        for volume, device, is_there in self._volumes(node.node):
+            if not is_there:
+                command.warning(f"Volume {volume} not present in {node.node}.")
+            command.debug(volume=[node.node, volume, is_there, device if is_there and device else "NA"])
+
+    def _volumes(self, node: str) -> Iterator[tuple[str, str, bool]]:
+        """(name, device, whether it is there): an engine makes a volume with the first instance that has it."""
+        for name, service in self._view.services.items():
+            there = [one for at, one in self._view.instances(node) if at == name]
+            for volume, device in service.volumes.items() if there else ():
+                yield volume, device, any(one.is_known and one.health is not None for one in there)

@@ -49,6 +49,7 @@ _OF_THE_FLEET: dict[str, Any] = {
     "enabledNodes": _TEXTS,
     "node": _row(_TEXT, _TEXT, _TEXT, _YES_NO, _YES_NO),
     "container": _row(_TEXT, _TEXT),
+    "volume": _row(_TEXT, _TEXT, _YES_NO, _TEXT),
     "filename": {"type": "array"},
     "filename_bundle": _TEXTS,
 }

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from countingroom.core.fleet.observed import Health, Observed, ObservedInstance, ObservedNode
 from countingroom.core.fleet.record import FleetRecord
 from countingroom.core.fleet.resolver import Resolvers
-from countingroom.core.fleet.specs import InstanceId, Revision, WantedNode, WantedService, split_image
+from countingroom.core.fleet.specs import (
+    PLACEHOLDER,
+    InstanceId,
+    Revision,
+    ServiceSpec,
+    WantedNode,
+    WantedService,
+    split_image,
+)
 from countingroom.core.fleet.states import InstanceState, NodeReboot, NodeState, ServiceState
 from countingroom.fleet.engines.port import EngineFacts
 from countingroom.fleet.reconciler.actions import Delay
@@ -90,6 +98,7 @@ class ServiceStates:
             waiting=tuple(
                 f"{one.node}: {one.why}" if one.node else one.why for one in self._waiting if one.service == name
             ),
+            volumes=_volumes(service.spec) if service else {},
             log=log,
         )
 
@@ -144,6 +153,11 @@ def _is_over(service: WantedService | None, seen: ObservedInstance) -> bool:
         return False
     restart = service.spec.restart
     return restart == "never" or (restart == "on-failure" and seen.exit_status == 0)
+
+
+def _volumes(spec: ServiceSpec) -> dict[str, str]:
+    devices = {one.source: one.options.get("device", "") for one in spec.volumes if not one.source.startswith("/")}
+    return {name: "" if PLACEHOLDER.search(device) else device for name, device in devices.items()}
 
 
 def _version(service: WantedService | None) -> str:

@@ -63,6 +63,8 @@ class ServiceState(Struct, frozen=True, kw_only=True):
     instances: tuple[InstanceState, ...] = ()
     waiting: tuple[str, ...] = ()
     """Why nothing is done at present."""
+    volumes: dict[str, str] = {}
+    """Named volume of its containers -> the device of its options; empty: none, or another one on each node."""
     log: tuple[str, ...] = ()
     """The last steps of its change, newest last: `14:28:10 canary cam-01 replaced`."""
 
