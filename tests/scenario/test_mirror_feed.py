@@ -10,12 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.publisher import Publisher
 from countingroom.bus.streams import prepare
+from countingroom.cli.client import Client
+from countingroom.cli.mirror import app as mirror
 from countingroom.core import subjects
 from countingroom.core.alarms.states import AlarmState, BaseState
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Event, EventKind, Link, Presence, Readings, encode
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
@@ -24,9 +29,14 @@ from countingroom.core.mirror.redactor import Redactor
 from countingroom.core.mirror.states import FEED_KEY, FeedState
 from countingroom.core.points import Point
 from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.feed import collector
+from countingroom.mirror.feed.outbox import FeedOutbox
 from countingroom.mirror.feed.service import FeedService, FeedSettings, Issue
 from countingroom.testing.clock import FakeClock
+from tests.console.stage import served
+from tests.console.stage import stage as console_stage
 from tests.feed_outside import Outside
+from tests.patience import PATIENCE_S
 
 
 class Stage:
@@ -260,3 +270,50 @@ async def test_with_other_aliases_all_is_told_anew_under_them(tmp_path: Path) ->
         await stage.clock.advance(1100)
         (first, second, gone) = stage.left("alarm")
         assert first[0] != second[0] and gone == (first[0], None)
+
+
+async def test_while_the_outbox_is_not_written_memory_stays_bounded_and_nothing_new_is_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "MOST_IN_MEMORY", 10)
+    async with stage.feed():
+        add = FeedOutbox.add
+
+        def full(*_: object) -> int:
+            raise LinkError("the disk is full", source="test")
+
+        monkeypatch.setattr(FeedOutbox, "add", full)
+        for number in range(30):
+            await stage.event(f"a{number}", {"run": number})
+            for word in "xyz":
+                await stage.device("chiller", f"{word}{number}")
+                await stage.clock.advance(0.1)
+        assert stage.service and any("outbox of the feed is not written" in one for one in stage.service.troubles())
+        monkeypatch.setattr(FeedOutbox, "add", add)
+        await stage.clock.advance(20)
+    assert [body["action"] for _, body in stage.left("event")] == [f"a{number}" for number in range(30)]
+    states = [body["state"] for _, body in stage.left("device")]
+    assert states[-1] == "z29" and len(states) < 60
+
+
+async def test_the_api_and_the_command_tell_how_the_feed_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with console_stage(SystemClock()) as here, served(here) as (_, client), asyncio.timeout(PATIENCE_S):
+        assert (await client.get("/api/v1/mirror")).json() == {
+            "running": False,
+            "contact_s": None,
+            "waiting_s": None,
+            "feed": None,
+        }
+        state = FeedState(to="https://outside", waiting=2, waiting_since_ns=1, contact_ns=1, dropped=3)
+        await here.bus.put("state", FEED_KEY, encode(state))
+        while (found := (await client.get("/api/v1/mirror")).json())["feed"] is None:
+            await asyncio.sleep(0.02)
+    assert (found["feed"]["to"], found["feed"]["waiting"], found["feed"]["dropped"]) == ("https://outside", 2, 3)
+    assert found["contact_s"] > 1e9 and found["waiting_s"] > 1e9
+
+    def answer(*_: object) -> Any:
+        return found
+
+    monkeypatch.setattr(Client, "get", answer)
+    shown = CliRunner().invoke(mirror, ["status", "--url", "http://127.0.0.1:9"], catch_exceptions=False).stdout
+    assert "waiting      2 records, since" in shown and "3 records, as the outbox was full" in shown

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from countingroom.bus.follow import BucketFollower
@@ -46,6 +46,9 @@ GRACE_S = 30.0
 """A state that was known before and is not published again for so long is told as gone."""
 ROSTER_S = 1.0
 RETRY_S = 1.0
+MOST_IN_MEMORY = 10_000
+"""While the outbox is not written, so many records wait at least; then events stay in their stream, and of the states
+the newest of each key."""
 EVENTS = "events"
 CANARY_S = 600.0
 """So long after a canary was found last it is told."""
@@ -82,6 +85,7 @@ class FeedCollector:
         self._points = points
         self._news = news
         self._waiting: list[PublicRecord] = []
+        self._most_waiting = 2 * MOST_IN_MEMORY
         self._position: int | None = None
         self._due = asyncio.Event()
         self._catalogues: dict[str, Catalogue] = {}
@@ -285,6 +289,8 @@ class FeedCollector:
                     self._take_event(message.sequence, event)
                 self._position = message.sequence
                 self._due.set()
+                while len(self._waiting) > MOST_IN_MEMORY:
+                    await self._clock.sleep(RETRY_S)
         raise LinkError("the events ended", source="bus")
 
     def _take_event(self, number: int, event: Event) -> None:
@@ -327,6 +333,9 @@ class FeedCollector:
     def _add(self, record: PublicRecord) -> None:
         self._waiting.append(record)
         self._due.set()
+        if len(self._waiting) > self._most_waiting:
+            self._waiting = _newest(self._waiting)
+            self._most_waiting = MOST_IN_MEMORY + 2 * len(self._waiting)
 
     async def _write(self) -> None:
         retry = Retry(self._clock, self._report, pause_s=RETRY_S)
@@ -351,7 +360,15 @@ class FeedCollector:
         if self._outbox.add(self._waiting, self._clock.now_ns(), position):
             self._news()
         self._waiting.clear()
+        self._most_waiting = 2 * MOST_IN_MEMORY
 
     async def _again(self, name: str, follow: Callable[[], object]) -> None:
         report = edge_log(_log, f"mirror: the {name} are not followed", f"mirror: the {name} are followed again")
         await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)  # type: ignore[arg-type]
+
+
+def _newest(records: Sequence[PublicRecord]) -> list[PublicRecord]:
+    """All entries, and of the states the newest of each kind and key."""
+    newest = {(one.kind, one.key): number for number, one in enumerate(records) if one.sort is not Sort.ENTRY}
+    kept = set(newest.values())
+    return [one for number, one in enumerate(records) if one.sort is Sort.ENTRY or number in kept]
