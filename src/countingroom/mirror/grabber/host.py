@@ -70,7 +70,7 @@ class HostGrabber:
         self._failures = 0
         self.trouble: Trouble = ""
         """Why it is not read now."""
-        name = f"{place.upstream} {place.host}".strip()
+        self._name = name = f"{place.upstream} {place.host}".strip()
         self._report = edge_log(_log, f"{name} is not read", f"{name} is read again", each_reason=True)
 
     async def run(self) -> None:
@@ -124,7 +124,7 @@ class HostGrabber:
             everything = await self._headers(0)
             self._is_checked = True
             if everything and everything[-1].revision < self._known:
-                _log.warning("%s counts its revisions anew: all is read again", self._place.upstream)
+                _log.warning("%s counts its revisions anew: all is read again", self._name)
                 self._known, headers = 0, everything
         new = [one for one in headers if one.revision > self._known]
         self._behind = len(new)
@@ -148,7 +148,7 @@ class HostGrabber:
         taken = await self._redaction.take(raw, place.set, place.upstream)
         lost = len(wanted) - len(raw)
         if lost:
-            _log.info("%s %s has lost %d documents whose headers it has", place.upstream, place.host, lost)
+            _log.info("%s has lost %d documents whose headers it has", self._name, lost)
         counts = SourceState(
             source=self._source,
             kind="host",
@@ -178,7 +178,7 @@ class HostGrabber:
             elif error.cause.code in {"refused", "bad_answer"} and (self._refused + 1) >= _ATTEMPTS:
                 # The headers are answered, and this one document is refused again and again.
                 self._refused = 0
-                _log.warning("%s %s refuses a document: it is left out", self._place.upstream, self._place.host)
+                _log.warning("%s refuses a document: it is left out", self._name)
                 return {}
             else:
                 self._refused += 1
