@@ -32,6 +32,8 @@ from tests.ssh_node import ssh_engine
 
 ONE = InstanceId("camera", "n1")
 WAITING = ("sh", "-c", "echo exposing; exec sleep 600")
+LOOK_S = 0.1
+"""Between two looks that start a program each, where the engine is asked by ssh or is Slurm."""
 
 
 def order(*command: str, change: str = "r1-0", id: InstanceId = ONE, **more: object) -> MakeOrder:
@@ -186,7 +188,7 @@ async def test_the_output_can_be_read(engine: Engine) -> None:
     await engine.make(order())
     async with asyncio.timeout(PATIENCE_S):
         while not [line async for line in engine.logs(ONE, tail=5) if "exposing" in line.text]:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_S)
 
 
 async def test_a_command_runs_beside_an_instance(engine: Engine) -> None:
@@ -267,7 +269,7 @@ async def test_an_instance_of_an_earlier_keeper_gets_its_secrets_when_it_is_star
     os.kill(computer.runner(), signal.SIGKILL)  # as after a restart of the computer
     async with asyncio.timeout(PATIENCE_S):
         while (await only(computer.engine)).is_running:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_S)
     later = computer.again()
     await later.connect()
     await later.start(ONE)
@@ -284,7 +286,7 @@ async def says(engine: Engine, *lines: str) -> None:
     """Wait until the output of the only instance is this."""
     async with asyncio.timeout(PATIENCE_S):
         while [line.text async for line in engine.logs(ONE, tail=5)] != list(lines):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_S)
 
 
 async def test_a_program_is_told_the_path_of_its_usb_device_by_a_later_keeper_too(tmp_path: Path) -> None:
