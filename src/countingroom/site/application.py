@@ -23,6 +23,7 @@ from countingroom.site.route_table import SiteRoutes, plain_path
 _log = logging.getLogger(__name__)
 _STATIC = b"/static/"
 _LIVE = b"/live"
+_LATER = "try again later, or tell those who run this site"
 _UNAVAILABLE = "the records of this site cannot be read at the moment"
 Scope = Mapping[str, Any]
 
@@ -80,7 +81,8 @@ class SiteApplication:
             return self._refused(path, error)
         except Exception:
             _log.exception("%s failed", path[:200])
-            return self._failed(path, 500, Cause(code="internal", message="this page could not be made", source="site"))
+            failed = Cause(code="internal", message="this page could not be made", source="site", suggestion=_LATER)
+            return self._failed(path, 500, failed)
 
     async def _made(self, method: str, path: bytes, query: bytes) -> PreparedAnswer:
         if method not in ("GET", "HEAD"):
@@ -105,7 +107,8 @@ class SiteApplication:
             case _:
                 # Its text may name a file or a host: it goes into the log, not out.
                 _log.warning("%s: %s", path[:200], error)
-                return self._failed(path, 503, Cause(code="unavailable", message=_UNAVAILABLE, source="site"))
+                away = Cause(code="unavailable", message=_UNAVAILABLE, source="site", suggestion=_LATER)
+                return self._failed(path, 503, away)
 
     def _failed(self, path: bytes, status: int, cause: Cause) -> PreparedAnswer:
         headers = {405: {"Allow": "GET, HEAD"}, 503: {"Retry-After": "5"}}.get(status, {})
