@@ -108,4 +108,5 @@ def _entry(one: FeedRecord) -> RecordEntry:
         at=one.at_ns // _US_NS,
         body=None if body is None else received(body),
         keep=one.sort is not Sort.GONE or kind not in _NO_KEEP,
+        is_state=one.sort is not Sort.ENTRY,
     )

@@ -198,6 +198,8 @@ def _put_records(connection: Connection, records: Sequence[RecordEntry], version
         if one.keep:
             history = meeting_insert(connection, tables.record).values(**values, body=body).on_conflict_do_nothing()
             connection.execute(history)
+        if not one.is_state:
+            continue
         now = tables.record_now
         insert = meeting_insert(connection, now).values(**values, version=version, body=body)
         changes = {name: insert.excluded[name] for name in ("sequence", "at", "version", "body")}

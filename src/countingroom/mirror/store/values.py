@@ -59,6 +59,8 @@ class RecordEntry(Struct, frozen=True, kw_only=True):
     """None: it was removed."""
     keep: bool = True
     """Whether it goes into the history too."""
+    is_state: bool = True
+    """Whether it is a present state; an event goes into the history alone."""
 
 
 class SourceState(Struct, frozen=True, kw_only=True):
