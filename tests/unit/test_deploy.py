@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from countingroom.app.deploy.compose import compose_file
+from countingroom.app.deploy.compose import compose_file, outside_file
 from countingroom.app.deploy.described import description_texts, plan_of
 from countingroom.app.deploy.image import CONTAINERFILE
 from countingroom.app.deploy.kubernetes import control_room_file, secret_command, site_file
@@ -48,6 +49,8 @@ mirror:
   never: { hosts: [hidden-host-1] }
 """
 PLAIN = "experiment: { name: lab }\n"
+FED = f"{DESCRIPTION}  feed: {{ to: https://mirror.example.org:8091, token: {{ env: FEED_TOKEN }} }}\n"
+DATABASE = f"{DESCRIPTION}  store: {{ secret: {{ env: PUBLIC_STORE }} }}\n"
 
 
 def plan(folder: Path, text: str = DESCRIPTION, **more: Any) -> DeployPlan:
@@ -77,7 +80,30 @@ def test_a_console_without_login_stays_on_its_computer(tmp_path: Path) -> None:
     found = yaml.safe_load(compose_file(made))
     room = found["services"]["control-room"]
     assert list(found["services"]) == ["control-room"] and "ports" not in room and room["network_mode"] == "host"
-    assert room["command"][-1] == "--simulate" and any("no login" in note for note in notes(made))
+    assert room["command"][-1] == "--simulate" and any("loopback alone" in note for note in notes(made))
+
+
+def test_outside_the_receiver_and_the_site_share_the_store_alone(tmp_path: Path) -> None:
+    made = plan(tmp_path, FED)
+    inside, outside = yaml.safe_load(compose_file(made)), yaml.safe_load(outside_file(made))
+    assert list(inside["services"]) == ["control-room"] and list(inside["volumes"]) == ["data"]
+    receiver, site = outside["services"]["receiver"], outside["services"]["site"]
+    assert [one["source"] for one in site["volumes"]] == ["public"]
+    assert [one["source"] for one in receiver["volumes"]] == ["public", "./secrets"]
+    assert not {*receiver["networks"]} & {*site["networks"]}
+    assert str(tmp_path) not in outside_file(made)
+
+
+def test_a_site_with_a_database_has_its_url_by_reference(tmp_path: Path) -> None:
+    made = plan(tmp_path, DATABASE)
+    compose = yaml.safe_load(compose_file(made))
+    assert list(compose["volumes"]) == ["data"] and compose["services"]["site"]["volumes"] == []
+    found = manifests(made)
+    site = found["Deployment", "site"]["spec"]["template"]["spec"]
+    assert site["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "mcbm-24-site"
+    assert "affinity" not in site and found["NetworkPolicy", "site"]["spec"]["egress"][0]["ports"][0]["port"] == 5432
+    assert "mcbm-24-site" in secret_command(made)
+    assert "mcbm-24-COUNTINGROOM_MIRROR_STORE" in quadlet_files(made)["mcbm-24-site.container"]
 
 
 def test_what_is_to_be_done_by_hand_is_told(tmp_path: Path) -> None:
@@ -85,14 +111,13 @@ def test_what_is_to_be_done_by_hand_is_told(tmp_path: Path) -> None:
     assert "BOARD_PASSWORD" in told and "secrets/mirror.key" in told and "sqlite:////public/public.sqlite" in told
 
 
-@pytest.mark.parametrize("text", [DESCRIPTION, PLAIN])
-def test_compose_accepts_the_file(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "make"), [(DESCRIPTION, compose_file), (FED, outside_file)])
+def test_compose_accepts_the_file(text: str, make: Callable[[DeployPlan], str], tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("docker-compose is not installed")
-    made = plan(tmp_path, text)
     file = tmp_path / "compose.yaml"
-    file.write_text(compose_file(made))
+    file.write_text(make(plan(tmp_path, text)))
     done = subprocess.run(
         [program, "--file", str(file), "config"],
         env={**os.environ, "BOARD_PASSWORD": "x"},
@@ -102,10 +127,8 @@ def test_compose_accepts_the_file(text: str, tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    read = yaml.safe_load(done.stdout)
-    assert read["services"].keys() == {"control-room", *(["site"] if made.has_site else [])}
-    if made.has_site:
-        assert read["services"]["site"]["command"][-1] == "Beam $$TIME 100%"
+    site = yaml.safe_load(done.stdout)["services"]["site"]
+    assert site["command"][-1] == "Beam $$TIME 100%"
 
 
 def manifests(made: DeployPlan) -> dict[tuple[str, str], Any]:
@@ -117,7 +140,7 @@ def manifests(made: DeployPlan) -> dict[tuple[str, str], Any]:
     }
 
 
-@pytest.mark.parametrize("text", [DESCRIPTION, PLAIN])
+@pytest.mark.parametrize("text", [DESCRIPTION, PLAIN, FED, DATABASE])
 def test_manifests_fit_the_schema_of_kubernetes(text: str, tmp_path: Path) -> None:
     schema = json.loads(SCHEMA.read_text())
     for manifest in manifests(plan(tmp_path, text)).values():

@@ -69,11 +69,12 @@ def compose(
 
     Secrets are referred to and never written; no file is overwritten.
     """
-    from countingroom.app.deploy.compose import compose_file
+    from countingroom.app.deploy.compose import compose_file, outside_file
 
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
     then = f"docker compose --file {folder}/compose.yaml up --detach"
-    _write({"compose.yaml": compose_file(plan)}, plan, folder, then, json=json)
+    files = {"compose.yaml": compose_file(plan), **({"outside.yaml": outside_file(plan)} if plan.is_fed else {})}
+    _write(files, plan, folder, then, json=json)
 
 
 @app.command()
@@ -89,10 +90,12 @@ def quadlet(
 
     Secrets are referred to and never written; no file is overwritten.
     """
+    from countingroom.app.deploy.plan import STORE_VARIABLE
     from countingroom.app.deploy.units import quadlet_files
 
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
-    then = [f"podman secret create {plan.slug}-{name} FILE" for name in plan.variables]
+    names = [*plan.variables, *([STORE_VARIABLE] if plan.has_site and plan.has_database else [])]
+    then = [f"podman secret create {plan.slug}-{name} FILE" for name in names]
     then += [f"cp {folder}/* /etc/containers/systemd", "systemctl daemon-reload", f"systemctl start {plan.slug}"]
     _write(quadlet_files(plan), plan, folder, " && ".join(then), json=json)
 

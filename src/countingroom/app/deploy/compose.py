@@ -16,14 +16,18 @@ from countingroom.app.deploy.plan import (
     HERE,
     PUBLIC,
     PUBLIC_FILE,
+    RECEIVER_PORT,
     SITE_PORT,
     STORE_VARIABLE,
     UID,
     DeployPlan,
+    probe_command,
 )
 
 HEAD = "# Made by countingroom deploy compose\n"
 Part = dict[str, Any]
+SECRETS = "/secrets"
+"""Folder of the token and the certificate of the receiver."""
 LOG_FILES = {"max-size": "10m", "max-file": "10"}
 """What a container writes: ten files of 10 MB, then the oldest goes."""
 
@@ -35,12 +39,47 @@ def compose_file(plan: DeployPlan) -> str:
     networks: Part = {"inside": {}}
     if plan.has_site:
         services["site"] = _site(plan)
-        volumes["public"] = {"name": f"{plan.slug}-public"}
         networks["outside"] = {}
+    if plan.has_public_file:
+        volumes["public"] = {"name": f"{plan.slug}-public"}
     if not plan.is_open:
         del networks["inside"]
-    document = {"services": services, "volumes": volumes, **({"networks": networks} if networks else {})}
+    return _text({"services": services, "volumes": volumes, **({"networks": networks} if networks else {})})
+
+
+def outside_file(plan: DeployPlan) -> str:
+    """The text of `outside.yaml`: the receiver of the feed and the site, for a computer outside."""
+    receiver: Part = {
+        "image": plan.image,
+        "command": [
+            *("mirror", "receive", "--host", "0.0.0.0", "--port", str(RECEIVER_PORT)),
+            *("--token-file", f"{SECRETS}/token"),
+            *("--certificate", f"{SECRETS}/certificate.pem", "--key", f"{SECRETS}/key.pem"),
+        ],
+        **_common(probe_command(f"https://127.0.0.1:{RECEIVER_PORT}/healthz")),
+        "environment": {STORE_VARIABLE: PUBLIC_FILE},
+        "volumes": [_public(), {"type": "bind", "source": "./secrets", "target": SECRETS, "read_only": True}],
+        "mem_limit": "512m",
+        "cpus": 1.0,
+        "pids_limit": 256,
+        "networks": ["receiver"],
+        "ports": [f"{RECEIVER_PORT}:{RECEIVER_PORT}"],
+    }
+    return _text(
+        {
+            "services": {"receiver": receiver, "site": _site(plan)},
+            "volumes": {"public": {"name": f"{plan.slug}-public"}},
+            "networks": {"receiver": {}, "outside": {}},
+        }
+    )
+
+
+def _text(document: Part) -> str:
     return HEAD + yaml.dump(document, Dumper=PlainDumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _public() -> Part:
+    return {"type": "volume", "source": "public", "target": PUBLIC}
 
 
 class PlainDumper(yaml.SafeDumper):
@@ -56,8 +95,8 @@ def _control_room(plan: DeployPlan) -> Part:
         _bound(plan.folder, HERE),
         *(_bound(path, path) for path in (*plan.outside, *_outside_secrets(plan))),
     ]
-    if plan.has_site:
-        volumes.append({"type": "volume", "source": "public", "target": PUBLIC})
+    if plan.has_public_file:
+        volumes.append(_public())
     service: Part = {"image": plan.image, "command": _words(plan.command()), **_common(plan.probe())}
     if plan.variables:
         # Without a value: Compose takes it from its own environment, or from the file .env beside this one.
@@ -73,12 +112,14 @@ def _control_room(plan: DeployPlan) -> Part:
 
 
 def _site(plan: DeployPlan) -> Part:
+    # A database must be named; its URL is in no file.
+    store = f"${{{STORE_VARIABLE}:?the URL of the public store}}" if plan.has_database else PUBLIC_FILE
     return {
         "image": plan.image,
         "command": _words(plan.site_command()),
         **_common(plan.site_probe()),
-        "environment": {STORE_VARIABLE: f"${{{STORE_VARIABLE}:-{PUBLIC_FILE}}}"},
-        "volumes": [{"type": "volume", "source": "public", "target": PUBLIC}],
+        "environment": {STORE_VARIABLE: store},
+        "volumes": [] if plan.has_database else [_public()],
         "mem_limit": "512m",
         "cpus": 1.0,
         "pids_limit": 256,

@@ -41,7 +41,7 @@ def control_room_file(plan: DeployPlan, texts: Mapping[str, str]) -> str:
         _manifest(plan, "v1", "ConfigMap", "description", data={_key(path): text for path, text in texts.items()}),
         _claim(plan, "data", SIZE),
     ]
-    if plan.has_site:
+    if plan.has_public_file:
         manifests.append(_claim(plan, "public", PUBLIC_SIZE))
     manifests += [_room(plan, texts), _service(plan, _ROOM, plan.ports), _room_policy(plan)]
     return _text(manifests)
@@ -55,11 +55,14 @@ def site_file(plan: DeployPlan) -> str:
 
 def secret_command(plan: DeployPlan) -> str:
     """How the Secret is made that the manifests name; empty where there is none."""
-    if not plan.variables and not plan.secret_files:
-        return ""
+    commands: list[str] = []
     words = [f"--from-file={_key(path)}={path}" for path in plan.secret_files]
     words += [f"--from-literal={name}=…" for name in plan.variables]
-    return f"kubectl create secret generic {plan.slug}-secrets {' '.join(words)}"
+    if words:
+        commands.append(f"kubectl create secret generic {plan.slug}-secrets {' '.join(words)}")
+    if plan.has_site and plan.has_database:
+        commands.append(f"kubectl create secret generic {plan.slug}-site --from-literal={STORE_VARIABLE}=…")
+    return " && ".join(commands)
 
 
 def _room(plan: DeployPlan, texts: Mapping[str, str]) -> Manifest:
@@ -73,7 +76,7 @@ def _room(plan: DeployPlan, texts: Mapping[str, str]) -> Manifest:
         if path.startswith("/"):  # not below the folder of the description
             inner = f".outside{path}"
             mounts.append({"name": "description", "mountPath": path, "subPath": inner, "readOnly": True})
-    if plan.has_site:
+    if plan.has_public_file:
         mounts.append({"name": "public", "mountPath": PUBLIC})
         volumes.append(_claimed(plan, "public"))
     secret = f"{plan.slug}-secrets"
@@ -98,23 +101,31 @@ def _room(plan: DeployPlan, texts: Mapping[str, str]) -> Manifest:
 def _site(plan: DeployPlan) -> Manifest:
     container: Manifest = {
         **_container(plan, _SITE, plan.site_command(), plan.site_probe()),
-        "env": [{"name": STORE_VARIABLE, "value": PUBLIC_FILE}],
+        "env": [_store(plan)],
         "ports": [{"name": "site", "containerPort": SITE_PORT}],
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
-            {"name": "public", "mountPath": PUBLIC},
+            *([{"name": "public", "mountPath": PUBLIC}] if plan.has_public_file else []),
         ],
     }
-    pod = _pod(container, [_temporary(), _claimed(plan, "public")])
-    beside = {"labelSelector": {"matchLabels": _labels(plan, _ROOM)}, "topologyKey": "kubernetes.io/hostname"}
-    pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}}
+    pod = _pod(container, [_temporary(), *([_claimed(plan, "public")] if plan.has_public_file else [])])
+    if plan.has_public_file:
+        beside = {"labelSelector": {"matchLabels": _labels(plan, _ROOM)}, "topologyKey": "kubernetes.io/hostname"}
+        pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}}
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": _labels(plan, _SITE)},
         "template": {"metadata": {"labels": _labels(plan, _SITE)}, "spec": pod},
     }
     return _manifest(plan, "apps/v1", "Deployment", _SITE, spec=spec)
+
+
+def _store(plan: DeployPlan) -> Manifest:
+    if not plan.has_database:
+        return {"name": STORE_VARIABLE, "value": PUBLIC_FILE}
+    key = {"name": f"{plan.slug}-site", "key": STORE_VARIABLE}
+    return {"name": STORE_VARIABLE, "valueFrom": {"secretKeyRef": key}}
 
 
 def _pod(container: Manifest, volumes: Sequence[Manifest]) -> Manifest:
@@ -195,12 +206,15 @@ def _room_policy(plan: DeployPlan) -> Manifest:
 
 
 def _site_policy(plan: DeployPlan) -> Manifest:
-    """All reach its one port, and it reaches nothing."""
+    """All reach its one port, and it reaches nothing but a database."""
+    database = [
+        {"ports": [{"port": 5432, "protocol": "TCP"}, *({"port": 53, "protocol": one} for one in ("TCP", "UDP"))]}
+    ]
     spec = {
         "podSelector": {"matchLabels": _labels(plan, _SITE)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"ports": [{"port": SITE_PORT, "protocol": "TCP"}]}],
-        "egress": [],
+        "egress": database if plan.has_database else [],
     }
     return _manifest(plan, "networking.k8s.io/v1", "NetworkPolicy", _SITE, spec=spec)
 

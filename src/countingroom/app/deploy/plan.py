@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ PUBLIC = "/public"
 PUBLIC_FILE = f"{PUBLIC}/public.sqlite"
 STORE_VARIABLE = "COUNTINGROOM_MIRROR_STORE"
 SITE_PORT = 8090
+RECEIVER_PORT = 8091
 GRACE_S = 45
 """From the signal to stop until processes are killed: `up` stops its roles one after the other."""
 
@@ -55,7 +56,11 @@ class DeployPlan(Struct, frozen=True, kw_only=True):
     has_tls: bool
     """The console serves HTTPS."""
     has_site: bool
-    """Something is published, so there is something to show outside."""
+    """There is a public site beside the control room."""
+    is_fed: bool = False
+    """What is published goes to a receiver on a computer outside, which has the site."""
+    has_database: bool = False
+    """The public store is a database, not a file."""
     site_url: str = ""
     """The public address of the site."""
     simulate: bool = False
@@ -90,9 +95,10 @@ class DeployPlan(Struct, frozen=True, kw_only=True):
         path = "/" + "/".join(self.site_url.split("/")[3:]).strip("/")
         return probe_command(f"http://127.0.0.1:{SITE_PORT}{path.rstrip('/')}/")
 
-    def in_container(self, path: str) -> str:
-        """The place of a file in the container: that of the description is HERE, others stay where they are."""
-        return str(PurePosixPath(HERE) / path)
+    @property
+    def has_public_file(self) -> bool:
+        """The control room and the site share a file."""
+        return self.has_site and not self.has_database
 
 
 def probe_command(url: str) -> list[str]:
@@ -105,18 +111,19 @@ def notes(plan: DeployPlan, user: str = "") -> Iterator[str]:
     container."""
     if not plan.is_open:
         yield (
-            "the console has no login and listens on loopback alone: only its own computer reaches it; for others give"
-            " console.login: local, host: 0.0.0.0, names, and a certificate or behind_proxy"
+            "the console listens on loopback alone: only its own computer reaches it; for others give console.login:"
+            " local, host: 0.0.0.0, names, and a certificate or behind_proxy"
         )
     for name in plan.variables:
         yield f"give the secret {name} as a variable" + (f" in {secrets_file(plan)}" if user else "")
     for path in plan.secret_files:
         yield f"the file {path} must be readable for user {user or UID} alone"
-    if plan.has_site and not user:
-        yield (
-            f"the site reads the public store alone: write mirror.store.url: sqlite:///{PUBLIC_FILE}, or a database of"
-            f" PostgreSQL there and in {STORE_VARIABLE} of the site"
-        )
+    if plan.is_fed:
+        yield "the site is outside, with countingroom mirror receive: deploy compose writes both, in outside.yaml"
+    elif plan.has_site and plan.has_database:
+        yield f"give the site a user of the database that only reads, in its own variable {STORE_VARIABLE}"
+    elif plan.has_site and not user:
+        yield f"the control room and the site share the public store: write mirror.store.url: sqlite:///{PUBLIC_FILE}"
 
 
 def secrets_file(plan: DeployPlan) -> str:

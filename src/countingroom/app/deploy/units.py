@@ -47,7 +47,7 @@ def quadlet_files(plan: DeployPlan) -> dict[str, str]:
         *(("Volume", unit_word(f"{path}:{path}:ro")) for path in (*plan.outside, *_outside_secrets(plan))),
         *(("Secret", f"{plan.slug}-{name},type=env,target={name}") for name in plan.variables),
     ]
-    if plan.has_site:
+    if plan.has_public_file:
         room.append(("Volume", f"{plan.slug}-public.volume:{PUBLIC}"))
     if plan.is_open:
         room.append(("Network", f"{plan.slug}-inside.network"))
@@ -59,15 +59,21 @@ def quadlet_files(plan: DeployPlan) -> dict[str, str]:
     if plan.is_open:
         files |= _named(plan, "inside", "network")
     if plan.has_site:
-        site: Lines = [
-            ("Volume", f"{plan.slug}-public.volume:{PUBLIC}"),
-            ("Environment", f"{STORE_VARIABLE}={PUBLIC_FILE}"),
+        if plan.has_public_file:
+            site: Lines = [
+                ("Volume", f"{plan.slug}-public.volume:{PUBLIC}"),
+                ("Environment", f"{STORE_VARIABLE}={PUBLIC_FILE}"),
+            ]
+            files |= _named(plan, "public", "volume")
+        else:
+            site = [("Secret", f"{plan.slug}-{STORE_VARIABLE},type=env,target={STORE_VARIABLE}")]
+        site += [
             ("Network", f"{plan.slug}-outside.network"),
             ("PublishPort", f"{SITE_PORT}:{SITE_PORT}"),
         ]
         words = plan.site_command()
         files[f"{plan.slug}-site.container"] = _container(plan, "-site", words, plan.site_probe(), site, "512m", 256)
-        files |= _named(plan, "public", "volume") | _named(plan, "outside", "network")
+        files |= _named(plan, "outside", "network")
     return files
 
 
@@ -130,10 +136,16 @@ def systemd_files(plan: DeployPlan, program: str, user: str) -> dict[str, str]:
         site: Lines = [
             ("ExecStart", " ".join(unit_word(word) for word in words)),
             ("User", user),
-            ("Environment", f"{STORE_VARIABLE}={state}/mirror/public.sqlite"),
             # Of the data folder it sees the public store alone.
             ("TemporaryFileSystem", state),
-            ("BindPaths", f"{state}/mirror"),
+            *(
+                [("EnvironmentFile", f"/etc/countingroom/{plan.slug}-site.secrets")]
+                if plan.has_database
+                else [
+                    ("Environment", f"{STORE_VARIABLE}={state}/mirror/public.sqlite"),
+                    ("BindPaths", f"{state}/mirror"),
+                ]
+            ),
             *(("InaccessiblePaths", unit_word(f"-{path}")) for path in _of_the_inside(plan)),
             ("MemoryMax", "512M"),
             ("TasksMax", "256"),
