@@ -38,6 +38,7 @@ MODULES = (
     "description",
     "command_line",
     "http_delay",
+    "public_site",
     "alarms",
     "door_pings",
     "reload",

@@ -51,7 +51,7 @@ class Feeds:
 
     async def _items(self, question: PageRequest) -> list[tuple[float, str, str, str]]:
         reader, set_name = self._records.reader, question["db"]
-        numbers = await reader.runs(set_name, limit=_RUNS)
+        numbers = await self._records.runs(set_name, limit=_RUNS)
         found: list[tuple[float, str, str, str]] = []
         for run in await self._records.span(set_name, numbers[-1], numbers[0]) if numbers else []:
             path = f"/run/{run.number}"
@@ -82,7 +82,7 @@ class Feeds:
         if name == "alarms":
             alarms = now_view.alarms(await reader.now("alarm"))
             return (f"{len(alarms)} active", f"g{min(3, alarms[0].level)}") if alarms else ("none", "")
-        numbers = await reader.runs(set_name, limit=1)
+        numbers = await self._records.runs(set_name, limit=1)
         run = await self._records.run(set_name, numbers[0]) if numbers else None
         if run is None:
             return "none", "stale"

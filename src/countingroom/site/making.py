@@ -47,5 +47,9 @@ class Site:
         """Look at the store once: what was answered before news came is not used any more."""
         news = await self._records.look()
         if news is not None:
-            self._cache.mark += 1
+            self.forget()
         return news
+
+    def forget(self) -> None:
+        """Make every answer anew."""
+        self._cache.mark += 1

@@ -43,7 +43,7 @@ class NowPages:
         reader = self._records.reader
         records = await reader.now()
         partitions = now_view.partitions(records)
-        numbers = await reader.runs(set_name, limit=_LAST_RUNS)
+        numbers = await self._records.runs(set_name, limit=_LAST_RUNS)
         runs = await self._records.span(set_name, numbers[-1], numbers[0]) if numbers else []
         monitor = next((one for one in reversed(runs) if one.is_going_on(now_s)), runs[-1] if runs else None)
         trend = plots.small_trend((await self._records.streams(set_name, monitor.number))[0]) if monitor else ""
@@ -67,7 +67,7 @@ class NowPages:
         """Runs, the newest first, some at a time."""
         now_s, set_name, before = question.now_s, question["db"], question["before"]
         last = None if before is None else before - 1
-        numbers = await self._records.reader.runs(set_name, last=last, limit=PER_PAGE + 1)
+        numbers = await self._records.runs(set_name, last=last, limit=PER_PAGE + 1)
         shown = numbers[:PER_PAGE]
         runs = await self._records.span(set_name, shown[-1], shown[0]) if shown else []
         book = now_view.run_rows(await self._records.reader.now("run"), now_s)

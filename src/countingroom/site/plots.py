@@ -31,12 +31,13 @@ class _Axes:
 
     def __init__(self, last: int, most: float) -> None:
         self.last = max(1, last)
+        self._wide = self.last + 1  # half a section is right of the last one
         self.most = most
         self.inside = _WIDTH - _LEFT - _RIGHT
         self.bottom = _HEIGHT - _BOTTOM
 
     def x(self, section: float) -> float:
-        return _LEFT + self.inside * section / self.last
+        return _LEFT + self.inside * section / self._wide
 
     def y(self, value: float) -> float:
         return self.bottom - (self.bottom - _TOP) * max(0.0, min(value, self.most)) / self.most
@@ -89,7 +90,7 @@ def events_plot(streams: Sequence[StreamFigures]) -> Markup:
     scale, unit = (1000.0, "k") if most >= 2000 else (1.0, "")
     axes = _Axes(_last(streams), most)
     parts = [*_begin("Accepted events by section"), *axes.drawn(unit, scale), *_gaps(axes, streams)]
-    width = max(0.8, axes.inside / axes.last * step * 0.78)
+    width = max(0.8, (axes.x(1) - axes.x(0)) * step * 0.78)
     base = [0.0] * len(bins)
     for number in range(len(streams)):
         path: list[str] = []

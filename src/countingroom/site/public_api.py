@@ -86,7 +86,7 @@ class PublicApi:
         """Runs with their counts, the newest first."""
         set_name, before = question["db"], question["before"]
         last = None if before is None else before - 1
-        numbers = await self._records.reader.runs(set_name, last=last, limit=question["limit"])
+        numbers = await self._records.runs(set_name, last=last, limit=question["limit"])
         runs = await self._records.span(set_name, numbers[-1], numbers[0]) if numbers else []
         shown = [_run(one, question.now_s) for one in reversed(runs)]
         return as_json({"set": set_name, "runs": shown, "next_before": numbers[-1] if numbers else None})
@@ -95,9 +95,9 @@ class PublicApi:
         """Clients of a range of runs, as one row each: short, as there are thousands."""
         set_name, last, first = question["db"], question["to"], question["from"]
         if last is None:
-            last = (await self._records.reader.run_range(set_name) or (0, 0))[1]
+            last = max(await self._records.runs(set_name, limit=1), default=0)
         if first is None:
-            first = min(await self._records.reader.runs(set_name, last=last, limit=100), default=last)
+            first = min(await self._records.runs(set_name, last=last, limit=100), default=last)
         runs = await self._records.span(set_name, min(first, last), max(first, last))
         rows = [
             row

@@ -17,6 +17,7 @@ MOST_RUNS = 1000
 """In one answer, the newest of them."""
 _KEPT_RUNS = 2000
 _KEPT_STREAMS = 50
+_KEPT_NUMBERS = 200
 _Streams = tuple[tuple[StreamFigures, ...], float | None]
 
 
@@ -69,6 +70,7 @@ class PublicRecords:
         self.reader = reader
         self.version = Version(number=0, at=0)
         self._is_begun = False
+        self._numbers: dict[tuple[str, int, int | None, int], list[int]] = {}
         self._sources: tuple[SourceRow, ...] = ()
         self._runs: OrderedDict[tuple[str, int], RunRecord | None] = OrderedDict()
         self._streams: OrderedDict[tuple[str, int], _Streams] = OrderedDict()
@@ -87,6 +89,8 @@ class PublicRecords:
         elif begun and version.number < before.number:
             self._runs.clear()  # another database took its place
             self._streams.clear()
+        if version != before:
+            self._numbers.clear()
         self.version = version
         fresh = dict(_fresh(sources))
         fresh |= {"any": max(fresh.values(), default=0), "news": version.at // 1000}
@@ -105,6 +109,17 @@ class PublicRecords:
                     self._streams.pop((set_name, run), None)
                     changed.add(run)
         return changed
+
+    async def runs(self, set_name: str, *, first: int = 0, last: int | None = None, limit: int) -> list[int]:
+        """Numbers of runs, the newest first. Until something changes each question is asked once."""
+        key = (set_name, first, last, limit)
+        if key not in self._numbers:
+            version = self.version
+            found = await self.reader.runs(set_name, first=first, last=last, limit=limit)
+            if version != self.version or len(self._numbers) > _KEPT_NUMBERS:
+                return found
+            self._numbers[key] = found
+        return self._numbers[key]
 
     async def run(self, set_name: str, number: int) -> RunRecord | None:
         """A run with its clients; None where there is none."""
@@ -132,7 +147,7 @@ class PublicRecords:
 
     async def span(self, set_name: str, first: int, last: int) -> list[RunRecord]:
         """The runs from `first` to `last`, oldest first."""
-        numbers = sorted(await self.reader.runs(set_name, first=first, last=last))[-MOST_RUNS:]
+        numbers = (await self.runs(set_name, first=first, last=last, limit=MOST_RUNS))[::-1]
         missing = [one for one in numbers if (set_name, one) not in self._runs]
         read = await self._read_span(set_name, missing[0], missing[-1]) if missing else {}
         found = [read.get(one) or self._runs.get((set_name, one)) for one in numbers]

@@ -85,7 +85,7 @@ class PublicRunPages:
         found = [one for one in runs if one is not None]
         rows = _compared(found, question.now_s) if len(found) == 2 else []
         number = question["number"]
-        others = [one for one in await self._records.reader.runs(question["db"], limit=60) if one != number]
+        others = [one for one in await self._records.runs(question["db"], limit=60) if one != number]
         streams = [(await self._records.streams(question["db"], one.number))[0] for one in found]
         text = self._renderer.page(
             "compare.html",

@@ -56,7 +56,7 @@ async def export(
 async def _addresses(records: PublicRecords, addresses: list[str], runs: int) -> AsyncIterator[str]:
     for one in (*_PAGES, *_OTHERS, *addresses):
         yield one
-    for number in await records.reader.runs("production", limit=runs):
+    for number in await records.runs("production", limit=runs):
         yield f"/run/{number}"
         yield f"/api/v1/runs/{number}"
         yield f"/api/v1/runs/{number}/streams"

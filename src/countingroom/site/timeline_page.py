@@ -42,7 +42,7 @@ class TimelinePages:
         if last is None:
             last = known[1] if known else 0
         if first is None:
-            newest = await self._records.reader.runs(set_name, last=last, limit=STEP)
+            newest = await self._records.runs(set_name, last=last, limit=STEP)
             first = newest[-1] if newest else last
         runs = await self._records.span(set_name, min(first, last), max(first, last))
         rows = self._rows.of(runs, question.now_s, bad_only=question["bad"], with_sections=question["ls"])
@@ -62,7 +62,7 @@ class TimelinePages:
     async def crashes(self, question: PageRequest) -> SiteAnswer:
         """Clients that ended with an error in the last runs: by client, and one after the other."""
         set_name, name = question["db"], question["client"]
-        numbers = await self._records.reader.runs(set_name, limit=question["runs"])
+        numbers = await self._records.runs(set_name, limit=question["runs"])
         runs = await self._records.span(set_name, numbers[-1], numbers[0]) if numbers else []
         found = crashes(runs)
         counts = Counter(one.client.name for one in found)
