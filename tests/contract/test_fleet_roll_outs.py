@@ -6,7 +6,6 @@ container, of one image. `FLEET_KILLS=all` kills at every step; without it at so
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -169,10 +168,10 @@ async def test_a_keeper_killed_at_any_step_of_a_roll_out_is_followed_by_one_that
     assert at > 12
 
 
-@pytest.mark.parametrize("name", ["n1", "n2"], ids=["the first node", "the last node"])
 async def test_a_node_lost_in_its_replacement_is_changed_when_it_is_back(
-    name: str, site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    name = "n2"
     tls = site.servers[name].tls
     assert tls
     async with cut_link(int(tls.url.rpartition(":")[2])) as link:
@@ -187,17 +186,15 @@ async def test_a_node_lost_in_its_replacement_is_changed_when_it_is_back(
             return await ask(self, path, *words, **more)
 
         with recording(site.servers, site.folder / "events") as recorder:
-            since_ns, before = time.time_ns(), site.shown()
+            since_ns = time.time_ns()
             async with keeping(keeper_of(store_of(site.database), nodes, site.folder)) as keeper:
+                # The one that is not known to work would be changed first.
+                await until(lambda: keeper.observed().nodes[name].is_reachable and is_over(keeper), "two that work")
                 monkeypatch.setattr(Docker, "_do_query", asked)
                 await keeper.apply(revision(nodes, site.images[1]))
                 await until(lambda: not keeper.observed().nodes[name].is_reachable, "the loss of the node")
-                if name == "n1":  # it may not work any more: the other one must
-                    await asyncio.sleep(1.0)
-                    assert keeper.record.changes[SERVICE].phase is Phase.ROLLING
-                    assert site.shown()["n2"] == before["n2"]
-                else:  # nothing else is to be changed
-                    await until(lambda: keeper.record.changes[SERVICE].phase is Phase.DONE, "the end of the change")
+                # Nothing else is to be changed.
+                await until(lambda: keeper.record.changes[SERVICE].phase is Phase.DONE, "the end of the change")
                 link.join()
                 new = [f"{NAME} {site.images[1]} running"]
                 await until(lambda: keeper.observed().nodes[name].is_reachable, "the node again")
