@@ -123,8 +123,10 @@ def small_trend(streams: Sequence[StreamFigures]) -> Markup:
         before = section
     label = f"Accepted events by section, up to {zones.compact(most)}"
     return Markup(  # noqa: S704 (numbers and texts of this module alone)
-        f'<svg class="plot small" viewBox="0 0 500 44" role="img" aria-label="{label}"><line class="ax" x1="0" x2="500"'
-        f' y1="43" y2="43"/><path d="{path}" fill="none" stroke="var(--fill)" stroke-width="1.6"/></svg>'
+        f'<svg class="plot small" viewBox="0 0 500 44" preserveAspectRatio="none" role="img"'
+        f' aria-label="{label}"><line class="ax" x1="0" x2="500"'
+        f' y1="43" y2="43"/><path d="{path}" fill="none" stroke="var(--fill)" stroke-width="1.6"'
+        ' vector-effect="non-scaling-stroke"/></svg>'
     )
 
 
