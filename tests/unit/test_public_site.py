@@ -169,6 +169,7 @@ async def test_a_client_that_is_silent_is_stuck(own: Stand) -> None:
     await own.clock.advance(901)
     assert (await own.get(f"/api/v1/runs/{RUN}")).json["counts"]["stuck"] == 9
     assert ">9</b>" in (await own.get(f"/run/{RUN}")).text
+    assert "stuck, heard" in (await own.get("/computers")).text
 
 
 async def test_an_answer_is_kept_until_news_come(own: Stand) -> None:

@@ -12,6 +12,7 @@ from countingroom.site.clients import ClientPhase, RunRecord
 
 STALE_S = 120.0
 """A source that was not heard for so long is stale."""
+STUCK_S = 900.0
 _RECORDING = ("recording", "running")
 _READY = ("ready", "active", "configured")
 _ABNORMAL = ("error", "lost", "failed")
@@ -32,6 +33,7 @@ class SourceView(Struct, frozen=True, kw_only=True):
     name: str
     heard_s: float | None
     is_stale: bool
+    is_stuck: bool
     trouble: str
     sources: int
     connected: int
@@ -131,6 +133,7 @@ def _source(kind: str, rows: Sequence[SourceRow], now_s: float) -> SourceView:
         kind=kind,
         name=_SOURCES[kind],
         heard_s=heard_s or None,
+        is_stuck=now_s - heard_s > STUCK_S,
         is_stale=not connected or now_s - heard_s > STALE_S,
         trouble=trouble,
         sources=len(rows),
