@@ -336,6 +336,13 @@ async def test_feeds(told: Stand) -> None:
         assert badge.text.startswith("<svg") and badge.headers["content-type"] == "image/svg+xml"
 
 
+async def test_without_news_of_the_experiment_its_alarms_are_not_known(own: Stand) -> None:
+    assert "none" not in (await own.get("/badge/alarms.svg")).text
+    await own.clock.advance(3600)
+    assert "not known" in (await own.get("/badge/alarms.svg")).text
+    assert "its alarms are not known" in (await own.get("/?tz=Asia/Tokyo")).text
+
+
 # Live
 
 

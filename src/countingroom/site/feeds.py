@@ -80,6 +80,8 @@ class Feeds:
             fresh = now_view.freshness(await reader.sources(), self._records.version.at, now_s)
             return fresh.word.lower(), "" if fresh.level == "full" else fresh.level
         if name == "alarms":
+            if unknown := now_view.alarms_unknown(await reader.sources(), now_s):
+                return unknown, "stale"
             alarms = now_view.alarms(await reader.now("alarm"))
             return (f"{len(alarms)} active", f"g{min(3, alarms[0].level)}") if alarms else ("none", "")
         numbers = await self._records.runs(set_name, limit=1)

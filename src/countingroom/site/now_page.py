@@ -48,9 +48,10 @@ class NowPages:
         monitor = next((one for one in reversed(runs) if one.is_going_on(now_s)), runs[-1] if runs else None)
         trend = plots.small_trend((await self._records.streams(set_name, monitor.number))[0]) if monitor else ""
         book = now_view.run_rows(records, now_s)
+        sources = await reader.sources()
         big = [one for one in partitions if one.is_recording][: _BIG_CARDS + 1] or partitions[:_BIG_CARDS]
         return {
-            "fresh": now_view.freshness(await reader.sources(), self._records.version.at, now_s),
+            "fresh": now_view.freshness(sources, self._records.version.at, now_s),
             "first": big,
             "others": [one for one in partitions if one not in big],
             "monitor": monitor,
@@ -58,6 +59,7 @@ class NowPages:
             "counts": monitor.counts(now_s) if monitor else {},
             "trend": trend,
             "alarms": now_view.alarms(records),
+            "alarms_unknown": now_view.alarms_unknown(sources, now_s),
             "computers": now_view.computers(records, await reader.hosts(set_name)),
             "rows": now_view.run_lines(book, runs, now_s)[:_LAST_RUNS],
             "wall": is_wall,

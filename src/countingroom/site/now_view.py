@@ -174,6 +174,14 @@ def alarms(records: Iterable[RecordRow]) -> list[AlarmView]:
     return sorted(found, key=lambda one: (one.level, -(one.since_s or 0)))
 
 
+def alarms_unknown(sources: Iterable[SourceRow], now_s: float) -> str:
+    """Why no alarm is known, as an experiment that is not heard has alarms all the same; empty: they are known."""
+    feeds = [one for one in sources if one.kind == "feed"]
+    if not feeds:
+        return "not published"
+    return "not known" if _source("feed", feeds, now_s).is_stale else ""
+
+
 def _is_active(body: bodies.Body) -> bool:
     return bodies.text(body, "state", "base").lower() not in _NOT_SHOWN
 
