@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 _TICK_S = 1.0
 _QUIET_S = 10.0
 """After so long without news viewers get a message all the same: a proxy would end a silent connection."""
-MOST_VIEWERS = 5000
+MOST_VIEWERS = 1500
+"""Of the 2,048 connections that a process takes, so that pages can always be asked for."""
 _HEADERS: Headers = [
     *SECURITY,
     (b"content-type", b"text/event-stream"),
