@@ -37,7 +37,10 @@ KEEPER = FleetKind(
     title="keeper",
     guidance=Guidance(
         meaning="Nothing is done to the fleet: no process keeps it, or what is done cannot be remembered.",
-        do=("See whether the role fleet runs, and its log.", "See whether the database answers: countingroom status."),
+        do=(
+            "See whether the role fleet runs, and its log.",
+            "See whether the database answers: GET /readyz of the console.",
+        ),
         if_not="Services run on, and programs are started again when they end. Nothing is changed or made anew.",
     ),
     on_delay_s=5.0,
