@@ -227,6 +227,16 @@ async def test_a_reader_cannot_write(both: Both) -> None:
     await store.close()
 
 
+async def test_a_reader_without_a_store_says_how_to_make_one(tmp_path: Path) -> None:
+    reader = PublicReader(f"sqlite:///{tmp_path / 'public.sqlite'}")
+    with pytest.raises(ConfigurationError) as caught:
+        await reader.open()
+    await reader.close()
+    assert caught.value.cause.code == "no_store"
+    assert "there is no public store at" in caught.value.cause.message
+    assert "start the role mirror" in caught.value.cause.suggestion
+
+
 async def test_a_database_of_the_inside_or_of_a_newer_version_is_refused(
     both: Both, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -239,7 +249,7 @@ async def test_a_database_of_the_inside_or_of_a_newer_version_is_refused(
         await wrong.open()
     await wrong.close()
     reader = PublicReader(inside)
-    with pytest.raises(ConfigurationError, match="not made yet"):
+    with pytest.raises(ConfigurationError, match="not made"):
         await reader.open()
     await reader.close()
     monkeypatch.setattr(migrating, "HEAD", "0000")

@@ -47,9 +47,14 @@ def check(connection: Connection) -> None:
     present = revision(connection, VERSION_TABLE)
     refuse_newer(present)
     if present != HEAD:
-        raise ConfigurationError(
-            "the public store is not made yet" if not present else f"the public store has the old schema {present}",
-            source="mirror.store",
-            code="no_store",
-            suggestion="start the role mirror: it makes the store and migrates it",
-        )
+        raise no_store(f"the public store has the old schema {present}" if present else "the public store is not made")
+
+
+def no_store(message: str) -> ConfigurationError:
+    """The error of a reader that has nothing to read yet."""
+    return ConfigurationError(
+        message,
+        source="mirror.store",
+        code="no_store",
+        suggestion="start the role mirror, or outside countingroom mirror receive: it makes the store and migrates it",
+    )

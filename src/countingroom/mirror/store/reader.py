@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
 from countingroom.mirror.store import tables
-from countingroom.mirror.store.migrating import check
+from countingroom.mirror.store.migrating import check, no_store
 from countingroom.mirror.store.values import DocumentRow, HostRow, RecordRow, SourceRow, Version
 from countingroom.storage import rows
 from countingroom.storage.engine import SqlStore
@@ -28,8 +30,11 @@ class PublicReader:
         self._store = SqlStore(url, read_only=True)
 
     async def open(self) -> None:
-        """ConfigurationError where the store is not made yet, or is of another version; LinkError where there is
-        none."""
+        """ConfigurationError where the store is not made yet, or is of another version; LinkError where the database
+        does not answer."""
+        file = self._store.url.database
+        if self._store.is_sqlite and file and not await asyncio.to_thread(Path(file).exists):
+            raise no_store(f"there is no public store at {file}")
         await self._store.read(check)
 
     async def close(self) -> None:
