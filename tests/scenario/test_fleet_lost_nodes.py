@@ -64,3 +64,23 @@ async def test_a_new_keeper_changes_nothing_more_before_it_has_seen_a_slow_node(
         assert list(site.running().values()) == ["camera-1"] * 3
         await site.clock.advance(60)
         assert list(site.running().values()) == ["camera-2"] * 3
+
+
+async def test_a_new_keeper_takes_no_instance_for_unhealthy_before_its_first_check_has_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site.keeper():
+        await site.give("apply")
+        await site.clock.advance(12)
+        assert (await site.service()).healthy == 3
+
+    async def slow(*_: object) -> tuple[int, str]:
+        await site.clock.sleep(1.5)
+        return 0, ""
+
+    for engine in site.engines.values():
+        monkeypatch.setattr(engine, "execute", slow)
+    async with site.keeper():  # 1 s of it has passed
+        assert (await site.service()).healthy == 3
+        await site.clock.advance(1)
+        assert (await site.service()).healthy == 3

@@ -89,6 +89,11 @@ class HealthChecks:
         for key in running.keys() - self._tasks.keys():
             self._tasks[key] = asyncio.create_task(self._check(running[key]))
 
+    @property
+    def have_answered(self) -> bool:
+        """Whether each check was made at least once."""
+        return all(id in self._found for id, _ in self._tasks)
+
     async def close(self) -> None:
         """End all checks."""
         tasks = list(self._tasks.values())
@@ -106,8 +111,9 @@ class HealthChecks:
             wrong = await self._ask(one, check)
             now_ns = self._clock.now_ns()
             found = present if wrong is None else judge(present, wrong, check, now_ns, until_ns)
+            is_first = one.id not in self._found
             self._found[one.id] = found
-            if (found.health, found.reason) != (present.health, present.reason):
+            if is_first or (found.health, found.reason) != (present.health, present.reason):
                 self._changed.set()
             present = found
             # In the start period it is asked more often, so that a fast service does not wait for a whole interval.

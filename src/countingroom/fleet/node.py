@@ -92,8 +92,8 @@ class Node:
 
     @property
     def was_looked_at(self) -> bool:
-        """Whether it has answered, or is known not to."""
-        return self._is_reachable or self._cause is not None
+        """Whether it and the checks of its instances have answered, or it is known not to answer."""
+        return self._checks.have_answered if self._is_reachable else self._cause is not None
 
     def observed(self) -> ObservedNode:
         """As it is now."""
@@ -364,7 +364,8 @@ def _fault(name: str, error: Exception) -> Cause:
 
 
 async def first_look(clock: Clock, nodes: Collection[Node], changed: asyncio.Event) -> None:
-    """Wait until each node was looked at, for FIRST_LOOK_S at most: one that was not asked yet is not lost."""
+    """Wait until each node was looked at, for FIRST_LOOK_S at most: one that was not asked yet is not lost, and an
+    instance that was not checked yet is not unhealthy."""
     with suppress(TimeoutError):
         async with within(clock, FIRST_LOOK_S):
             while not all(node.was_looked_at for node in nodes):
