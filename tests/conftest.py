@@ -210,6 +210,15 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _umask_ends_with_the_test() -> Iterator[None]:
+    """A command that makes its files private does so for the rest of its process, which is that of the tests."""
+    former = os.umask(0o022)
+    os.umask(former)
+    yield
+    os.umask(former)
+
+
+@pytest.fixture(autouse=True)
 def _tasks_are_owned(request: pytest.FixtureRequest) -> None:
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_leaked_tasks")

@@ -308,9 +308,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 name="mirror",
                 start="countingroom.app.mirror:mirror",
                 bus=MIRROR,
-                modules=tuple(
-                    f"countingroom.mirror.{one}" for one in ("grabber.service", "store.store", "feed.service")
-                ),
+                modules=("countingroom.mirror.store.store",),
             ),
         ),
         state=(StateKey(prefix="mirror", message="countingroom.core.mirror.states:FeedState", live=True),),

@@ -37,8 +37,11 @@ def state(requester: Requester, partition: str = "mCBM") -> str:
 
 
 def big(page: Page, word: str) -> None:
-    """The state at the head of the page is that."""
-    expect(page.locator(".head > .st b")).to_have_text(word)
+    """The state at the head of the page is that. If not, what the page told of the last command says why."""
+    try:
+        expect(page.locator(".head > .st b")).to_have_text(word)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nNotes of the page: {page.locator('#notes').inner_text()}") from None
 
 
 def press(page: Page, command: str) -> None:
