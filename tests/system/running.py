@@ -89,7 +89,11 @@ class Running:
 
 
 def until(
-    condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S, look_s: tuple[float, float] = LOOK_S
+    condition: Callable[[], T | None],
+    what: str,
+    *,
+    deadline_s: float = DEADLINE_S,
+    look_s: tuple[float, float] = LOOK_S,
 ) -> T:
     """Wait until the condition is true; what it answered. A refusal or a lost connection counts as not yet.
 
