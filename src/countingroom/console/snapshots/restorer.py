@@ -118,6 +118,9 @@ class Restorer:
         self._job: _Job | None = None
         self._begins = False
         self._news = asyncio.Event()
+        self._is_free = asyncio.Event()
+        """Not set while the lease of a restore that has ended here is given back."""
+        self._is_free.set()
         self._is_ready = asyncio.Event()
         """Set when the restores of processes that have ended have their end."""
         report = edge_log(_log, "the record of a restore is not kept", "the record of a restore is kept")
@@ -234,17 +237,23 @@ class Restorer:
                     await self._carry_out(self._store, self._job)
                 finally:
                     lease, self._job = self._job.lease, None
+                    self._is_free.clear()
                     hearing.cancel()
                     try:
                         await asyncio.gather(hearing, return_exceptions=True)
                     finally:  # also where the console is ended meanwhile: other consoles need not wait for its lease
-                        await _release(lease)
+                        try:
+                            await _release(lease)
+                        finally:
+                            self._is_free.set()
 
     async def _look_back(self) -> None:
-        """Wait until no record of an ended process is taken for a restore under way; LinkError after READY_S."""
+        """Wait until no restore that has ended, of another process or here, is taken for one under way; LinkError after
+        READY_S."""
         try:
             async with within(self._clock, READY_S):
                 await self._is_ready.wait()
+                await self._is_free.wait()
         except TimeoutError:
             raise LinkError(
                 "the end of an earlier restore is not recorded yet",

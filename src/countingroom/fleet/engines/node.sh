@@ -261,6 +261,7 @@ stop() {
     kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
     [ -z "$killer" ] || return 0
     pid_began=$(started "$pid")
+    [ -n "$pid_began" ] || return 0 # it has ended: what it left is ended after it
     (
         trap 'kill "$nap" 2>/dev/null; exit' TERM
         sleep "$grace" &

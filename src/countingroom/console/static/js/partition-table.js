@@ -59,7 +59,10 @@ export class Systems {
     tag.replaceChildren(wrong ? `◆ ${member.tag || "none"}` : member.tag || "–");
     tag.title = member.wanted_tag ? `selected: ${member.wanted_tag}` : "";
     setText(comment, [...new Set([member.cause?.message, member.comment])].filter(Boolean).join("; "));
+    // The keyboard stays where it is: the button that had the focus is another element now.
+    const held = acts.contains(document.activeElement) ? document.activeElement.dataset.command : "";
     acts.replaceChildren(...this.buttons(member));
+    if (held) ($(`[data-command="${held}"]`, acts) ?? $("button", acts))?.focus();
     this.onMap(member, level);
   }
 
