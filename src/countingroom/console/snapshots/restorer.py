@@ -242,10 +242,8 @@ class Restorer:
                     try:
                         await asyncio.gather(hearing, return_exceptions=True)
                     finally:  # also where the console is ended meanwhile: other consoles need not wait for its lease
-                        try:
-                            await _release(lease)
-                        finally:
-                            self._is_free.set()
+                        await _release(lease)
+                        self._is_free.set()
 
     async def _look_back(self) -> None:
         """Wait until no restore that has ended, of another process or here, is taken for one under way; LinkError after
