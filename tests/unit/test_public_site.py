@@ -384,6 +384,42 @@ async def test_viewers_get_news_once_encoded(own: Stand) -> None:
     assert own.site.live.viewers == 0
 
 
+async def test_news_go_on_after_the_store_failed_in_between(own: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        got.append(message.get("body", b""))
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    async def fails(*_: Any) -> Any:
+        raise LinkError("no answer", source="storage")
+
+    async def news_come() -> None:
+        own.farm.go_on(own.clock.now_ns() / 1e9)
+        await own.store.take(list(documents(own.farm, redactor(own.farm))))
+        await second()
+
+    async def second() -> None:
+        await own.clock.advance(1)
+        for _ in range(30):  # the database has its turn
+            await own.reader.version()
+
+    live = own.site.live
+    tasks = [asyncio.create_task(live.serve(receive, send, is_head=False)), asyncio.create_task(live.run())]
+    await second()
+    with monkeypatch.context() as broken:
+        broken.setattr(own.reader, "now", fails)  # what changed is seen, and the page cannot be made
+        await news_come()
+    assert not any(task.done() for task in tasks)
+    await news_come()
+    assert b"event: page" in got[-1]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 # Files
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
+from countingroom.core.retry import edge_log
 from countingroom.site.answers import SECURITY, Headers
 
 _log = logging.getLogger(__name__)
@@ -68,43 +69,38 @@ class LiveNews:
         self._message = b""
         self._waiting: asyncio.Future[None] | None = None
         self.viewers = 0
-        self._can_read = True
+        self._report = edge_log(_log, "the store is not read", "the store is read again")
 
     async def run(self) -> None:
         """Look until cancelled."""
         told_s = self._clock.monotonic()
         while True:
-            news = await self._news()
+            news = None
+            try:
+                news = await self._look()
+                if news is not None:
+                    await self.tell(news)
+            except CountingRoomError as error:  # of the store, whichever question it was
+                self._report.failed(error.cause)
+            else:
+                self._report.worked()
             if news is not None:
                 told_s = self._clock.monotonic()
-                await self.tell(news)
             elif self._clock.monotonic() - told_s >= _QUIET_S:
                 told_s = self._clock.monotonic()
                 self._send(b": quiet\n\n")
             await self._clock.sleep(_TICK_S)
 
-    async def _news(self) -> News | None:
-        try:
-            news = await self._look()
-        except CountingRoomError as error:
-            if self._can_read:
-                _log.warning("the store is not read: %s", error)
-            self._can_read = False
-            return None
-        if not self._can_read:
-            _log.info("the store is read again")
-        self._can_read = True
-        return news
-
     async def tell(self, news: News) -> None:
-        """Encode the news once, and wake the viewers."""
+        """Encode the news once, and wake the viewers. LinkError where the store does not answer: then pages are told to
+        be read again with the next news."""
         if not self.viewers:
             self._cells = None
             self._number += 1  # a viewer that reconnects has missed something
             return
         parts = [_event("changed", {"version": news.number, "runs": news.runs})] if news.runs else []
-        page, before = await self._now_page(), self._cells
-        self._cells = page
+        before, self._cells = self._cells, None
+        self._cells = page = await self._now_page()
         if before is None or before.shape != page.shape:
             parts.append(_event("page", {"version": news.number}))
         elif cells := {key: text for key, text in page.cells.items() if before.cells.get(key) != text}:
