@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -115,6 +116,21 @@ async def test_a_store_that_does_not_answer_is_told_and_what_it_missed_comes_lat
     assert "db.inside" not in str(error.value)
     stand.store.take = take  # type: ignore[method-assign]
     assert (await stand.target.take(batch(record(0, "a")))).last == FIRST
+
+
+async def test_an_answer_that_never_ends_or_is_too_large_is_no_answer(stand: Stand, tmp_path: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.get_running_loop().create_future()
+
+    for content, says in ((endless(), "did not answer in time"), (b" " * 200_000, "more than 65536 bytes")):
+        answer = httpx.Response(200, content=content)
+        transport = httpx.MockTransport(lambda _, answer=answer: answer)
+        token = SecretReference(file=tmp_path / "token")
+        target = HttpsTarget("https://outside", token, timeout_s=0.2, transport=transport)
+        with pytest.raises(LinkError, match=says):
+            await target.take(batch(record(0, "a")))
+        await target.close()
 
 
 async def test_a_wrong_request_stores_nothing_and_learns_nothing(stand: Stand, tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Malformed
 from countingroom.core.mirror.feed import PATH, FeedAnswer, FeedBatch, read_answer
 from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.mirror.http_exchange import AnswerTooLarge, exchange
 
 SOURCE = "mirror.feed"
 TIMEOUT_S = 20.0
 _DENIED = (401, 403)
 _OK = 200
-_MOST_ANSWER = 4096
+_MOST_ANSWER = 65_536
+"""Bytes: also the page that a proxy answers with is told."""
 
 
 class FeedTarget(Protocol):
@@ -48,9 +50,10 @@ class HttpsTarget:
         timeout_s: float = TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`tls_ca`: file of the authority of its certificate; None: those of the system. `transport` stands in place of
-        the network. ConfigurationError for files that cannot be read."""
+        """`tls_ca`: file of the authority of its certificate; None: those of the system. `timeout_s`: for a batch with
+        its answer. `transport` stands in place of the network. ConfigurationError for files that cannot be read."""
         self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
         self._token = token
         token.read(SOURCE)  # now, so that the start is refused
         try:
@@ -70,17 +73,28 @@ class HttpsTarget:
             "Content-Encoding": "gzip",
         }
         try:
-            answer = await self._client.post(f"{self.url}{PATH}", content=body, headers=headers)
+            status, answer = await exchange(
+                self._client,
+                "POST",
+                f"{self.url}{PATH}",
+                within_s=self._timeout_s,
+                most_bytes=_MOST_ANSWER,
+                content=body,
+                headers=headers,
+            )
+        except AnswerTooLarge as error:
+            raise self._error("receiver_refused", f"answers with more than {_MOST_ANSWER} bytes") from error
         except (httpx.HTTPError, OSError) as error:
-            said = "it did not answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
+            is_late = isinstance(error, TimeoutError | httpx.TimeoutException)
+            said = "it did not answer in time" if is_late else str(error)
             raise self._error("receiver_unreachable", f"is not reached: {said or type(error).__name__}") from error
-        if answer.status_code in _DENIED:
+        if status in _DENIED:
             raise self._error("receiver_denied", "refuses the token", "give both sides the same token")
-        if answer.status_code != _OK:
-            words = " ".join(answer.text[:200].split())
-            raise self._error("receiver_refused", f"does not take a batch: {answer.status_code} {words}")
+        if status != _OK:
+            words = " ".join(answer[:200].decode(errors="replace").split())
+            raise self._error("receiver_refused", f"does not take a batch: {status} {words}")
         try:
-            return read_answer(answer.content[:_MOST_ANSWER])
+            return read_answer(answer)
         except Malformed as error:
             raise self._error("receiver_refused", f"answers what is no answer: {error}") from error
 

@@ -14,9 +14,11 @@ from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Malformed
 from countingroom.core.mirror.dqm_documents import event_of, question
+from countingroom.mirror.http_exchange import AnswerTooLarge, exchange
 
 SOURCE = "mirror.upstreams"
 """Of the errors of upstreams, before their name."""
@@ -113,18 +115,17 @@ class HttpLink:
     async def _send(self, method: str, path: str, **request: Any) -> Any:
         access = self._access
         try:
-            async with asyncio.timeout(access.timeout_s), self._client.stream(method, path, **request) as answer:
-                if answer.status_code != _OK:
-                    raise access.error("refused", f"answers with the status {answer.status_code}")
-                body = bytearray()
-                async for piece in answer.aiter_bytes():
-                    body += piece
-                    if len(body) > _MOST_BYTES:
-                        raise access.error("bad_answer", f"answers with more than {_MOST_BYTES >> 20} MiB")
+            status, body = await exchange(
+                self._client, method, path, within_s=access.timeout_s, most_bytes=_MOST_BYTES, **request
+            )
+        except AnswerTooLarge as error:
+            raise access.error("bad_answer", f"answers with more than {_MOST_BYTES >> 20} MiB") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise access.error("no_answer", f"did not answer within {access.timeout_s:g} s") from error
         except (httpx.HTTPError, OSError) as error:
             raise access.error("not_reached", f"is not reached: {error or type(error).__name__}") from error
+        if status != _OK:
+            raise access.error("refused", f"answers with the status {status}")
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -146,7 +147,7 @@ class WebSocketLink:
         access = self._access
         async with self._turn:
             try:
-                async with asyncio.timeout(access.timeout_s):
+                async with timeout(access.timeout_s):
                     return await self._talk(message)
             except TimeoutError as error:
                 await self._drop()

@@ -1,0 +1,30 @@
+"""One question over HTTP, with one deadline for all of it and a bound on the answer: what is asked may be slow or
+hostile, and a deadline for each piece of an answer never ends an answer that comes in pieces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from countingroom.core.clock import timeout
+
+
+class AnswerTooLarge(Exception):
+    """The answer has more bytes than any right one."""
+
+
+async def exchange(
+    client: httpx.AsyncClient, method: str, url: str, *, within_s: float, most_bytes: int, **request: Any
+) -> tuple[int, bytes]:
+    """Status and body of the answer. `request`: as for `httpx.AsyncClient.request`.
+
+    TimeoutError or httpx.TimeoutException where it is late, AnswerTooLarge, else httpx.HTTPError or OSError.
+    """
+    async with timeout(within_s), client.stream(method, url, **request) as answer:
+        body = bytearray()
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > most_bytes:
+                raise AnswerTooLarge
+    return answer.status_code, bytes(body)
