@@ -1,4 +1,4 @@
-"""Nodes that are lost while an instance is replaced there: nobody knows then whether it runs."""
+"""Nodes that are lost while an instance is replaced there: whether it runs is not known then."""
 
 from __future__ import annotations
 

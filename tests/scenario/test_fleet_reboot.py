@@ -202,7 +202,7 @@ async def test_a_keeper_that_is_killed_in_between_is_followed_by_one_that_switch
 
     await stand.clock.advance(late_s - OFF_S / 2)
     finishing = over(stand.clock, stand.keeper().finish(NODE, cut, stand.shown.append))
-    if late_s > LATE_S:  # somebody may work on it
+    if late_s > LATE_S:  # a person may work on it
         with pytest.raises(DeviceError, match="IS WITHOUT POWER: it was switched off by a restart by anna"):
             await finishing
         assert stand.computer.switched == [False]

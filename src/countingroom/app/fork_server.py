@@ -181,7 +181,7 @@ def _end(status: int) -> None:
     run_registered: Callable[[], None] = getattr(atexit, "_run_exitfuncs")  # noqa: B009  # it has no public name
     run_registered()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # whoever read it has ended, or it was closed
+        with contextlib.suppress(OSError, ValueError):  # its reader has ended, or it was closed
             stream.flush()
     os._exit(status)
 

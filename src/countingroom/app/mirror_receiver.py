@@ -11,18 +11,18 @@ from msgspec import Struct
 
 from countingroom.app.listening_socket import listen
 from countingroom.app.web_server import serve
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.retry import Retry, edge_log
 from countingroom.mirror.feed.intake import FeedIntake
 from countingroom.mirror.feed.receiver import LEAST_TOKEN, FeedReceiver
+from countingroom.mirror.store.pruning import keep_pruned
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
 from countingroom.mirror.store.values import PublicRetention
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
-_PRUNE_S = 3600.0
 
 
 class ReceiverPlan(Struct, frozen=True, kw_only=True):
@@ -61,19 +61,11 @@ async def receive(plan: ReceiverPlan, serves: Callable[[str], None]) -> None:
         address = f"{scheme}://{host}:{listening.getsockname()[1]}"
         receiver = FeedReceiver(intake, plan.token, clock)
         async with asyncio.TaskGroup() as group:
-            pruning = group.create_task(_prune(store, clock, plan.keep_s))
+            retention = PublicRetention(age_us=round(plan.keep_s * 1e6))
+            pruning = group.create_task(keep_pruned(store, clock, retention))
             await serve(receiver, listening, lambda: serves(address), tls=plan.tls)
             pruning.cancel()
     finally:
         listening.close()
         await intake.close()
         await store.close()
-
-
-async def _prune(store: PublicStore, clock: Clock, keep_s: float) -> None:
-    retention = PublicRetention(age_us=round(keep_s * 1e6), documents=500_000, records=1_000_000)
-    retry = Retry(clock, edge_log(_log, "nothing is removed from the store", "removed again"), pause_s=60)
-    while True:
-        while await retry.run(lambda: store.prune(retention)):
-            pass
-        await clock.sleep(_PRUNE_S)

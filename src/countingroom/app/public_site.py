@@ -4,9 +4,7 @@ has no bus."""
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -15,6 +13,7 @@ from countingroom import __version__
 from countingroom.app.connection_table import connection_limits
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
+from countingroom.app.until_stopped import run_until_stopped
 from countingroom.app.web_server import serve
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError
@@ -39,7 +38,8 @@ class SitePlan(Struct, frozen=True, kw_only=True):
 
 def run(plan: SitePlan, say: Callable[[str], None]) -> None:
     """Serve until a signal ends it. ConfigurationError where there is no store; LinkError where it does not answer."""
-    asyncio.run(_until_stopped(plan, say))
+    run_until_stopped(_serve(plan, say))
+    say("stopped")
 
 
 def write(store: str, settings: SiteSettings, folder: Path, runs: int) -> Exported:
@@ -61,16 +61,6 @@ async def _write(store: str, settings: SiteSettings, folder: Path, runs: int) ->
         raise ConfigurationError(message, source=str(folder), suggestion="choose another folder") from error
     finally:
         await reader.close()
-
-
-async def _until_stopped(plan: SitePlan, say: Callable[[str], None]) -> None:
-    loop, this = asyncio.get_running_loop(), asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, this.cancel if this else lambda: None)
-    with suppress(asyncio.CancelledError):
-        await _serve(plan, say)
-        return
-    say("stopped")
 
 
 async def _serve(plan: SitePlan, say: Callable[[str], None]) -> None:

@@ -73,7 +73,7 @@ async def serve(
     http, websocket = bounded(ConnectionTable(limits))
     settings = uvicorn.Config(
         app,
-        lifespan="on",
+        lifespan="off",  # what an application begins and ends is done around `serve`
         log_config=None,
         access_log=False,
         server_header=False,

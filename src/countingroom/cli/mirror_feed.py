@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.mirror_site import Store, store_url
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
@@ -138,16 +139,7 @@ def audit(
 
 
 def receive(
-    store: Annotated[
-        str,
-        typer.Option(
-            "--store",
-            envvar="COUNTINGROOM_MIRROR_STORE",
-            help="The public store: a file of SQLite, or postgresql://user@host/name. With a password in it, give it"
-            " in the environment.",
-            show_default=False,
-        ),
-    ],
+    store: Store,
     token_file: Annotated[
         Path, typer.Option("--token-file", help="File with the token that the inside gives.", show_default=False)
     ],
@@ -164,13 +156,11 @@ def receive(
     It needs no description and knows nothing of the inside. Without a certificate it takes HTTP of this computer only:
     for a proxy that has one.
     """
-    import asyncio
     import logging
-    import signal
-    from contextlib import suppress
 
     from countingroom.app.mirror_receiver import ReceiverPlan
     from countingroom.app.mirror_receiver import receive as run
+    from countingroom.app.until_stopped import run_until_stopped
     from countingroom.core.yaml.secret_reference import SecretReference
 
     if (certificate is None) != (key is None):
@@ -183,7 +173,7 @@ def receive(
             suggestion="give --certificate and --key, or put a proxy with a certificate before it",
         )
     plan = ReceiverPlan(
-        store=store if "://" in store else f"sqlite:///{Path(store).absolute()}",
+        store=store_url(store),
         host=host,
         port=port,
         token=SecretReference(file=token_file).read("--token-file"),
@@ -193,15 +183,7 @@ def receive(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-    async def until_stopped() -> None:
-        loop, this = asyncio.get_running_loop(), asyncio.current_task()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, this.cancel if this else lambda: None)
-        with suppress(asyncio.CancelledError):
-            await run(plan, lambda where: print(f"the feed is taken at {where}", flush=True))
-
-    asyncio.run(until_stopped())
+    run_until_stopped(run(plan, lambda where: print(f"the feed is taken at {where}", flush=True)))
 
 
 def _short(text: str) -> str:

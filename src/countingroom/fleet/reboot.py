@@ -28,7 +28,7 @@ OFF_S = 3.0
 """The power stays off for so long."""
 ON_TRIES = 3
 LATE_S = 600.0
-"""So long after a node was switched off the keeper that takes over switches it on by itself. Later somebody may work on
+"""So long after a node was switched off the keeper that takes over switches it on by itself. Later a person may work on
 it."""
 _ASK_S = 20.0
 """For the command that restarts the node: it may end with the connection, or not at all."""

@@ -81,7 +81,7 @@ class PreparedAnswer:
         return self.status, self.plain, self.body
 
     def _compress(self) -> bytes:
-        """The compressed body, made for the first who takes it; empty where that is no gain."""
+        """The compressed body, made when it is first asked for; empty where that is no gain."""
         if self._packed is None:
             level = _LEVEL if len(self.body) < _LARGE else _FAST_LEVEL
             packed = gzip.compress(self.body, level, mtime=0)

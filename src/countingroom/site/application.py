@@ -48,9 +48,6 @@ class SiteApplication:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
         if scope["type"] != "http":
             return
         if_none_match = accept_encoding = b""
@@ -120,11 +117,3 @@ class SiteApplication:
         return PreparedAnswer(
             SiteAnswer(body=answer.body, media_type=answer.media_type, status=status, max_age_s=0, headers=headers)
         )
-
-
-async def _lifespan(receive: Any, send: Any) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from countingroom.core.clock import Clock
+from countingroom.mirror.store.reader import PublicReader
 from countingroom.site.answer_cache import AnswerCache
 from countingroom.site.answers import PreparedAnswer
 from countingroom.site.application import SiteApplication
@@ -13,7 +14,7 @@ from countingroom.site.error_page import ErrorPage
 from countingroom.site.feeds import BADGES
 from countingroom.site.live import LiveNews, News
 from countingroom.site.now_page import NowPages
-from countingroom.site.public_records import PublicRecords, ReadsStore
+from countingroom.site.public_records import PublicRecords
 from countingroom.site.rendering import Renderer, SiteSettings
 from countingroom.site.routes import site_routes
 from countingroom.site.static_export import Exported, export
@@ -22,7 +23,7 @@ from countingroom.site.static_export import Exported, export
 class Site:
     """`application` answers requests; `live.run()` follows the store and must run beside it."""
 
-    def __init__(self, reader: ReadsStore, clock: Clock, settings: SiteSettings, *, version: str) -> None:
+    def __init__(self, reader: PublicReader, clock: Clock, settings: SiteSettings, *, version: str) -> None:
         self._clock = clock
         self._records = PublicRecords(reader)
         self._cache = AnswerCache(clock)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Protocol
 
-from countingroom.mirror.store.values import DocumentRow, HostRow, RecordRow, SourceRow, Version
+from countingroom.mirror.store.reader import PublicReader
+from countingroom.mirror.store.values import DocumentRow, SourceRow, Version
 from countingroom.site.clients import RunRecord, StreamFigures, client_state, stream_figures
 from countingroom.site.live import News
 
@@ -21,52 +21,10 @@ _KEPT_NUMBERS = 200
 _Streams = tuple[tuple[StreamFigures, ...], float | None]
 
 
-class ReadsStore(Protocol):
-    """The read side of the public store, as the site needs it."""
-
-    async def version(self) -> Version: ...
-
-    async def documents(
-        self,
-        set: str,
-        kind: str,
-        *,
-        run: int | None = None,
-        runs: tuple[int, int] | None = None,
-        client: str = "",
-        after_version: int = 0,
-        limit: int = MOST_ROWS,
-    ) -> tuple[DocumentRow, ...]: ...
-
-    async def document(self, set: str, document_id: str) -> DocumentRow | None: ...
-
-    async def log(self, set: str, document_id: str) -> dict[str, list[str]] | None: ...
-
-    async def run_range(self, set: str) -> tuple[int, int] | None: ...
-
-    async def runs(self, set: str, *, first: int = 0, last: int | None = None, limit: int = MOST_ROWS) -> list[int]: ...
-
-    async def neighbours(self, set: str, run: int) -> tuple[int | None, int | None]: ...
-
-    async def clients(self, set: str, first: int, last: int) -> list[str]: ...
-
-    async def hosts(self, set: str) -> tuple[HostRow, ...]: ...
-
-    async def host_changes(self, set: str, host: str = "", *, limit: int = MOST_ROWS) -> tuple[HostRow, ...]: ...
-
-    async def now(self, kind: str = "", *, after_version: int = 0) -> tuple[RecordRow, ...]: ...
-
-    async def history(
-        self, kind: str, key: str = "", *, first: int = 0, last: int | None = None, limit: int = MOST_ROWS
-    ) -> tuple[RecordRow, ...]: ...
-
-    async def sources(self) -> tuple[SourceRow, ...]: ...
-
-
 class PublicRecords:
     """The store, and a memory of its runs that follows its changes."""
 
-    def __init__(self, reader: ReadsStore) -> None:
+    def __init__(self, reader: PublicReader) -> None:
         self.reader = reader
         self.version = Version(number=0, at=0)
         self._is_begun = False

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from countingroom.core.times import duration
+
 UTC_NAME = "UTC"
 NOTHING = "–"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}")
@@ -79,17 +81,8 @@ def iso(at_s: float | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """`4 s`, `12 min`, `1 h 48 min`, `3 d 2 h`."""
-    if seconds is None:
-        return NOTHING
-    left = max(0, round(seconds))
-    if left < 60:
-        return f"{left} s"
-    if left < 3600:
-        return f"{left // 60} min"
-    if left < 86_400:
-        return f"{left // 3600} h {left % 3600 // 60:02d} min"
-    return f"{left // 86_400} d {left % 86_400 // 3600} h"
+    """`4 s`, `12 min`, `1 h 48 min`, `3 d 2 h`; a dash for nothing."""
+    return NOTHING if seconds is None else duration(round(seconds))
 
 
 def grouped(value: float | None, digits: int = 0) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from countingroom.bus.follow import BucketFollower
@@ -362,9 +362,9 @@ class FeedCollector:
         self._waiting.clear()
         self._most_waiting = 2 * MOST_IN_MEMORY
 
-    async def _again(self, name: str, follow: Callable[[], object]) -> None:
+    async def _again(self, name: str, follow: Callable[[], Awaitable[None]]) -> None:
         report = edge_log(_log, f"mirror: the {name} are not followed", f"mirror: the {name} are followed again")
-        await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)  # type: ignore[arg-type]
+        await Retry(self._clock, report, pause_s=RETRY_S, on=CountingRoomError).forever(follow)
 
 
 def _newest(records: Sequence[PublicRecord]) -> list[PublicRecord]:

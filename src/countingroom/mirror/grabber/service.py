@@ -12,17 +12,17 @@ from msgspec import Struct
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.mirror.redactor import Redactor
-from countingroom.core.retry import Retry, edge_log
+from countingroom.core.retry import edge_log
 from countingroom.mirror.grabber.cluster import ClusterWatch
 from countingroom.mirror.grabber.host import HostGrabber, HostPlace
 from countingroom.mirror.grabber.link import UpstreamLink
 from countingroom.mirror.grabber.redaction import AT_ONCE, DocumentRedaction
+from countingroom.mirror.store.pruning import keep_pruned
 from countingroom.mirror.store.store import PublicStore
 from countingroom.mirror.store.values import PublicRetention, SetName
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 5.0
-_PRUNE_S = 3600.0
 
 
 class UpstreamPlan(Struct, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class GrabberService:
                 for one in (*self._hosts.values(), *self._clusters):
                     group.create_task(one.run())
                 group.create_task(self._tell())
-                group.create_task(self._prune())
+                group.create_task(keep_pruned(self._store, self._clock, self._retention))
         finally:
             for one in self._upstreams:
                 await one.link.close()
@@ -138,10 +138,3 @@ class GrabberService:
                 self._trouble = ""
                 self._report.worked()
             await self._clock.sleep(_FRESH_S)
-
-    async def _prune(self) -> None:
-        retry = Retry(self._clock, edge_log(_log, "nothing is pruned", "pruned again"), pause_s=60)
-        while True:
-            while await retry.run(lambda: self._store.prune(self._retention)):
-                pass
-            await self._clock.sleep(_PRUNE_S)

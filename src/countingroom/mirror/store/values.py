@@ -88,9 +88,9 @@ class PublicRetention(Struct, frozen=True, kw_only=True):
     """What is kept. Present states are always kept."""
 
     age_us: int
-    documents: int
+    documents: int = 500_000
     """Of each set and kind."""
-    records: int
+    records: int = 1_000_000
     """Of each kind."""
 
 
