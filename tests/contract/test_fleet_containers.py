@@ -251,6 +251,11 @@ async def test_the_output_is_followed(engine: DockerEngine) -> None:
     assert seen == ["one", "two"]
 
 
+def open_connections(engine: DockerEngine) -> Any:
+    """Those on which an answer is still read."""
+    return engine._docker.session.connector._acquired  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_the_log_of_a_container_that_was_replaced_or_removed_is_kept(
     docker: EngineServer, tmp_path: Path
 ) -> None:
@@ -272,6 +277,7 @@ async def test_the_log_of_a_container_that_was_replaced_or_removed_is_kept(
         assert await read(1) == ["two"]
         async with aclosing(engine.logs(ONE, tail=3, follow=True)) as lines:
             assert [(await anext(lines)).text for _ in range(3)][-1] == "two"
+        assert not open_connections(engine)
         await engine.remove(ONE, 0.0)
         assert (await read())[3] == "two"
     finally:

@@ -60,12 +60,13 @@ async def open_engine(reach: Reach, directory: Path, source: str) -> Docker:
     cannot be used."""
     # Imported with the first node that has containers: 0.3 s and 12 MB.
     import aiohttp
-    from aiodocker import Docker
+
+    from countingroom.fleet.engines.engine_client import EngineClient
 
     # Every call has a deadline of its own (`answering`); this one is for the connection alone.
     deadline = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
     if reach.url.startswith("unix://"):
-        return Docker(url=reach.url, timeout=deadline, api_version="auto")
+        return EngineClient(url=reach.url, timeout=deadline, api_version="auto")
     if not reach.ca:
         if not reach.insecure:
             raise ConfigurationError(
@@ -74,9 +75,9 @@ async def open_engine(reach: Reach, directory: Path, source: str) -> Docker:
                 suggestion="give it tls, or say insecure: true where the network is yours alone",
                 code="insecure",
             )
-        return Docker(url=reach.url.replace("tcp://", "http://", 1), timeout=deadline)
+        return EngineClient(url=reach.url.replace("tcp://", "http://", 1), timeout=deadline)
     context = await asyncio.to_thread(_context, reach, directory, source)
-    return Docker(url=reach.url.replace("tcp://", "https://", 1), timeout=deadline, ssl_context=context)
+    return EngineClient(url=reach.url.replace("tcp://", "https://", 1), timeout=deadline, ssl_context=context)
 
 
 def _context(reach: Reach, directory: Path, source: str) -> ssl.SSLContext:
