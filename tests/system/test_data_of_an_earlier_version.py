@@ -67,7 +67,8 @@ def test_runs_of_then_are_in_the_run_book(running: Running) -> None:
 def test_the_run_that_was_going_on_is_closed_and_the_next_one_has_the_next_number(running: Running) -> None:
     third = until(lambda: (run := running.get("/runs/3"))["end"] and run, "the run of then is closed")
     assert third["ended_ns"] > third["started_ns"]
-    assert running.get("/partitions/mCBM")["partition"]["tag"] == "loud"
+    shown = until(lambda: running.get("/partitions/mCBM")["partition"], "it is owned again")
+    assert shown["tag"] == "loud"
 
     def command(name: str, **arguments: str) -> bool:
         body = {"arguments": arguments, "wait_s": 15}
@@ -103,6 +104,7 @@ def test_the_audit_goes_on_after_its_last_entry(running: Running) -> None:
     assert len(then) == 19
     assert (then[0]["what"], then[0]["target"], then[0]["outcome"]) == ("start", "partition.mCBM", "accepted")
     assert any(one["what"] == "set" and "out_of_range" in json.dumps(one["cause"]) for one in then)
+    until(lambda: "caen" in running.devices(), "its catalogue is known")
     assert running.command("caen", "set", arguments={"point": "0.lv_setV", "value": 99}).status_code == 422
     until(lambda: running.get("/audit")["entries"][0]["sequence"] > 19, "the refusal is in the audit")
 

@@ -219,11 +219,6 @@ def test_the_limit_of_open_files_is_raised_to_the_hard_one() -> None:
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the length of the body, for a known user."""
-    if scope["type"] == "lifespan":
-        for kind in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{kind}.complete"})
-        return
     if scope["path"] == "/deaf":
         await send({"type": "websocket.accept"})
         await asyncio.Future[None]()
@@ -231,6 +226,30 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["requester"] = LOCAL_REQUESTER
     body = await Request(scope, receive).body()
     await PlainTextResponse("x" * 50_000_000 if scope["path"] == "/large" else str(len(body)))(scope, receive, send)
+
+
+async def test_an_application_begins_before_it_is_served_and_ends_after_it() -> None:
+    """The console follows the bus between the two; without it, it serves an experiment where there is nothing."""
+    told: list[str] = []
+    served = asyncio.Event()
+
+    async def working(_: Scope, receive: Receive, send: Send) -> None:
+        for kind in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{kind}"
+            told.append(kind)
+            await send({"type": f"lifespan.{kind}.complete"})
+
+    def serves() -> None:
+        told.append("serves")
+        served.set()
+
+    listening = listen("127.0.0.1", 0)
+    serving = asyncio.ensure_future(web_server.serve(working, listening, serves, has_lifespan=True))
+    async with asyncio.timeout(PATIENCE_S):
+        await served.wait()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+    assert told == ["startup", "serves", "shutdown"]
 
 
 @asynccontextmanager

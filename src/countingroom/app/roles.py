@@ -314,7 +314,11 @@ def console(setting: Setting) -> Role:
             programs = results_service(setting, platform.bus, platform.database)
             running = group.create_task(programs.run()) if programs else None
             limits = connection_limits(files=raise_file_limit(), behind_proxy=bool(section.behind_proxy))
-            await serve(app, listening, lambda: platform.ready(facts), tls=section.tls, limits=limits)
+
+            def serves() -> None:
+                platform.ready(facts)
+
+            await serve(app, listening, serves, tls=section.tls, limits=limits, has_lifespan=True)
             failing.cancel()
             compiling.cancel()
             if running:

@@ -64,16 +64,18 @@ async def serve(
     *,
     tls: tuple[Path, Path] | None = None,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008
+    has_lifespan: bool = False,
 ) -> None:
     """Serve an ASGI application on this socket until cancelled. Calls `serves` once it accepts connections.
 
-    `tls`: paths of the certificate and the key.
+    `tls`: paths of the certificate and the key. `has_lifespan`: the application begins and ends work of its own by the
+    lifespan protocol of ASGI.
     """
     certificate, key = tls or (None, None)
     http, websocket = bounded(ConnectionTable(limits))
     settings = uvicorn.Config(
         app,
-        lifespan="off",  # what an application begins and ends is done around `serve`
+        lifespan="on" if has_lifespan else "off",
         log_config=None,
         access_log=False,
         server_header=False,
