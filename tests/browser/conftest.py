@@ -134,7 +134,7 @@ class Requester:
         if _LEFT_EARLY in message.text:
             return
         if message.type in ("error", "warning") and not expected:
-            self.wrong.append(f"{message.type}: {message.text}")
+            self.wrong.append(f"{message.type}: {message.text} ({message.location['url']})")
 
     def _failed(self, error: Error) -> None:
         self.wrong.append(f"error: {error}")

@@ -38,6 +38,7 @@ from tests.console.stage import Stage
 
 BATH = "point.chiller.internal_temp"
 SECOND_NS = 1_000_000_000
+_DAY_S = 86_400.0
 _ACKNOWLEDGED = {
     BaseState.UNACKNOWLEDGED: BaseState.ACKNOWLEDGED,
     BaseState.RETURNED: BaseState.NORMAL,
@@ -76,8 +77,11 @@ class AlarmStage:
         return AlarmState(id=name, **(told | more))
 
     async def publish(self, *states: AlarmState) -> None:
-        """Say how alarms are; one at rest loses its key."""
+        """Say how alarms are; one at rest loses its key. The department knows the definition of each: a page may ask
+        for an alarm that has just come to rest."""
         for state in states:
+            known = AlarmDetails(id=state.id, area=state.area, title=state.title, longest_shelf_s=_DAY_S)
+            self.details.setdefault(state.id, known)
             key = subjects.alarm_key(state.id)
             if state.is_at_rest:
                 self.states.pop(state.id, None)
