@@ -20,7 +20,7 @@ from countingroom.simulators.camera.image import add_file, entry, shared_librari
 
 LIBRARIES = "/opt/libraries"
 _NAMES_ONLY = {"aiohttp", "apprise", "epicscorelibs", "p4p", "psycopg-binary", "pvxslibs", "pyarrow", "softioc"}
-_OF_OTHERS = {"colorama", "pywin32", "tzdata"}
+_OF_OTHERS = {"colorama", "pywin32"}
 """Of other systems than Linux."""
 _SHELL = ("sh", "mkdir", "chown", "chmod")
 
@@ -34,7 +34,6 @@ def write_base(target: Path, busybox: str) -> None:
         places |= dict(_installed(distribution(name)))
     places[str(program)] = program
     places["bin/nats-server"] = Path(sysconfig.get_path("scripts")) / "nats-server"
-    places["usr/share/zoneinfo/UTC"] = Path("/usr/share/zoneinfo/UTC").resolve()
     places["bin/busybox"] = Path(os.path.realpath(busybox))
     for library in shared_libraries(path for path in places.values() if path.suffix == ".so" or path == program):
         places[library] = Path(library).resolve()

@@ -143,6 +143,18 @@ async def test_a_wrong_request_stores_nothing_and_learns_nothing(stand: Stand, t
     assert await stand.post(good, **packed) == (400, '{"error":"malformed"}')
     assert (await stand.post(b"x" * (MOST_BYTES + 1), **right))[0] == 413
     assert (await stand.post(gzip.compress(b"x" * (MOST_BYTES + 1)), **packed))[0] == 413
+    for bad in (gzip.compress(good)[:-5], gzip.compress(good) + b"more"):
+        assert await stand.post(bad, **packed) == (400, '{"error":"malformed"}')
+    assert await stand.post(good, **{"Content-Encoding": "br"}, **right) == (415, '{"error":"encoding"}')
+    beyond = msgspec.json.encode({**msgspec.json.decode(good), "waiting": 1 << 70})
+    assert await stand.post(beyond, **right) == (400, '{"error":"malformed"}')
+    told: list[Any] = []
+
+    async def tell(message: Any) -> None:
+        told.append(message)
+
+    await stand.receiver({"type": "websocket", "path": "/feed", "headers": []}, tell, tell)  # type: ignore[arg-type]
+    assert told == [{"type": "websocket.close"}]
     async with httpx.AsyncClient(transport=stand.transport, base_url="https://outside") as client:
         assert (await client.get("/feed", headers=right)).status_code == 405
         assert (await client.get("/healthz")).json() == {"status": "alive"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,7 @@ class PreparedAnswer:
         """Status, headers and body for a request."""
         if self.status == 200 and if_none_match and _matches(if_none_match, self.etag):
             return 304, self._unchanged, b""
-        if b"gzip" in accept_encoding and (packed := self._compress()):
+        if accept_encoding and _takes_gzip(accept_encoding) and (packed := self._compress()):
             return self.status, self._compressed, packed
         return self.status, self.plain, self.body
 
@@ -89,6 +90,15 @@ class PreparedAnswer:
             length = (b"content-length", str(len(packed)).encode())
             self._compressed = [*self._unchanged, self._kind, (b"content-encoding", b"gzip"), length]
         return self._packed
+
+
+def _takes_gzip(accept_encoding: bytes) -> bool:
+    """Whether `gzip` is among the encodings, and not with the weight 0."""
+    for one in accept_encoding.lower().split(b","):
+        name, _, weight = one.partition(b";")
+        if name.strip() == b"gzip":
+            return re.fullmatch(rb"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
+    return False
 
 
 def _matches(if_none_match: bytes, etag: bytes) -> bool:

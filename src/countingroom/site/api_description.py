@@ -42,7 +42,7 @@ def openapi(routes: Iterable[SiteRoute], *, title: str, version: str, url: str) 
 
 def _operation(route: SiteRoute) -> dict[str, Any]:
     wrong = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    content: dict[str, Any] = {"schema": {}}
+    content: dict[str, Any] = {"schema": route.schema}
     if route.example is not None:
         content["example"] = route.example
     media_type = route.media_type.partition(";")[0]

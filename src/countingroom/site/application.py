@@ -48,6 +48,9 @@ class SiteApplication:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # answered as 403
+            return
         if scope["type"] != "http":
             return
         if_none_match = accept_encoding = b""

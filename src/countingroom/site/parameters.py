@@ -37,12 +37,11 @@ class AddressParameter(Struct, frozen=True):
         """The value of a text; RequestError where it is none."""
         match self.kind:
             case "integer":
-                number = text.strip()
-                if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
+                if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
                     raise self._wrong(f"is not a whole number: {text[:40]!r}")
-                if not self.least <= int(number) <= self.most:
+                if not self.least <= int(text) <= self.most:
                     raise self._wrong(f"is from {self.least} to {self.most}")
-                return int(number)
+                return int(text)
             case "choice":
                 if text not in self.choices:
                     raise self._wrong(f"is one of {', '.join(self.choices)}")
@@ -58,6 +57,8 @@ class AddressParameter(Struct, frozen=True):
             case _:
                 if len(text) > _MOST_TEXT:
                     raise self._wrong(f"has at most {_MOST_TEXT} characters")
+                if not text.isprintable():  # no name has such a character, and PostgreSQL refuses some
+                    raise self._wrong("holds a character that cannot be printed")
                 return text
 
     def _wrong(self, what: str) -> RequestError:

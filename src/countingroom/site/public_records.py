@@ -28,6 +28,7 @@ class PublicRecords:
         self.reader = reader
         self.version = Version(number=0, at=0)
         self._is_begun = False
+        self._replaced = 0
         self._numbers: dict[tuple[str, int, int | None, int], list[int]] = {}
         self._sources: tuple[SourceRow, ...] = ()
         self._runs: OrderedDict[tuple[str, int], RunRecord | None] = OrderedDict()
@@ -37,17 +38,19 @@ class PublicRecords:
         """What changed since the last look; None: nothing. It forgets the runs that changed."""
         version, sources = await self.reader.version(), await self.reader.sources()
         begun, before = self._is_begun, self.version
+        is_another = self._replaced != self.reader.replaced
+        self._replaced = self.reader.replaced
         heard, self._sources = sources != self._sources, sources
         self._is_begun = True
-        if begun and version == before and not heard:
+        if begun and version == before and not heard and not is_another:
             return None
         changed: set[int] = set()
-        if begun and version.number > before.number:
-            changed = await self._forget(before.number)
-        elif begun and version.number < before.number:
+        if is_another or version.number < before.number:
             self._runs.clear()  # another database took its place
             self._streams.clear()
-        if version != before:
+        elif begun and version.number > before.number:
+            changed = await self._forget(before.number)
+        if is_another or version != before:
             self._numbers.clear()
         self.version = version
         fresh = dict(_fresh(sources))

@@ -52,6 +52,8 @@ class SiteRoute(Struct, frozen=True, kw_only=True):
     """So long an answer is used again although no news came: its words about time may change."""
     others: bool = False
     """Unknown parameters are left out, as the original did."""
+    schema: Mapping[str, Any] = {}
+    """JSON schema of an answer in the API."""
     example: Any = None
     """Of an answer, for the description of the API."""
 

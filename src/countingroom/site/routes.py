@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from countingroom.site import answer_schemas
 from countingroom.site.addresses import NUMBER, SET, SHOWN
 from countingroom.site.answers import JSON, SVG, SiteAnswer, as_json
 from countingroom.site.api_description import openapi
@@ -126,25 +127,39 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             parameters=PARAMETERS,
             others=True,
             media_type=JSON,
+            schema=answer_schemas.ORIGINAL,
             keep_s=2.0,
         ),
         SiteRoute(
-            path="/api/v1/openapi.json", answer=described, title="This description", media_type=JSON, keep_s=_LONG_S
+            path="/api/v1/openapi.json",
+            answer=described,
+            title="This description",
+            media_type=JSON,
+            schema=answer_schemas.DESCRIPTION,
+            keep_s=_LONG_S,
         ),
         SiteRoute(
             path="/api/v1/now",
             answer=api.now,
             title="Partitions, alarms, nodes and the rest of the experiment, as they are",
             media_type=JSON,
+            schema=answer_schemas.NOW,
             example={"title": "Example", "version": 812, "status": {"word": "Up to date"}, "partition": []},
         ),
-        SiteRoute(path="/api/v1/sources", answer=api.sources, title="How fresh the site is", media_type=JSON),
+        SiteRoute(
+            path="/api/v1/sources",
+            answer=api.sources,
+            title="How fresh the site is",
+            media_type=JSON,
+            schema=answer_schemas.SOURCES,
+        ),
         SiteRoute(
             path="/api/v1/runs",
             answer=api.runs,
             title="Runs with their counts, the newest first",
             parameters=(SET, _BEFORE, _LIMIT),
             media_type=JSON,
+            schema=answer_schemas.RUNS,
         ),
         SiteRoute(
             path="/api/v1/timeline",
@@ -152,6 +167,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             title="Clients of a range of runs; of at most 1000 runs, the last 100 without `from`",
             parameters=(SET, *_SPAN),
             media_type=JSON,
+            schema=answer_schemas.TIMELINE,
         ),
         SiteRoute(
             path="/api/v1/runs/{number}",
@@ -160,6 +176,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             slots=(NUMBER,),
             parameters=(SET,),
             media_type=JSON,
+            schema=answer_schemas.RUN,
         ),
         SiteRoute(
             path="/api/v1/runs/{number}/streams",
@@ -168,6 +185,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             slots=(NUMBER,),
             parameters=(SET,),
             media_type=JSON,
+            schema=answer_schemas.STREAMS,
         ),
         SiteRoute(
             path="/api/v1/logs/{id}",
@@ -176,6 +194,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             slots=(_ID,),
             parameters=(SET, _SEARCH),
             media_type=JSON,
+            schema=answer_schemas.LOG,
         ),
         SiteRoute(
             path="/api/v1/computers",
@@ -183,6 +202,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             title="Computers by alias, and whether each is up",
             parameters=(SET,),
             media_type=JSON,
+            schema=answer_schemas.COMPUTERS,
         ),
     )
     return SiteRoutes(table)

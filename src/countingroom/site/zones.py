@@ -24,12 +24,18 @@ OFFERED = (
     "Australia/Sydney",
 )
 """In the list of the pages; any other name may stand in the address."""
+_OF_THIS_COMPUTER = frozenset({"localtime", "posixrules", "Factory"})
+"""Names of files beside the zones: the first ones would tell where the site is."""
+_COPIES = ("posix/", "right/")
+"""Folders with the zones a second time; in `right` without leap seconds, so that all times would be wrong."""
 
 
 def is_zone(name: str) -> bool:
     """Whether a zone of this name is known here."""
-    if not _NAME.fullmatch(name):  # it becomes the path of a file
-        return False
+    if name == UTC_NAME:
+        return True
+    if not _NAME.fullmatch(name) or name in _OF_THIS_COMPUTER or name.startswith(_COPIES):
+        return False  # it becomes the path of a file
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

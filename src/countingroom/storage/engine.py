@@ -99,6 +99,10 @@ class SqlStore:
         # that a lease lasts, and the partitions lost their owner.
         return await self._run(self._reader, work)
 
+    async def reconnect(self) -> None:
+        """Use new connections from now on: another file has taken the place of the one that was open."""
+        await asyncio.to_thread(self._engine.dispose)
+
     async def close(self) -> None:
         """Close after the pending transactions and the last sync, or after CLOSE_S: a disk that hangs keeps no process
         from its end. What is lost then is told in the log."""

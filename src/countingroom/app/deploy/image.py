@@ -10,7 +10,7 @@ CONTAINERFILE = f"""\
 #
 #   docker build --build-arg BASE=python:3.13-slim --tag countingroom .
 #
-# BASE: an image with Python 3.11 or newer, pip, a shell and time zones (tzdata). Without a network: fill the folder
+# BASE: an image with Python 3.11 or newer, pip, and a shell. Without a network: fill the folder
 # wheels with
 #   pip download --require-hashes --no-deps --only-binary :all: --dest wheels --requirement requirements.txt
 # and build with --build-arg PIP_NO_INDEX=1. Another index of packages: --build-arg PIP_INDEX_URL=…

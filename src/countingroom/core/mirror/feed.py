@@ -45,7 +45,7 @@ class FeedBatch(Struct, frozen=True, kw_only=True):
     after: _Sequence
     """The last sequence before this batch that the outside has stored."""
     sent_ns: Int64
-    waiting: Annotated[int, Meta(ge=0)] = 0
+    waiting: Annotated[int, Meta(ge=0, le=2**62)] = 0
     """Records that wait to be sent after this batch."""
     records: Annotated[tuple[FeedRecord, ...], Meta(max_length=MOST_RECORDS)] = ()
     """In the order of their sequences; none: a sign of life."""

@@ -49,6 +49,9 @@ class FeedReceiver:
         self._is_told = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # answered as 403
+            return
         if scope["type"] != "http":
             return
         try:
@@ -83,8 +86,13 @@ class FeedReceiver:
                 body = await _body(receive)
         except TimeoutError:
             raise Refusal(408, "too_slow") from None
-        if headers.get(b"content-encoding", b"") == b"gzip":
-            body = _unpacked(body)
+        match headers.get(b"content-encoding", b"").lower():
+            case b"gzip":
+                body = _unpacked(body)
+            case b"" | b"identity":
+                pass
+            case _:
+                raise Refusal(415, "encoding")
         try:
             batch = read_batch(body)
         except Malformed as error:
@@ -120,6 +128,8 @@ def _unpacked(body: bytes) -> bytes:
         data = unpacker.decompress(body, MOST_BYTES)
     except zlib.error as error:
         raise Refusal(400, "malformed") from error
-    if unpacker.unconsumed_tail or not unpacker.eof:
+    if unpacker.unconsumed_tail or (len(data) >= MOST_BYTES and not unpacker.eof):
         raise Refusal(413, "too_large")
+    if not unpacker.eof or unpacker.unused_data:  # cut off, or with something behind it
+        raise Refusal(400, "malformed")
     return data

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from countingroom.core.errors import LinkError
 from countingroom.mirror.store import tables
 from countingroom.mirror.store.migrating import check, no_store
 from countingroom.mirror.store.values import DocumentRow, HostRow, RecordRow, SourceRow, Version
@@ -28,21 +29,51 @@ class PublicReader:
 
     def __init__(self, url: str) -> None:
         self._store = SqlStore(url, read_only=True)
+        self._file: tuple[int, int] | None = None
+        """Device and inode of the file of SQLite that is read."""
+        self.replaced = 0
+        """So many times another file took its place: all that was read before is worth nothing."""
 
     async def open(self) -> None:
         """ConfigurationError where the store is not made yet, or is of another version; LinkError where the database
         does not answer."""
         file = self._store.url.database
-        if self._store.is_sqlite and file and not await asyncio.to_thread(Path(file).exists):
+        self._file = await self._present_file()
+        if self._store.is_sqlite and file and not self._file:
             raise no_store(f"there is no public store at {file}")
         await self._store.read(check)
+
+    async def _present_file(self) -> tuple[int, int] | None:
+        file = self._store.url.database
+        if not self._store.is_sqlite or not file:
+            return None
+        try:
+            found = await asyncio.to_thread(Path(file).stat)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    async def _follow_file(self) -> None:
+        """Read the file that is there now. An open one would be read for ever after it was removed or replaced, as
+        by a backup that is restored."""
+        present = await self._present_file()
+        if present == self._file:
+            return
+        await self._store.reconnect()
+        if present is None:
+            raise LinkError("the public store is not there any more", source="mirror.store", code="no_store")
+        await self._store.read(check)
+        self._file = present
+        self.replaced += 1
 
     async def close(self) -> None:
         """Close after the pending transactions."""
         await self._store.close()
 
     async def version(self) -> Version:
-        """Counts the changes: the store is as it was as long as this is the same."""
+        """Counts the changes: the store is as it was as long as this is the same, and `replaced`. LinkError or
+        ConfigurationError where the file of the store is gone, or cannot be used."""
+        await self._follow_file()
         found = await self._every(select(tables.version), Version)
         return found[0] if found else Version(number=0, at=0)
 
