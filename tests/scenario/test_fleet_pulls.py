@@ -37,8 +37,9 @@ async def test_a_pull_is_in_the_state_of_its_node_until_it_has_ended() -> None:
         assert (await site.service()).healthy == 1 and set(NODES) > {"n1"}
 
 
-def played(_: str) -> Iterator[tuple[list[Any], list[Any]]]:
-    """The states of a fleet in each step of a change."""
+def played(_: str) -> Iterator[tuple[list[Any], list[Any], int]]:
+    """The states of a fleet in each step of a change, at first those of before it."""
+    yield [], [], 0
     for step in range(1, 5):
         pull = {"image": IMAGE, "done_bytes": 12_000_000, "whole_bytes": 40_000_000, "since_ns": 1}
         camera: dict[str, Any] = {"service": "camera", "is_wanted": True, "disabled": None, "cause": None}
@@ -46,7 +47,7 @@ def played(_: str) -> Iterator[tuple[list[Any], list[Any]]]:
         log = ["1 r1 applied by anna"] + (["2 camera@gfa1: replaced, r1"] if step > 2 else [])
         phase = "rolling" if step < 4 else "done"
         nodes = [{"node": "gfa1", "pulls": [pull] if step == 1 else []}]
-        yield [camera | {"instances": [instance], "phase": phase, "log": log}], nodes
+        yield [camera | {"instances": [instance], "phase": phase, "log": log}], nodes, 1
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
@@ -60,7 +61,8 @@ def test_a_change_is_followed_with_lines_or_bars(
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", "120")
     api: Any = SimpleNamespace(url="")
-    fleet_follow.follow_change(api, {"outcome": {"kind": "done"}}, set(), wait=True, json=False)
+    answer = {"outcome": {"kind": "done", "data": {"revision": 1}}}
+    fleet_follow.follow_change(api, answer, set(), wait=True, json=False)
     said = capsys.readouterr().out
     assert said.rstrip().endswith("Done.") and "camera@gfa1: replaced, r1" in said
     if is_terminal:

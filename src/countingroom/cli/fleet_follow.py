@@ -16,6 +16,7 @@ from countingroom.cli.outcome import raise_failed
 from countingroom.cli.output import print_json
 from countingroom.core.errors import Conflict
 from countingroom.core.fleet.specs import split_image
+from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.times import duration
 
 if TYPE_CHECKING:
@@ -43,26 +44,32 @@ def follow_change(
     services: tuple[str, ...] = (),
 ) -> None:
     """Follow a change to its end. Conflict where it was rolled back or given up, or is not at its end after _LONGEST_S.
-    `told`: steps of before."""
+    `told`: steps of before. A console that is behind still tells how the services stood before the change: that is no
+    end of it."""
     raise_failed(answer)
     if json:
         print_json(answer)
     if not wait:
         return
+    outcome: dict[str, Any] = answer.get("outcome") or {}
+    revision: int = outcome.get("data", {}).get("revision", 0)
+    has_begun = False
     until_s = time.monotonic() + _LONGEST_S
     with progress_shown(json=json) as shown:
         found: list[Any] = []
-        for states, nodes in seen_states(api.url):
+        for states, nodes, applied in seen_states(api.url):
             found = [one for one in states if not services or one["service"] in services]
             for one in found:
                 for step in one["log"]:
                     if (one["service"], step) not in told:
+                        has_begun = has_begun or not revision
                         sentence = step.partition(" ")[2]
                         shown.say(sentence if "@" in sentence else f"{one['service']}: {sentence}")
                     told.add((one["service"], step))
+            has_begun = has_begun or 0 < revision <= applied
             shown.pulls(nodes)
             shown.services(found)
-            if all(_is_over(one) for one in found):
+            if has_begun and all(_is_over(one) for one in found):
                 break
             if time.monotonic() > until_s:
                 raise Conflict(
@@ -83,8 +90,8 @@ def follow_change(
         typer.echo("Done.")
 
 
-def seen_states(url: str) -> Iterator[tuple[list[Any], list[Any]]]:
-    """(services, nodes) as the feed tells them: at once, and whenever something has changed."""
+def seen_states(url: str) -> Iterator[tuple[list[Any], list[Any], int]]:
+    """(services, nodes, applied revision) as the feed tells them: at once, and whenever something has changed."""
     states: dict[str, Any] = {}
     for message in messages(url, False, devices=[], points=False, states=True, events=False, partitions=[""]):
         if message["kind"] == "snapshot":
@@ -94,7 +101,8 @@ def seen_states(url: str) -> Iterator[tuple[list[Any], list[Any]]]:
             kind: [one for key, one in sorted(states.items()) if one and key.startswith(f"{kind}.")]
             for kind in ("service", "node")
         }
-        yield by_kind["service"], by_kind["node"]
+        fleet: dict[str, Any] = states.get(FLEET_KEY) or {}
+        yield by_kind["service"], by_kind["node"], fleet.get("revision", 0)
 
 
 def phase_text(one: Any) -> str:
