@@ -29,12 +29,17 @@ def countingroom(running: Running, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def audited(running: Running) -> list[tuple[str, str]]:
+    """What was asked for, and what became of it."""
+    return [(one["what"], one["outcome"]) for one in running.get("/audit")["entries"]]
+
+
 def test_an_edited_description_is_told_and_applied(tmp_path: Path) -> None:
     file, data = tmp_path / "experiment.yaml", tmp_path / "data"
     (tmp_path / "sts.json").write_text('{"properties": {"threshold": {"type": "number"}}}')
     file.write_text(DESCRIPTION)
     with up(file, data) as running:
-        until(lambda: running.get("/partitions")["partitions"], "it is owned")
+        until(lambda: running.get("/apply/plan"), "run control answers")
         assert countingroom(running, "apply", "--plan")[0] == 0
     (tmp_path / "sts.json").write_text('{"properties": {"threshold": {"type": "number", "maximum": 5}}}')
     edited = DESCRIPTION.replace("threshold: 1", "threshold: 2").replace("beam: {STS: beam}", "night: {STS: beam}")
@@ -46,11 +51,10 @@ def test_an_edited_description_is_told_and_applied(tmp_path: Path) -> None:
         status, told = countingroom(running, "apply")
         assert status == 0, told
         assert countingroom(running, "apply", "--plan")[0] == 0
-        assert running.get("/partitions/A")["partition"]["tag"] == "night"
+        until(lambda: running.get("/partitions/A")["partition"]["tag"] == "night", "the partition has it")
         saved = running.get("/configurations/STS/beam")
         assert (saved["revision"], saved["parameters"]) == (2, {"threshold": 2})
-        audit = running.get("/audit")["entries"]
-        assert any((one["what"], one["outcome"]) == ("apply", "accepted") for one in audit)
+        until(lambda: ("apply", "accepted") in audited(running), "it is in the audit")
         running.stop()
         assert running.process.stdout
         line = "The description differs from the database: 2 to update, 1 to rename. See: countingroom apply --plan\n"

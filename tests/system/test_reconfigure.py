@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.system.running import Running, until, up
 from tests.warm_python import run
@@ -40,6 +41,10 @@ def countingroom(running: Running, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def partition(running: Running) -> Any:
+    return running.get("/partitions/A")["partition"]
+
+
 def told(place: Path) -> list[tuple[str, int]]:
     """Action and threshold of each program that has run."""
     lines = [line.split(" ", 1) for line in (place / "told").read_text().splitlines()]
@@ -56,7 +61,7 @@ def test_a_parameter_of_a_program_is_changed_in_place(tmp_path: Path) -> None:
             assert status == 0, said
             return said
 
-        until(lambda: running.get("/partitions")["partitions"], "it is owned")
+        until(lambda: partition(running)["refusals"]["configure_all"] is None, "it is owned and looks no more")
         works("partition", "configure-all", "A")
         works("config", "save", "STS", "beam", "threshold=2")
         plan = works("partition", "reconfigure", "A", "--plan")
@@ -71,6 +76,6 @@ def test_a_parameter_of_a_program_is_changed_in_place(tmp_path: Path) -> None:
         assert "--while-recording" in said
         works("partition", "reconfigure", "A", "--while-recording")
         assert told(tmp_path) == [("configure", 1), ("reconfigure", 2), ("reconfigure", 3)]
-        assert running.get("/partitions/A")["partition"]["state"] == "Recording"
+        assert partition(running)["state"] == "Recording"
         until(lambda: "threshold 2 → 3" in works("run", "show", "1"), "the run book has it")
         works("partition", "stop", "A")

@@ -280,7 +280,7 @@ def test_a_run_outlives_a_control_room_that_is_stopped_and_started_again(cbm: Ru
         assert (partition(again)["state"], partition(again)["run"]) == ("Recording", number)
         assert (run["end"], run["started_ns"]) == (None, began_ns)
         ask(again, "stop")
-        ended = again.get(f"/runs/{number}")
+        ended = until(lambda: (found := again.get(f"/runs/{number}"))["end"] and found, "it is closed")
         assert (ended["end"], ended["ended_ns"] > began_ns) == ("stopped", True)
 
 
