@@ -75,9 +75,9 @@ class Watched:
         self._take(await self.driver.read())
         return self.said
 
-    async def until(self, point: str, value: Scalar, within_s: float) -> None:
+    async def until(self, point: str, value: Scalar) -> None:
         """Wait until the point says this."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(PATIENCE_S):
             while (sample := (await self.read()).get(point)) is None or not _same(sample.value, value):
                 self._news.clear()
                 with suppress(TimeoutError):
@@ -154,7 +154,7 @@ async def test_a_written_value_is_read_back(harness: Harness) -> None:
     for value in harness.values:
         taken = point.check_write(value)
         await watched.driver.write(point.name, taken)
-        await watched.until(point.readback or point.name, value, harness.patience_s)
+        await watched.until(point.readback or point.name, value)
     await watched.driver.close()
 
 

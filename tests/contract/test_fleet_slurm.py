@@ -108,7 +108,9 @@ async def test_a_keeper_without_files_finds_what_runs_and_ends_what_is_doubled(
         patch.setattr(engine, "_end", killed)
         await engine.replace(order(tmp_path, "sleep", "500", change="r2-0"), 0.0)
     mine = "--name=m CBM-daq"
-    assert slurm.client("squeue", "-h", mine, "-t", "PD", "-o", "%r").strip() == "Dependency"
+    async with asyncio.timeout(PATIENCE_S):
+        while slurm.client("squeue", "-h", mine, "-t", "PD", "-o", "%r").strip() != "Dependency":
+            await asyncio.sleep(0.1)
     assert (await other.instances())[0].engine_id == found.engine_id
     assert not slurm.client("squeue", "-h", mine, "-t", "PD").strip()
 
@@ -119,7 +121,8 @@ async def test_a_job_that_waits_or_loses_its_host_says_why(
     alone = JobOptions(hosts=("n2",), exclusive=True)
     await engine.make(order(tmp_path, "sleep", "600", slurm=alone))
     await engine.make(order(tmp_path, "sleep", "600", index=1, slurm=alone))
-    found = await until(engine, lambda found: found[0].is_running)
+    # The controller tells why a job waits after it has looked at it, not as soon as the job is there.
+    found = await until(engine, lambda found: found[0].is_running and "Resources" in found[1].reason)
     assert found[0].host == "n2" and found[1].waits and not found[1].is_running
     assert found[1].reason == "it waits for free resources (Resources)"
     try:
@@ -164,21 +167,25 @@ async def test_a_program_ends_by_itself_within_its_grace_and_its_log_is_bounded(
     assert one.memory_bytes and one.cpu_s is not None and one.ends == 0
     assert use.clock_offset_s == 0.0
     assert use.host and use.host.cores and use.host.busy_s and use.host.memory_used_bytes and use.host.disk_bytes
-    monkeypatch.setattr(slurm_records, "LOG_BYTES", 100)
+    log = tmp_path / "first" / "daq.0" / "log"
     async with asyncio.timeout(PATIENCE_S):
-        await anext(aiter_once(engine))
+        while not (await text_of(engine, made.id)).endswith("1000"):
+            await asyncio.sleep(0.1)
+        monkeypatch.setattr(slurm_records, "LOG_BYTES", 100)
+        looking = asyncio.create_task(looks(engine))
+        while log.stat().st_size >= 100:
+            await asyncio.sleep(0.02)
+        looking.cancel()
+        await asyncio.wait([looking])
     await engine.remove(made.id, 10.0)
     assert "closed" in (said := await text_of(engine, made.id)) and "\n1000\n" in said
-    assert (tmp_path / "first" / "daq.0" / "log").stat().st_size < 100 and not await engine.instances()
+    assert log.stat().st_size < 100 and not await engine.instances()
 
 
-async def aiter_once(engine: SlurmEngine) -> AsyncGenerator[None]:
-    """One look of the engine at jobs and logs."""
-    looking = asyncio.ensure_future(anext(engine.changes()))
-    await asyncio.wait([looking], timeout=0.3)
-    looking.cancel()
-    await asyncio.wait([looking])
-    yield
+async def looks(engine: SlurmEngine) -> None:
+    """Those of the engine at jobs and logs."""
+    async for _ in engine.changes():
+        pass
 
 
 async def test_a_controller_that_hangs_or_is_not_there_is_a_lost_node(

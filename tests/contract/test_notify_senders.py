@@ -73,8 +73,8 @@ class Channel:
         """Take the message and close the line."""
         raise NotImplementedError
 
-    def hang(self, seconds: float) -> None:
-        """Take the message and say nothing."""
+    def hang(self, seconds: float) -> threading.Event:
+        """Take the message and say nothing. The event is set as soon as it is taken."""
         raise NotImplementedError
 
     def secret(self) -> dict[str, str]:
@@ -128,8 +128,16 @@ class MailOne(Channel):
 
         self.server.data_answer = answer
 
-    def hang(self, seconds: float) -> None:
-        self.server.data_answer = lambda _: time.sleep(seconds) or "250 OK"
+    def hang(self, seconds: float) -> threading.Event:
+        taken = threading.Event()
+
+        def answer(_: Any) -> str:
+            taken.set()
+            time.sleep(seconds)
+            return "250 OK"
+
+        self.server.data_answer = answer
+        return taken
 
 
 class HttpOne(Channel):
@@ -147,8 +155,15 @@ class HttpOne(Channel):
     def lose_answer(self) -> None:
         self.server.answer = lambda _: None
 
-    def hang(self, seconds: float) -> None:
-        self.server.answer = lambda _: seconds
+    def hang(self, seconds: float) -> threading.Event:
+        taken = threading.Event()
+
+        def answer(_: Any) -> float:
+            taken.set()
+            return seconds
+
+        self.server.answer = answer
+        return taken
 
 
 class WebhookOne(HttpOne):
@@ -257,13 +272,17 @@ def test_a_server_that_is_not_there_is_told_in_words(channel: Channel) -> None:
 @pytest.mark.parametrize("channel", [MailOne, WebhookOne], ids=["mail", "webhook"], indirect=True)
 def test_a_try_ends_when_it_is_aborted(channel: Channel) -> None:
     """Apprise cannot be ended; it has a time-out for each step."""
-    channel.hang(20.0)
-    sender = channel.sender(timeout_s=20.0)
-    timer = threading.Timer(0.3, sender.abort)
-    timer.start()
+    taken, sender = channel.hang(20.0), channel.sender(timeout_s=20.0)
+
+    def abort() -> None:
+        taken.wait(10.0)
+        sender.abort()
+
+    aborting = threading.Thread(target=abort)
+    aborting.start()
     began_s = time.monotonic()
     delivery = sender.send(MESSAGE, wanted)
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 15
     assert delivery.outcome is TryOutcome.UNKNOWN
     assert "no answer in time" in delivery.text
-    timer.join()
+    aborting.join()

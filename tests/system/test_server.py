@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -53,7 +53,7 @@ def alive(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def running(directory: Path, section: BusSection | None = None) -> AsyncIterator[EmbeddedServer]:
+async def running(directory: Path, section: BusSection | None = None) -> AsyncGenerator[EmbeddedServer]:
     server = EmbeddedServer(directory, description=section or BusSection())
     await server.start()
     try:
@@ -63,7 +63,7 @@ async def running(directory: Path, section: BusSection | None = None) -> AsyncIt
 
 
 @asynccontextmanager
-async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
+async def client(server: EmbeddedServer) -> AsyncGenerator[NatsBus]:
     bus = await nats.connect(server.url_with_login(), name="test")
     try:
         yield bus
@@ -300,8 +300,10 @@ async def test_what_is_sent_until_acknowledged_is_stored_once_over_kills_while_d
             await until(lambda: len(acknowledged) >= 2500)
             enough.set()
         stored: list[int] = []
-        while batch := await consumer.fetch(1000, timeout_s=0.5):
-            stored += [int(one.data) for one in batch]
+        async with asyncio.timeout(PATIENCE_S):
+            while len(stored) < len(acknowledged):
+                stored += [int(one.data) for one in await consumer.fetch(1000, timeout_s=0.5)]
+        stored += [int(one.data) for one in await consumer.fetch(1000, timeout_s=0.2)]
         assert sorted(acknowledged) == list(range(len(acknowledged)))
         assert sorted(stored) == sorted(acknowledged)
 

@@ -150,9 +150,10 @@ async def test_defect_01_hv_without_lv_is_an_error_of_the_channel_and_of_the_sup
 
 @one_broker
 async def test_defect_05_a_current_of_the_hv_within_its_deadband_makes_no_message(stand: Stand) -> None:
-    line = stand.lines["caen"]
+    line, before = stand.lines["caen"], len(stand.came)
     line.set({"0.hv_iMon": 0.1})
-    await asyncio.sleep(1.1 / FASTER)
+    await stand.said("dcs/channels", lambda one: one["hv_iMon"] == 0.1, before)
+    await asyncio.sleep(1.1 / FASTER)  # what was put off by it
     since = len(stand.came)
     line.set({"0.hv_iMon": 0.1005})
     await asyncio.sleep(0.2)

@@ -23,7 +23,7 @@ class Harness(Protocol):
     values: tuple[Scalar, Scalar]
     """Two different legal values for it."""
     patience_s: float
-    """Within this the driver notices that its peer is gone, and within this a write is read back."""
+    """Within this the driver notices that its peer is gone."""
 
     async def start(self) -> None:
         """The peer is there."""
