@@ -34,6 +34,47 @@ async def test_a_close_after_a_wait_that_was_cancelled_is_no_error() -> None:
     await server.wait_closed()
 
 
+async def test_an_attempt_that_fails_in_its_handshake_leaves_no_connection_open() -> None:
+    """On a busy machine a greeting comes too late, and a server that just starts closes what it accepted."""
+    count = 0
+    ended: list[bytes] = []
+    last = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            writer.write(b'INFO {"server_id":"x","version":"2.11.0","max_payload":1024}\r\n')
+            while not (await reader.readline()).startswith(b"PING"):
+                pass
+            writer.write(b"PONG\r\n")
+            await writer.drain()
+        elif count < 4:
+            writer.write(b"too busy\r\n")
+            ended.append(await reader.read())
+        else:
+            last.set()
+            await reader.read()
+        writer.close()
+
+    async def told(_: Exception) -> None:
+        pass
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = PinnedClient()
+    async with asyncio.timeout(PATIENCE_S):
+        await client.connect(
+            f"nats://127.0.0.1:{port}", reconnect_time_wait=0, max_reconnect_attempts=-1, error_cb=told
+        )
+        await last.wait()
+        while ended != [b"", b""]:
+            await asyncio.sleep(0.01)
+    await client.close()
+    server.close()
+    await server.wait_closed()
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -25,9 +25,10 @@ _BLANK = " \t\n\r\x0b\f"
 
 
 class PinnedTransport(TcpTransport):
-    """The connection to a server, which is closed when its opening is cancelled.
+    """The connection to a server, which is closed when its opening is cancelled, or another one takes its place.
 
-    That of nats-py opens it in a task of its own. A close of the client at that moment leaves the socket open.
+    That of nats-py opens it in a task of its own. A close of the client at that moment leaves the socket open. So does
+    an attempt to connect again whose handshake fails: nats-py opens the next connection in the same transport.
     """
 
     _is_new = True
@@ -39,6 +40,9 @@ class PinnedTransport(TcpTransport):
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """Open the connection. TimeoutError after `connect_timeout`, in s."""
         self._is_new = False
+        for former in (self._io_writer, self._bare_io_writer):
+            if former is not None:
+                former.transport.abort()
         async with timeout(connect_timeout):
             reader, writer = await asyncio.open_connection(uri.hostname, uri.port, limit=buffer_size)
         self._bare_io_reader = self._io_reader = reader
