@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from countingroom.core.umask import VARIABLE as UMASK
 from tests import examples, forked_workers
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
 
@@ -211,11 +212,14 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def _umask_ends_with_the_test() -> Iterator[None]:
-    """A command that makes its files private does so for the rest of its process, which is that of the tests."""
-    former = os.umask(0o022)
+    """A command that makes its files private does so for the rest of its process, which is that of the tests. So is
+    the variable by which its children know the umask of the user."""
+    former, variable = os.umask(0o022), os.environ.get(UMASK)
     os.umask(former)
     yield
     os.umask(former)
+    if variable is None:
+        os.environ.pop(UMASK, None)
 
 
 @pytest.fixture(autouse=True)
