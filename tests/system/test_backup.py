@@ -265,7 +265,7 @@ def test_a_backup_under_load_is_the_experiment_at_one_moment_and_goes_on(
         again = [each for each in two.get("/events", limit=1000)["events"] if each["sequence"] <= last]
         assert again == kept
         until(lambda: ends(two) == {1: "owner died"}, "the run is closed")
-        assert two.get("/partitions/mCBM")["partition"]["run"] in (None, 0)
+        assert until(lambda: two.get("/partitions/mCBM")["partition"], "it is owned again")["run"] in (None, 0)
         assert until(lambda: two.get(f"/alarms/{WARM}")["alarm"], "the alarm is there")["shelf"]["reason"] == "test"
         free(two)
         ask(two, "configure_all")

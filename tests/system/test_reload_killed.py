@@ -34,9 +34,9 @@ from countingroom.departments import roles
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.registry import builder_module
 from countingroom.experiment import load
+from tests.patience import PATIENCE_S
 
 ROLES = ("simulators", "devices")
-SETTLED_S = 20.0
 
 
 class Kill(NamedTuple):
@@ -120,7 +120,7 @@ class Stand:
         }
         last: object = None
         try:
-            async with asyncio.timeout(SETTLED_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while (last := await self.found()) != wanted:
                     await asyncio.sleep(0.02)
         except TimeoutError:
