@@ -313,6 +313,59 @@ async def test_a_half_sent_request_is_closed(sent: bytes, monkeypatch: pytest.Mo
         writer.close()
 
 
+CHUNKED = b"POST / " + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+HTTP_2 = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+async def answers(port: int, sent: bytes) -> bytes:
+    """All that is answered until the server closes."""
+    reader, writer = await ask(port, sent)
+    async with asyncio.timeout(PATIENCE_S):
+        read = await reader.read()
+    writer.close()
+    return read
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"no valid HTTP"),
+        (b"GET / " + HEAD + b"Host: other\r\n\r\n", b"no valid HTTP"),
+        (b"GET / " + HEAD + b"A: " + b"a" * 70_000, b"more than 65536 bytes"),
+        (b"GET /" + b"a" * 70_000, b"more than 65536 bytes"),
+        (CHUNKED + b"0\r\n" + b"A: b\r\n" * 12_000, b"more than 65536 bytes"),
+        (b"POST / " + HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"no valid HTTP"),
+        (b"\x16\x03\x01\x02\x00", b"no valid HTTP"),
+        ((b"GET / " + HEAD + b"\r\n") * 40, b"no valid HTTP"),
+    ],
+    ids=["no host", "two hosts", "long header", "long address", "trailers", "two lengths", "TLS", "40 at once"],
+)
+async def test_what_is_no_request_or_too_long_is_refused(
+    sent: bytes, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site(ConnectionLimits(), monkeypatch) as port:
+        answer = await answers(port, sent)
+    assert b"HTTP/1.1 400" in answer and said in answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"POST / " + HEAD + b"Content-Length: 5\r\n" + HTTP_2 + b"\r\nhello", [b"5"]),
+        (b"POST / " + HEAD + b"Content-Length: 5\r\n" + HTTP_2 + b"\r\nhelloGET / " + HEAD + b"\r\n", [b"5", b"0"]),
+        (CHUNKED + b"0\r\nA: b\r\n\r\nGET / " + HEAD + b"\r\n", [b"5", b"0"]),
+        ((b"GET / " + HEAD + b"\r\n") * 3, [b"0", b"0", b"0"]),
+        (b"POST / " + HEAD + b"Content-Length: 500000\r\n\r\n" + b"a" * 500_000, [b"500000"]),
+        (b"GET / HTTP/1.0\r\n\r\n", [b"0"]),
+    ],
+    ids=["HTTP/2 asked for", "and one more", "trailer", "three at once", "large body", "HTTP/1.0"],
+)
+async def test_requests_are_answered_in_order(sent: bytes, said: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site(ConnectionLimits(), monkeypatch) as port:
+        answer = await answers(port, sent)
+    assert [one.partition(b"\r\n\r\n")[2] for one in answer.split(b"HTTP/1.1 200 OK")[1:]] == said
+
+
 async def test_an_answer_that_is_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     tables: list[ConnectionTable] = []
     async with site(ConnectionLimits(), monkeypatch, tables) as port:

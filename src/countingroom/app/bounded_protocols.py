@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any, cast
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from countingroom.app.connection_table import ConnectionTable, OpenConnection
@@ -22,16 +23,28 @@ BODY_S = 30.0
 """From the end of the header to the end of the body, which has at most 1 MiB."""
 READ_S = 30.0
 """How long a client may leave an answer unread."""
+HEADER_BYTES = 65_536
+"""The most of a request without its body: first line, header, sizes of chunks, trailers."""
+PIPELINED = 16
+"""The most requests that may wait for the answer of an earlier one on their connection. Browsers send none."""
 
 UNREAD = 64
 """Messages of a websocket that may wait. The parsing of thousands, read at once, took a tenth of a second."""
 _PIECE = 4096
-"""Bytes of a websocket parsed at once."""
+"""Bytes parsed at once."""
+
+
+class _Part(Enum):
+    """What a connection waits for."""
+
+    HEADER = auto()
+    BODY = auto()
+    ANSWER = auto()
 
 
 def bounded(
     table: ConnectionTable, *, header_s: float = HEADER_S, body_s: float = BODY_S, read_s: float = READ_S
-) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
+) -> tuple[type[HttpToolsProtocol], type[WebSocketsSansIOProtocol]]:
     """The protocols of HTTP and websockets for uvicorn, which makes an instance for each connection."""
     entries: dict[asyncio.BaseTransport, OpenConnection] = {}
 
@@ -48,13 +61,20 @@ def bounded(
         elif entry:
             table.answered(entry, now_s=now_s)
 
-    class BoundedHttp(H11Protocol):
+    class BoundedHttp(HttpToolsProtocol):
         """HTTP/1.1. The scope of a request carries its `requester` once the application has found it."""
 
+        parser: Any  # None after the end of the connection
+        cycle: Any  # None before the first request
         _timer: asyncio.TimerHandle | None = None
         _reading: asyncio.TimerHandle | None = None
-        _waits_for: object = None
+        _waits_for: _Part | None = None
+        _header_bytes = 0
+        """Of this request so far, without its body: the parser keeps them all."""
+        _is_in_body = False
         _is_websocket = False
+        _answered: RequestResponseCycle | None = None
+        """The request that is being answered; `cycle` is the last one that arrived."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -69,25 +89,80 @@ def bounded(
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
+            for first in range(0, len(data), _PIECE):
+                piece = data[first : first + _PIECE]
+                self._header_bytes += len(piece)
+                self._parse(piece)
+                if self._is_websocket or self.transport.is_closing():
+                    return
+                if self._header_bytes > HEADER_BYTES:
+                    self.send_400_response(f"The header of the request has more than {HEADER_BYTES} bytes.")
+                    return
             self._watch()
             self._note_request()
 
+        def _parse(self, piece: bytes) -> None:
+            self._unset_keepalive_if_required()
+            try:
+                self.parser.feed_data(piece)
+            except HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                else:
+                    self._parse(self._without_upgrade() + piece[upgrade.args[0] :])
+            except HttpParserError:
+                self.send_400_response("This is no valid HTTP request.")
+
+        def _without_upgrade(self) -> bytes:
+            """The header again. Java asks for HTTP/2 with each request; the parser would pass over the body of it."""
+            first = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+            rest = (b"%b: %b\r\n" % one for one in self.headers if one[0] != b"upgrade")
+            return b"".join((first, *rest, b"\r\n"))
+
+        def _is_declined(self) -> bool:
+            return self.parser.should_upgrade() and not self._should_upgrade()
+
+        def on_headers_complete(self) -> None:
+            if self._is_declined():
+                return
+            if sum(name == b"host" for name, _ in self.headers) != 1 and self.parser.get_http_version() != "1.0":
+                raise ValueError("a request needs one Host")  # the parser tells it as an HttpParserError
+            if len(self.pipeline) >= PIPELINED:
+                raise ValueError("too many requests before an answer")
+            super().on_headers_complete()
+            self._is_in_body = True
+
+        def on_body(self, body: bytes) -> None:
+            super().on_body(body)
+            self._header_bytes -= len(body)
+
+        def on_message_complete(self) -> None:
+            if self._is_declined():
+                return
+            super().on_message_complete()
+            self._is_in_body = False
+            self._header_bytes = 0
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._answered = cycle
+            super()._start_asgi_task(cycle, app)
+
         def on_response_complete(self) -> None:
-            identify(self.transport, cast(Any, self.cycle.scope), self.loop.time())
+            if self._answered:
+                identify(self.transport, self._answered.scope, self.loop.time())
             super().on_response_complete()
             self._watch()
             self._note_request()
 
-        def handle_websocket_upgrade(self, event: h11.Request) -> None:
-            super().handle_websocket_upgrade(event)
+        def handle_websocket_upgrade(self) -> None:
+            super().handle_websocket_upgrade()
             self._stop()
             self._is_websocket = True
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            if self.cycle:  # an answer that is left unread must not keep the place of a first request
-                identify(self.transport, cast(Any, self.cycle.scope), self.loop.time())
+            if self._answered:  # an answer that is left unread must not keep the place of a first request
+                identify(self.transport, self._answered.scope, self.loop.time())
             self._reading = self.loop.call_later(read_s, self.transport.abort)
 
         def resume_writing(self) -> None:
@@ -96,22 +171,27 @@ def bounded(
                 self._reading.cancel()
                 self._reading = None
 
+        def _part(self) -> _Part:
+            if self._is_in_body:
+                return _Part.BODY
+            return _Part.HEADER if self.cycle is None or self.cycle.response_complete else _Part.ANSWER
+
         def _watch(self) -> None:
             """Start the time limit of what is awaited now; more data of the same part does not extend it."""
-            state = cast(Any, self.conn.their_state)
-            if self._is_websocket or state is self._waits_for:
+            part = self._part()
+            if self._is_websocket or part is self._waits_for:
                 return
             if self._timer:
                 self._timer.cancel()
                 self._timer = None
-            self._waits_for = state
-            limit_s = header_s if state is h11.IDLE else body_s if state is h11.SEND_BODY else None
+            self._waits_for = part
+            limit_s = header_s if part is _Part.HEADER else body_s if part is _Part.BODY else None
             if limit_s is not None:
                 self._timer = self.loop.call_later(limit_s, self.transport.abort)
 
         def _note_request(self) -> None:
             entry = entries.get(self.transport)
-            if entry and (self._is_websocket or self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)):
+            if entry and self._part() is _Part.ANSWER:
                 table.asks(entry, now_s=self.loop.time())
 
         def _stop(self) -> None:
