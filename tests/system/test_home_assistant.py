@@ -80,6 +80,13 @@ class Stand:
         return state["value"] if is_there and state and state["availability"] == "online" else None
 
 
+async def refusals(bus: MemoryBus) -> list[Event]:
+    """The events of commands that Home Assistant gave and that were refused."""
+    async with bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
+        events = [decode(one.data, Event) async for one in stored]
+    return [one for one in events if one.department == "home_assistant" and one.kind is EventKind.REFUSED]
+
+
 @asynccontextmanager
 async def home_assistant(kind: str, place: Path) -> AsyncGenerator[Stand]:
     clock = FastClock()
@@ -128,11 +135,10 @@ async def home_assistant(kind: str, place: Path) -> AsyncGenerator[Stand]:
             stand.tasks = [asyncio.create_task(part) for part in running]
             try:
                 yield stand
-                async with bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
-                    events = [decode(one.data, Event) async for one in stored]
-                ours = [one for one in events if one.department == "home_assistant"]
-                refused = [one for one in ours if one.kind is EventKind.REFUSED]
-                # The retained command comes to the one that stood by too.
+                # The retained command comes to the one that stood by too, at some time after it is online.
+                async with asyncio.timeout(PATIENCE_S):
+                    while len(refused := await refusals(bus)) < 3:
+                        await asyncio.sleep(0.02)
                 assert [one.cause.code for one in refused if one.cause] == ["retained", "not_understood", "retained"]
                 assert {one.principal for one in refused} == {"home_assistant.automation"}
             finally:
