@@ -62,7 +62,16 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", f"/run/{RUN}", "/timeline", "/crashes", "/computers", f"/compare?number={RUN}&with={RUN - 1}", "/runs"],
+    [
+        "/",
+        f"/run/{RUN}",
+        "/timeline",
+        "/crashes",
+        "/report",
+        "/computers",
+        f"/compare?number={RUN}&with={RUN - 1}",
+        "/runs",
+    ],
 )
 def test_a_page_looks_right(served: Served, page: Page, path: str) -> None:
     hosts: set[str] = set()

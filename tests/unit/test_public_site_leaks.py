@@ -92,7 +92,16 @@ def states(redact: Redactor) -> Iterator[RecordEntry]:
 async def seen_by_a_robot(site: Site) -> dict[str, bytes]:
     """Every address that a page leads to, and the API, with headers and body."""
     found: dict[str, bytes] = {}
-    new = ["/", "/wall", "/rss", "/api/v1/now", "/api/v1/sources", "/api/v1/timeline", "/api/v1/computers"]
+    new = [
+        "/",
+        "/wall",
+        "/rss",
+        "/api/v1/now",
+        "/api/v1/sources",
+        "/api/v1/timeline",
+        "/api/v1/report",
+        "/api/v1/computers",
+    ]
     new += [f"/api?what={what}" for what in ("get_info", "get_runs&from=390000&to=390009", "get_cluster_status")]
     while new:
         address = new.pop()

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from countingroom.app.mirror_feed import make_feed
+from countingroom.app.mirror_report_schedule import ReportSchedule, report_in_child
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
 from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.report_section import FOLDER as REPORTS
 from countingroom.mirror.upstream_section import UpstreamSection
 
 if TYPE_CHECKING:
@@ -47,14 +49,18 @@ def mirror(setting: Setting) -> Role:
     retention = PublicRetention(age_us=round(keep.keep * 1e6), documents=keep.documents, records=keep.records)
     store = PublicStore(section.store.address(setting.data), setting.clock)
     feed_of = make_feed(setting, rules, store) if section.has_feed else None
-    # With a receiver outside, and no upstreams, nothing is written to a store here.
-    has_store = bool(upstreams) or not section.feed.to
+    reports = ReportSchedule(
+        section.report,
+        section.report.folder or setting.data / REPORTS,
+        setting.clock,
+        report_in_child(section, setting),
+    )
 
     async def run(platform: Platform) -> None:
         service = GrabberService(store, setting.clock, upstreams, redactor, retention)
         publisher = Publisher(platform.bus, setting.clock, "mirror")
         feed = feed_of(platform.bus, publisher) if feed_of else None
-        parts = (service, feed) if feed else (service,)
+        parts = (service, reports, feed) if feed else (service, reports)
         computers = sum(len(one.hosts) or 1 for one in upstreams)
         try:
             async with asyncio.TaskGroup() as group:
@@ -71,10 +77,11 @@ def mirror(setting: Setting) -> Role:
                 group.create_task(beating)
                 group.create_task(publisher.run())
                 facts: dict[str, object] = {"upstreams": len(upstreams), "computers": computers}
-                facts |= {"store": store.address} if has_store else {"feeds": section.feed.to}
+                facts |= {"store": store.address} if section.has_store else {"feeds": section.feed.to}
                 if feed:
                     group.create_task(feed.run())
-                if has_store:
+                if section.has_store:
+                    group.create_task(reports.run())
                     await service.run(lambda: platform.ready(facts))
                 else:
                     platform.ready(facts)

@@ -15,6 +15,7 @@ from countingroom.core.text_patterns import expression
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.mirror.feed_section import FeedSection
+from countingroom.mirror.report_section import ReportSection
 from countingroom.mirror.upstream_section import PublicStoreSection, UpstreamSection
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -229,6 +230,8 @@ class MirrorSection(Section):
     """Where it is kept for the pages outside."""
     upstreams: dict[Name, UpstreamSection] = {}
     """Upstreams of the DQM^2 kind whose documents are shown too."""
+    report: ReportSection = ReportSection()
+    """Reports over the last runs, made by themselves."""
 
     @classmethod
     def default(cls) -> MirrorSection:
@@ -244,6 +247,11 @@ class MirrorSection(Section):
     def has_feed(self) -> bool:
         """Whether anything that is published on the bus leaves."""
         return not FEED_KINDS.isdisjoint(self.publish)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether the public store is written here, and not by a receiver outside alone."""
+        return bool(self.upstreams) or (self.has_feed and not self.feed.to)
 
     def problems(self) -> Iterator[Problem]:
         """What does not fit together, with its place."""
@@ -264,6 +272,14 @@ class MirrorSection(Section):
             yield (
                 ("upstreams",),
                 "nothing of them leaves: give the rules in publish, for run_client, graph, host_status",
+            )
+        for path, text in self.report.problems():
+            yield ("report", *path), text
+        if self.report.is_scheduled and not self.has_store:
+            yield (
+                ("report",),
+                "the public store is not written here, so no report can be made of it: run `countingroom mirror report`"
+                " from a timer where the store is",
             )
         if self.feed.points and "point" not in self.publish:
             yield ("feed", "points"), "no field of a point leaves: publish has no rules of the kind point"

@@ -14,6 +14,7 @@ from countingroom.site.parameters import AddressParameter
 from countingroom.site.public_api import PublicApi
 from countingroom.site.public_records import PublicRecords
 from countingroom.site.rendering import Renderer
+from countingroom.site.report_page import PDF, ReportPages
 from countingroom.site.route_table import PageRequest, SiteRoute, SiteRoutes
 from countingroom.site.run_page import PublicRunPages
 from countingroom.site.timeline_page import TimelinePages
@@ -39,6 +40,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
     settings = renderer.settings
     runs = PublicRunPages(records, renderer)
     timeline = TimelinePages(records, renderer)
+    report = ReportPages(records, renderer)
     feeds = Feeds(records, renderer)
     api, original = PublicApi(records, settings.title), OriginalApi(records)
 
@@ -91,6 +93,15 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
                 _CLIENT,
                 AddressParameter("runs", "integer", "In so many of the last runs.", default=200, least=1, most=1000),
             ),
+        ),
+        SiteRoute(path="/report", answer=report.page, title="Report of runs", parameters=(*SHOWN, _FROM, _TO)),
+        SiteRoute(
+            path="/report.pdf",
+            answer=report.pdf,
+            title="Report of runs as a PDF",
+            parameters=(SET, _FROM, _TO),
+            media_type=PDF,
+            keep_s=60.0,
         ),
         SiteRoute(path="/computers", answer=now_pages.computers, title="Computers", parameters=SHOWN),
         SiteRoute(
@@ -168,6 +179,13 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             parameters=(SET, *_SPAN),
             media_type=JSON,
             schema=answer_schemas.TIMELINE,
+        ),
+        SiteRoute(
+            path="/api/v1/report",
+            answer=report.data,
+            title="Counts of at most 1000 runs: clients, keys, releases, rates; the last 100 without `from`",
+            parameters=(SET, _FROM, _TO),
+            media_type=JSON,
         ),
         SiteRoute(
             path="/api/v1/runs/{number}",

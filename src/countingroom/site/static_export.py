@@ -15,7 +15,7 @@ from msgspec import Struct
 from countingroom.site.answers import PreparedAnswer
 from countingroom.site.public_records import PublicRecords
 
-_PAGES = ("/", "/wall", "/runs", "/timeline", "/crashes", "/computers", "/about", "/badges", "/api")
+_PAGES = ("/", "/wall", "/runs", "/timeline", "/crashes", "/report", "/computers", "/about", "/badges", "/api")
 _OTHERS = (
     "/rss",
     "/api/v1/openapi.json",
@@ -23,6 +23,8 @@ _OTHERS = (
     "/api/v1/sources",
     "/api/v1/runs",
     "/api/v1/timeline",
+    "/api/v1/report",
+    "/report.pdf",
     "/api/v1/computers",
 )
 
