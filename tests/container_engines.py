@@ -174,9 +174,14 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, environment: dict[str, str], is_ready: Callable[[], bool]
+    command: Sequence[str],
+    log: Path,
+    environment: dict[str, str],
+    is_ready: Callable[[], bool],
+    state: Callable[[], str] = lambda: "it does not answer",
 ) -> Generator[subprocess.Popen[bytes]]:
-    """A server, from when it answers. Skips where it ends by itself before that: it may not run on this machine."""
+    """A server, from when it answers. Skips where it ends by itself before that: it may not run on this machine.
+    `state`: what it is in place of ready."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env=environment or None, start_new_session=True
@@ -186,7 +191,9 @@ def running(
         while not is_ready():
             if process.poll() is not None or time.monotonic() > end:
                 last = log.read_text(errors="replace").strip().rpartition("\n")[2]
-                pytest.skip(f"{Path(command[0]).name} does not run on this machine: {last}")
+                status = process.returncode
+                why = f"ended with {status}" if status is not None else f"after {PATIENCE_S:g} s: {state()}"
+                pytest.skip(f"{Path(command[0]).name} does not run on this machine: {why}; its last line: {last}")
             time.sleep(0.02)
         yield process
     finally:

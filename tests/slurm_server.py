@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -42,6 +43,8 @@ NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 Re
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 RealMemory=1000
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE
 """
+_IN_SERVICE = ("idle", "mixed", "allocated", "completing")
+"""Also with jobs that it had when it was killed: one of them makes it wholly allocated until they are ended."""
 
 
 class SlurmServer:
@@ -59,6 +62,32 @@ class SlurmServer:
             with suppress(psutil.NoSuchProcess):
                 found += [step for step in reversed(one.parents()) if step.name() == "slurmstepd"] + [one]
         self.hosts[name].kill(found)
+
+    def start(self, name: str) -> None:
+        """A host that was killed, as a computer that has booted: its jobs are gone. By what slurmd tells at its start
+        alone, the controller keeps those that are young, and those of which a step was begun since."""
+        self.hosts[name].start()
+        self.client("scontrol", "update", f"nodename={name}", "state=down", "reason=it was killed")
+        with suppress(RuntimeError):  # it may be back by itself
+            self.client("scontrol", "update", f"nodename={name}", "state=resume")
+        end = time.monotonic() + PATIENCE_S
+        while not self.is_in_service(name):
+            assert time.monotonic() < end, self.state(name)
+            time.sleep(0.02)
+
+    def is_in_service(self, name: str) -> bool:
+        """Whether the controller gives jobs to a host, as far as it has room."""
+        try:
+            return self.client("sinfo", "--noheader", f"--nodes={name}", "--format=%T").strip("*\n ") in _IN_SERVICE
+        except RuntimeError:
+            return False
+
+    def state(self, name: str) -> str:
+        """What the controller says of a host, and of all jobs."""
+        asked = ("sinfo", "--noheader", f"--nodes={name}", "--format=%N is %T (%E)"), ("squeue", "--noheader")
+        with suppress(RuntimeError):
+            return "; ".join(" ".join(self.client(*words).split()) for words in asked)
+        return "the controller does not answer"
 
     def _is_of_job(self, environment: Mapping[str, str], host: str) -> bool:
         return environment.get("SLURM_CONF") == str(self.conf) and environment.get("SLURMD_NODENAME") == host
@@ -99,19 +128,9 @@ def slurm_server(needs: Callable[..., str]) -> Generator[SlurmServer]:
         server = SlurmServer(folder, controller)
         for host in ("n1", "n2"):
             command = [slurmd, "-D", "-f", str(conf), "-N", host]
-            begin = partial(running, command, folder / f"{host}.log", {}, _is_idle(server, host))
+            ready, state = partial(server.is_in_service, host), partial(server.state, host)
+            begin = partial(running, command, folder / f"{host}.log", {}, ready, state)
             server.hosts[host] = stack.enter_context(Host(begin))
         yield server
         server.client("scancel", "--me", "--signal=KILL", "--full")
         server.client("scancel", "--me")
-
-
-def _is_idle(server: SlurmServer, host: str) -> Callable[[], bool]:
-    def asked() -> bool:
-        try:
-            state = server.client("sinfo", "--noheader", f"--nodes={host}", "--format=%T").strip()
-        except RuntimeError:
-            return False
-        return state.rstrip("*") in ("idle", "mixed", "completing")  # also with jobs that it had when it was killed
-
-    return asked

@@ -154,7 +154,7 @@ def test_a_killed_host_takes_its_systems_and_no_other_and_they_come_back_with_it
     hosts: dict[str, tuple[str, Callable[[], None], Callable[[], None]]] = {
         "STS": ("box", stage.docker.kill, stage.docker.host.start),
         "FLES": ("daq", lambda: stage.sshd.kill(stage.daq), stage.sshd.host.start),
-        "DCS": ("farm", lambda: stage.cluster.kill(host), stage.cluster.hosts[host].start),
+        "DCS": ("farm", lambda: stage.cluster.kill(host), lambda: stage.cluster.start(host)),
     }
     before = {service: instance(running, service)["engine_id"] for service in SERVICES.values()}
     killed: set[str] = set()
