@@ -15,7 +15,7 @@ import pytest
 
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.port import Driver, MonitoringDriver, Sample
+from countingroom.devices.port import Driver, MonitoringDriver, ProvingDriver, Sample
 from tests.contract.drivers.harness import Harness
 from tests.patience import PATIENCE_S
 
@@ -82,6 +82,8 @@ class Watched:
                 self._news.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), 0.05)
+                if isinstance(self.driver, ProvingDriver):
+                    await self.driver.prove()  # as the host: a change in the moment of the subscription is not sent
 
     async def until_lost(self, within_s: float) -> None:
         """Wait until it is known that the peer is gone: a LinkError, or every point STALE."""

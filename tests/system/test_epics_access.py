@@ -12,10 +12,10 @@ from epicscorelibs.ca import cadef
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.values import Quality
-from countingroom.devices.drivers.epics.access import ChannelAccess, _channels
+from countingroom.devices.drivers.epics.access import ChannelAccess, _channels  # pyright: ignore[reportPrivateUsage]
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
-from countingroom.devices.port import MonitoringDriver, Sample
+from countingroom.devices.port import ProvingDriver, Sample
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
@@ -66,10 +66,16 @@ class Heard:
             }
         )
         driver = build("x", section, resources).driver
-        assert isinstance(driver, MonitoringDriver)
+        assert isinstance(driver, ProvingDriver)
         self.driver = driver
         self.last: dict[str, Sample] = {}
         driver.monitor(lambda batch: self.last.update({sample.point: sample for sample in batch}))
+
+    async def connect(self) -> None:
+        """A server does not send a change that it makes in the moment of the subscription: an answer proves that it is
+        in force."""
+        await self.driver.connect()
+        await self.driver.prove()
 
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -92,7 +98,7 @@ async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_othe
 
 async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc, resources: SharedResources) -> None:
     heard = Heard(resources, VALUES, ioc.address)
-    await heard.driver.connect()
+    await heard.connect()
     first = heard.last["a"].device_ns
     ioc.set({"x:a": 7.25})
     await heard.until(lambda: heard.last["a"].value == 7.25)
@@ -105,7 +111,7 @@ async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc, resources: Shared
 
 async def test_an_alarm_severity_is_a_quality(ioc: Ioc, resources: SharedResources) -> None:
     heard = Heard(resources, VALUES, ioc.address)
-    await heard.driver.connect()
+    await heard.connect()
     ioc.set({"x:a": 8.0}, severity=2)
     await heard.until(lambda: heard.last["a"].quality is Quality.UNCERTAIN)
     assert heard.last["a"].value == 8.0
@@ -117,8 +123,8 @@ async def test_an_alarm_severity_is_a_quality(ioc: Ioc, resources: SharedResourc
 
 async def test_two_devices_may_watch_the_same_variable_and_one_may_leave(ioc: Ioc, resources: SharedResources) -> None:
     one, other = Heard(resources, VALUES, ioc.address), Heard(resources, VALUES, ioc.address)
-    await one.driver.connect()
-    await other.driver.connect()
+    await one.connect()
+    await other.connect()
     await one.driver.close()
     ioc.set({"x:a": 9.0})
     await other.until(lambda: other.last["a"].value == 9.0)

@@ -212,6 +212,7 @@ async def test_a_refused_subscription_is_bad_and_made_anew(
     refused: list[str] = []
     monitors.add("x:text", seen.append, datatype=DOUBLE, refused=refused.append)
     await until(lambda: bool(seen))
+    assert await monitors.answers("x:text")  # a change in the moment of the subscription is not sent
     ioc.set({"x:text": "n/a"})
     await until(lambda: bool(refused))
     assert "x:text" in refused[0]
@@ -293,6 +294,7 @@ async def test_a_third_state_is_neither_on_nor_off(ioc: Ioc, resources: SharedRe
     watched = Watched(ioc, resources, "on")
     await watched.connect()
     assert watched.last["on"].value is False
+    await watched.driver.prove()  # a change in the moment of the subscription is not sent
     ioc.set({"x:mode": 2})
     await until(lambda: watched.last["on"].value is not False)
     assert (watched.last["on"].value, watched.last["on"].quality) == (None, Quality.BAD)
@@ -320,6 +322,7 @@ async def test_a_change_after_a_restart_of_the_ioc_arrives_once(ioc: Ioc, resour
         await until(lambda: None in arrived)
         await ioc.start()
         await watched.driver.connect()
+        await watched.driver.prove()  # a change in the moment of the subscription is not sent
         arrived.clear()
         ioc.set({"x:text": text})
         await until(lambda text=text: float(text) in arrived)
