@@ -38,6 +38,11 @@ def _api(*modules: str) -> tuple[str, ...]:
     return tuple(f"{_API}.{module}" for module in modules)
 
 
+def _live(prefix: str, message: str) -> StateKey:
+    """Keys whose values the console keeps and sends on the live feed; their struct is in `core`."""
+    return StateKey(prefix=prefix, message=f"countingroom.core.{message}", live=True)
+
+
 def _at_a_broker(name: str, *modules: str) -> ProcessRole:
     """The role of a department at an MQTT broker (the package `mqtt`)."""
     return ProcessRole(
@@ -88,16 +93,12 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=(
-            StateKey(prefix="partition", message="countingroom.core.partitions:PartitionState", live=True),
-            StateKey(prefix="system", message="countingroom.core.systems:SystemState", live=True),
-            StateKey(prefix="control", message="countingroom.core.policy:Control", live=True),
-            StateKey(prefix=subjects.MAPPING_KEY, message="countingroom.core.systems:Placement", live=True),
+            _live("partition", "partitions:PartitionState"),
+            _live("system", "systems:SystemState"),
+            _live("control", "policy:Control"),
+            _live(subjects.MAPPING_KEY, "systems:Placement"),
             StateKey(prefix=subjects.DURATIONS_KEY, message="countingroom.runs.monitor.durations:Known"),
-            StateKey(
-                prefix=subjects.DESCRIPTION_KEY,
-                message="countingroom.core.apply_description.messages:DescriptionState",
-                live=True,
-            ),
+            _live(subjects.DESCRIPTION_KEY, "apply_description.messages:DescriptionState"),
         ),
         api=_api("partitions", "systems", "experiment", "description", "configurations", "runs"),
         pages=(f"{_PAGES}.run_pages",),
@@ -130,9 +131,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="device", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="channel", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="catalogue", message="countingroom.core.messages:Catalogue"),
-            StateKey(
-                prefix="interlock_host", message="countingroom.core.interlocks.host_state:HostInterlockState", live=True
-            ),
+            _live("interlock_host", "interlocks.host_state:HostInterlockState"),
         ),
         api=(f"{_API}.devices", f"{_API}.commands"),
         pages=(f"{_PAGES}.device_pages",),
@@ -166,12 +165,12 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=(
-            StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),
-            StateKey(prefix="notification", message="countingroom.core.notify.messages:ChannelState", live=True),
+            _live("alarm", "alarms.states:AlarmState"),
+            _live("notification", "notify.messages:ChannelState"),
             StateKey(prefix="notify_message", message="countingroom.core.notify.messages:OutboxEntry"),
             StateKey(prefix="notify_track", message="countingroom.core.notify.tracks:Track"),
-            StateKey(prefix="rule", message="countingroom.core.rules.states:RuleState", live=True),
-            StateKey(prefix="interlock", message="countingroom.core.interlocks.states:InterlockState", live=True),
+            _live("rule", "rules.states:RuleState"),
+            _live("interlock", "interlocks.states:InterlockState"),
         ),
         # A fixed path stands before `/alarms/{alarm}`.
         api=_api("acknowledge_links", "alarm_entries", "alarm_statistics", "alarm_spans", "alarms")
@@ -198,9 +197,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        state=(
-            StateKey(prefix="history_store", message="countingroom.core.history_stores:HistoryStoreState", live=True),
-        ),
+        state=(_live("history_store", "history_stores:HistoryStoreState"),),
         api=_api("history", "history_archive", "history_conditions", "history_stores", "trend_views"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
@@ -212,7 +209,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             "results", "ResultsSection", "Calibration programs, which are started on command, and their results."
         ),
         # No role of its own: the console hosts it (app/results.py) and answers its commands.
-        state=(StateKey(prefix="result_program", message="countingroom.core.results:ProgramState", live=True),),
+        state=(_live("result_program", "results:ProgramState"),),
         api=(f"{_API}.results", f"{_API}.result_arrays"),
         pages=(f"{_PAGES}.result_pages",),
         links=(NavigationLink(title="Results", address="/results", pages=("results", "result", "result-compare")),),
@@ -233,7 +230,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=tuple(
-            StateKey(prefix=key, message=f"countingroom.core.fleet.{file}:{key.capitalize()}State", live=True)
+            _live(key, f"fleet.{file}:{key.capitalize()}State")
             for key, file in (*((one, "states") for one in ("fleet", "node", "service")), ("talk", "talk"))
         ),
         api=(f"{_API}.fleet", f"{_API}.fleet_logs", f"{_API}.fleet_registry", f"{_API}.fleet_talks"),
@@ -294,7 +291,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             "Snapshots of setpoints: tolerances, the order of a restore, what is left out.",
         ),
         # The console takes and restores them: it knows the present values, and its users with their rights.
-        state=(StateKey(prefix="restore", message="countingroom.core.snapshots.progress:RestoreProgress", live=True),),
+        state=(_live("restore", "snapshots.progress:RestoreProgress"),),
         api=(f"{_API}.snapshots", f"{_API}.restores"),
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
@@ -307,12 +304,16 @@ DEPARTMENTS: tuple[Department, ...] = (
             ProcessRole(
                 name="mirror",
                 start="countingroom.app.mirror:mirror",
+                commands=("mirror",),
+                owner="the mirror",
                 bus=MIRROR,
                 modules=("countingroom.mirror.store.store",),
             ),
         ),
-        state=(StateKey(prefix="mirror", message="countingroom.core.mirror.states:FeedState", live=True),),
-        api=(f"{_API}.mirror",),
+        state=(_live("mirror", "mirror.states:FeedState"), _live("upstreams", "mirror.control:UpstreamControlState")),
+        api=(f"{_API}.mirror", f"{_API}.mirror_control"),
+        pages=(f"{_PAGES}.control_room_pages",),
+        links=(NavigationLink(title="Control room", address="/control", pages=("control",), needs=("has_control",)),),
     ),
     Department(
         name="pvs",
@@ -372,7 +373,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         # Written by `up`, which is no role; the console tells it.
-        state=(StateKey(prefix="in_force", message="countingroom.core.reload.messages:DescriptionInForce", live=True),),
+        state=(_live("in_force", "reload.messages:DescriptionInForce"),),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt", f"{_API}.reload"),
         pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages", f"{_PAGES}.description_pages"),
         links=(

@@ -25,6 +25,7 @@ from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
 from countingroom.core.commands.results import RESULTS as PROGRAM_ROWS
 from countingroom.core.commands.rules import RULES as RULE_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
+from countingroom.core.commands.upstreams import UPSTREAMS as UPSTREAM_ROWS
 from countingroom.core.policy import NEEDS, Principal, Role, decide
 from countingroom.departments import DEPARTMENTS
 from tests.console.people import PEOPLE, house
@@ -45,8 +46,8 @@ ADMINISTRATORS = {
     *("POST /api/v1/mqtt/clear", "GET /api/v1/description/plan"),
     *(f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")),
 }
-SHIFTERS = {"GET /api/v1/fleet/registry"}
-"""Questions for which the logins of the experiment are used."""
+SHIFTERS = {"GET /api/v1/fleet/registry", "GET /api/v1/mirror/upstreams/{upstream}/answers/{id}"}
+"""Questions for which the logins of the experiment are used, and logs of other sites."""
 OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
 """No handlers of ours: files, and the description of the API, for whoever is logged in."""
 
@@ -88,6 +89,14 @@ FLEET = {
     **dict.fromkeys(("apply", "rollback", "resume", "drain", "reboot", "disable", "enable"), E),
     "made_up": A,
 }
+UPSTREAM = {
+    **dict.fromkeys(("info", "get_dqm_machines", "get_dqm_clients", "get_cmssw_info", "get_cluster_status"), S),
+    **dict.fromkeys(("get_hltd_versions", "get_fff_versions", "get_hltd_logs", "get_fff_logs", "show_log"), S),
+    **dict.fromkeys(("get_simulator_config", "get_simulator_runs", "control_status"), S),
+    **dict.fromkeys(("change_dqm_client", "restart_hltd", "restart_fff", "kill_proc", "start_playback_run"), E),
+    "control_command": E,
+    "made_up": A,
+}
 COMMANDS = {
     "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
@@ -100,6 +109,8 @@ COMMANDS = {
     "POST /api/v1/description/commands/{command}": ("_experiment", DESCRIPTION),
     "POST /api/v1/results/programs/{program}/commands/{command}": ("_experiment", PROGRAM),
     "POST /api/v1/fleet/commands/{command}": ("_experiment", FLEET),
+    "POST /api/v1/mirror/upstreams/{upstream}/plan/{command}": ("upstream.farm", UPSTREAM),
+    "POST /api/v1/mirror/upstreams/{upstream}/commands/{command}": ("upstream.farm", UPSTREAM),
 }
 FIXED = {
     **{
@@ -126,6 +137,7 @@ VALUES = {
     "point": "0.hv_vMon",
     "name": "nobody",
     "fault": "trip",
+    "upstream": "farm",
 }
 
 
@@ -166,6 +178,7 @@ def test_every_command_of_a_table_is_in_a_table_here() -> None:
     assert set(RULE) - {"made_up"} == set(RULE_ROWS)
     assert set(DESCRIPTION) - {"made_up"} == set(DESCRIPTION_ROWS)
     assert set(PROGRAM) - {"made_up"} == set(PROGRAM_ROWS)
+    assert set(UPSTREAM) - {"made_up"} == set(UPSTREAM_ROWS)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -12,7 +12,9 @@ from countingroom.app.mirror_feed import make_feed
 from countingroom.app.mirror_report_schedule import ReportSchedule, report_in_child
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.core.clock import Clock
+from countingroom.core.commands.upstreams import allowed
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.control import UpstreamControl
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.report_section import FOLDER as REPORTS
 from countingroom.mirror.upstream_section import UpstreamSection
@@ -20,6 +22,7 @@ from countingroom.mirror.upstream_section import UpstreamSection
 if TYPE_CHECKING:
     from countingroom.app.mirror_policy import Policy
     from countingroom.core.mirror.redactor import Redactor
+    from countingroom.mirror.grabber.control import ControlPlan
     from countingroom.mirror.grabber.service import UpstreamPlan
 
 
@@ -28,6 +31,7 @@ def mirror(setting: Setting) -> Role:
     from countingroom.app.mirror_policy import policy
     from countingroom.bus.presence import heartbeat
     from countingroom.bus.publisher import Publisher
+    from countingroom.mirror.grabber.control import ControlService
     from countingroom.mirror.grabber.service import GrabberService
     from countingroom.mirror.store.store import PublicStore
     from countingroom.mirror.store.values import PublicRetention
@@ -42,6 +46,7 @@ def mirror(setting: Setting) -> Role:
     rules = policy(setting.file, setting.clock.now_ns() / 1e9)
     redactor = redactor_in_force(rules, setting.clock)
     upstreams = [upstream_plan(name, one, setting.directory) for name, one in section.upstreams.items()]
+    controls = control_plans(section, upstreams)
     for one in upstreams:
         for name in (one.name, *one.clusters):
             redactor().word(name)  # now, so that the start is refused
@@ -76,6 +81,8 @@ def mirror(setting: Setting) -> Role:
                 )
                 group.create_task(beating)
                 group.create_task(publisher.run())
+                if controls:
+                    group.create_task(ControlService(platform.bus, setting.clock, publisher, controls).run())
                 facts: dict[str, object] = {"upstreams": len(upstreams), "computers": computers}
                 facts |= {"store": store.address} if section.has_store else {"feeds": section.feed.to}
                 if feed:
@@ -130,3 +137,25 @@ def upstream_plan(name: str, section: UpstreamSection, directory: Path) -> Upstr
         clusters=tuple(section.clusters),
         clusters_every_s=section.clusters_every,
     )
+
+
+def control_plans(section: MirrorSection, upstreams: Sequence[UpstreamPlan]) -> list[ControlPlan]:
+    """The upstreams at which the description permits actions, with the links by which they are read."""
+    from countingroom.mirror.grabber.control import ControlPlan
+
+    found: list[ControlPlan] = []
+    for one in upstreams:
+        described = section.upstreams[one.name]
+        if actions := allowed(described.control.allow):
+            told = UpstreamControl(
+                name=one.name,
+                set=one.set,
+                url=described.url,
+                actions=actions,
+                hosts=tuple(described.control.hosts or described.hosts),
+                per_minute=described.control.per_minute,
+                timeout_s=described.control.timeout,
+            )
+            secret = described.secret.read(f"mirror.upstreams.{one.name}") if described.secret else ""
+            found.append(ControlPlan(told=told, link=one.link, secret=secret))
+    return found

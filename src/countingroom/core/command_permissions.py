@@ -16,6 +16,7 @@ from countingroom.core.commands.results import RESULTS
 from countingroom.core.commands.row import CommandTable
 from countingroom.core.commands.rules import RULES
 from countingroom.core.commands.system import SYSTEM
+from countingroom.core.commands.upstreams import UPSTREAMS
 from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Point
 from countingroom.core.policy import Permission
@@ -66,6 +67,11 @@ def of_program(command: str, role: str) -> Permission:
     least = _of(RESULTS, command)
     by_role = {"expert": Permission.ENDANGER, "administrator": Permission.ADMINISTER}
     return by_role.get(role, least) if least is Permission.OPERATE else least
+
+
+def of_upstream(command: str) -> Permission:
+    """The permission for an action at an upstream of the mirror."""
+    return _of(UPSTREAMS, command)
 
 
 def of_interlock(command: str) -> Permission:

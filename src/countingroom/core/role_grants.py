@@ -54,9 +54,10 @@ DOORS = BusGrants(hears=("presence.fleet.*", "events.fleet.*"), stores=("events.
 """The commands that it may send are in app/bus_users.py."""
 
 MIRROR = BusGrants(
+    answers=("query.mirror.*",),
     hears=("presence.>", "live.readings.*"),
     stores=("events.mirror.*",),
-    states=("mirror",),
+    states=("mirror", "upstreams"),
     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
 )
 

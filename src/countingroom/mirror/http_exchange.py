@@ -15,9 +15,18 @@ class AnswerTooLarge(Exception):
 
 
 async def exchange(
-    client: httpx.AsyncClient, method: str, url: str, *, within_s: float, most_bytes: int, **request: Any
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    within_s: float,
+    most_bytes: int,
+    cut: bool = False,
+    **request: Any,
 ) -> tuple[int, bytes]:
     """Status and body of the answer. `request`: as for `httpx.AsyncClient.request`.
+
+    `cut`: an answer with more bytes ends there, with one byte more than `most_bytes`.
 
     TimeoutError or httpx.TimeoutException where it is late, AnswerTooLarge, else httpx.HTTPError or OSError.
     """
@@ -26,5 +35,7 @@ async def exchange(
         async for piece in answer.aiter_bytes():
             body += piece
             if len(body) > most_bytes:
+                if cut:
+                    return answer.status_code, bytes(body[: most_bytes + 1])
                 raise AnswerTooLarge
     return answer.status_code, bytes(body)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from countingroom.core.commands.upstreams import READS, UPSTREAMS
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.storage.description import DatabaseAddress
@@ -57,6 +58,26 @@ class UpstreamTlsSection(Section):
     """The key of our certificate, where it is a file of its own."""
 
 
+class ControlSection(Section):
+    """What people with the role for it may do at an upstream, from the page Control room."""
+
+    allow: Annotated[list[str], Field(json_schema_extra={"items": {"enum": [READS, *UPSTREAMS]}})] = []
+    """Actions that may be sent: `get_hltd_logs`. The word `reads` stands for all that only read. What is not listed is
+    refused."""
+    hosts: list[_Host] = []
+    """Computers that an action may name; without it `hosts` of the upstream count."""
+    per_minute: Annotated[int, Field(ge=1, le=600)] = 12
+    """Actions that are sent to the upstream within a minute, of all users together; more are refused."""
+    timeout: Annotated[Seconds, Field(ge=0.5, le=300)] = 30.0
+    """For the whole answer to an action."""
+
+    def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Words that are no actions, with their places."""
+        for number, one in enumerate(self.allow):
+            if one != READS and one not in UPSTREAMS:
+                yield ("allow", number), f"there is no action {one!r}; there are {READS}, {', '.join(UPSTREAMS)}"
+
+
 class UpstreamSection(Section):
     """An upstream of the DQM^2 kind. The name of an upstream is shown outside."""
 
@@ -82,6 +103,8 @@ class UpstreamSection(Section):
     """The secret that it asks for, sent as a cookie."""
     tls: UpstreamTlsSection = UpstreamTlsSection()
     """Certificates."""
+    control: ControlSection = ControlSection()
+    """Actions that may be sent to it; none without `allow`."""
 
     def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """What does not fit together, with its place."""
@@ -100,3 +123,5 @@ class UpstreamSection(Section):
             yield ("hosts",), "a host stands here twice: it would be read twice"
         if self.tls.key and not self.tls.certificate:
             yield ("tls", "key"), "the key belongs to a certificate: give certificate too"
+        for path, text in self.control.problems():
+            yield ("control", *path), text

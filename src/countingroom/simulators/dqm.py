@@ -1,8 +1,8 @@
 """A simulated upstream of the DQM^2 kind: a farm that answers `sync_request` and `request_documents`.
 
 Over HTTP (`POST /sync_proxy`, `POST /redirect?path=HOST` for the other computers, `POST /_upload/`) and over a
-WebSocket (`/sync`); `GET /cr/exe?what=get_cluster_status` tells which computers are up. A new lumi section comes every
-few seconds, a new run on request.
+WebSocket (`/sync`); `GET /cr/exe?what=get_cluster_status` tells which computers are up, other actions are in
+`dqm_control.py`. A new lumi section comes every few seconds, a new run on request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
 from countingroom.core.values import Scalar
 from countingroom.simulators.arguments import number, text
+from countingroom.simulators.dqm_control import FarmControl
 from countingroom.simulators.dqm_farm import Farm, FarmComputer
 from countingroom.simulators.tcp_server import HOST
 
@@ -54,6 +55,9 @@ class DqmSimulator:
             parameters=(Parameter(name="headers", type=Type.INT),),
         ),
         CommandSpec(name="hold", description="no new lumi sections"),
+        CommandSpec(name="markup", description="logs hold HTML"),
+        CommandSpec(name="long", description="logs are 3 MB long"),
+        CommandSpec(name="echo", description="answer actions with the secret that came with them"),
         CommandSpec(name="restore", description="end every fault; what is written stays"),
     )
 
@@ -66,7 +70,8 @@ class DqmSimulator:
         self._port = int(parameters.get("port") or 0)
         self._dead: set[str] = set()
         self._refuses = self._garbage = self._holds = False
-        self._frozen = False
+        self._frozen = self._echoes = False
+        self.control = FarmControl(self.farm)
         self._changed = asyncio.Condition()
         self._life: asyncio.Task[None] | None = None
         self._server: uvicorn.Server | None = None
@@ -124,6 +129,12 @@ class DqmSimulator:
                 self._garbage = True
             case "hold":
                 self._holds = True
+            case "markup":
+                self.control.has_markup = True
+            case "long":
+                self.control.is_long = True
+            case "echo":
+                self._echoes = True
             case "freeze":
                 self._frozen = True
             case "drop":
@@ -138,7 +149,8 @@ class DqmSimulator:
 
     def _end_faults(self) -> None:
         self._dead.clear()
-        self._refuses = self._garbage = self._holds = self._frozen = False
+        self._refuses = self._garbage = self._holds = self._frozen = self._echoes = False
+        self.control.has_markup = self.control.is_long = False
 
     async def _wake(self) -> None:
         async with self._changed:
@@ -174,15 +186,18 @@ class DqmSimulator:
             return await self._proxied(await request.body(), self.farm.computers[name])
 
         async def exe(request: Request) -> Response:
-            if request.query_params.get("what") != "get_cluster_status":
-                return Response(status_code=404)
-            await self._gate(None)
-            if self._refuses:
-                return Response(status_code=500)
-            if self._garbage:
-                return Response("<html>an error page", media_type="text/html")
-            rows = [[name, name not in self._dead, self._message(name)] for name in self.farm.computers]
-            return Response(json.dumps(rows), media_type="application/json")
+            given = dict(request.query_params)
+            what = given.pop("what", "")
+            return await self._acted(request, lambda: self._executed(what, given))
+
+        async def info(request: Request) -> Response:
+            return await self._acted(request, lambda: {"name": "simulated farm", "run": self.farm.run})
+
+        async def utility(request: Request, name: str, of: str) -> Response:
+            return await self._acted(request, lambda: self.control.utility(name, of, self._now_s()))
+
+        async def command(request: Request, of: str, word: str) -> Response:
+            return await self._acted(request, lambda: self.control.command(of, word, self._now_s()))
 
         async def upload(request: Request) -> Response:
             for document in json.loads(await request.body())["docs"]:
@@ -201,9 +216,30 @@ class DqmSimulator:
         app.add_api_route("/sync_proxy", sync_proxy, methods=["POST"])
         app.add_api_route("/redirect", redirect, methods=["POST"])
         app.add_api_route("/cr/exe", exe, methods=["GET"])
+        app.add_api_route("/info", info, methods=["GET"])
+        app.add_api_route("/utils/{name}/{of}", utility, methods=["GET"])
+        app.add_api_route("/utils/control_command/{of}/{word}", command, methods=["GET"])
         app.add_api_route("/_upload/", upload, methods=["POST"])
         app.add_api_websocket_route("/sync", sync)
         return app
+
+    def _executed(self, what: str, given: Mapping[str, str]) -> Any:
+        if what == "get_cluster_status":
+            return [[name, name not in self._dead, self._message(name)] for name in self.farm.computers]
+        return self.control.execute(what, given, self._now_s())
+
+    async def _acted(self, request: Request, act: Callable[[], Any]) -> Response:
+        await self._gate(None)
+        if self._refuses:
+            return Response("<h1>Internal Server Error</h1>", status_code=500)
+        if self._garbage:
+            return Response("<html>an error page", media_type="text/html")
+        if self._echoes:
+            return Response(f"cookies: {request.headers.get('cookie', 'none')}", media_type="text/plain")
+        try:
+            return Response(json.dumps(act()), media_type="application/json")
+        except (KeyError, ValueError) as error:
+            return Response(f"not here: {error}", status_code=404)
 
     async def _proxied(self, body: bytes, computer: FarmComputer) -> Response:
         await self._gate(computer)

@@ -30,6 +30,7 @@ from countingroom.core import severity
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.fleet.usage import DRIVER
+from countingroom.core.mirror.control import CONTROL_KEY
 from countingroom.core.policy import Role
 from countingroom.departments import DEPARTMENTS, Department, load
 
@@ -158,6 +159,7 @@ class Pages:
             "static": self._static_address(),
             "trees": self._trees,
             "has_fleet": FLEET_KEY in context.latest.words,
+            "has_control": CONTROL_KEY in context.latest.words,
         }
         # The bar of every page has a button.
         denied = msgspec.to_builtins(denied_commands(context, request))

@@ -18,6 +18,7 @@ from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Malformed
 from countingroom.core.mirror.dqm_documents import event_of, question
+from countingroom.core.mirror.upstream_actions import MOST_BYTES, ActionRequest
 from countingroom.mirror.http_exchange import AnswerTooLarge, exchange
 
 SOURCE = "mirror.upstreams"
@@ -60,6 +61,10 @@ class UpstreamLink(Protocol):
 
     async def status(self, cluster: str) -> Any:
         """Of the computers of a cluster."""
+        ...
+
+    async def act(self, request: ActionRequest, timeout_s: float) -> tuple[int, bytes]:
+        """Send an action, once; status and body of the answer, which is cut where it is too long."""
         ...
 
     async def close(self) -> None:
@@ -109,27 +114,34 @@ class HttpLink:
     async def status(self, cluster: str) -> Any:
         return await self._send("GET", "/cr/exe", params={"what": "get_cluster_status", "cluster": cluster})
 
+    async def act(self, request: ActionRequest, timeout_s: float) -> tuple[int, bytes]:
+        return await self._exchange(request.method, request.target, timeout_s, MOST_BYTES, cut=True, timeout=timeout_s)
+
     async def close(self) -> None:
         await self._client.aclose()
 
     async def _send(self, method: str, path: str, **request: Any) -> Any:
         access = self._access
-        try:
-            status, body = await exchange(
-                self._client, method, path, within_s=access.timeout_s, most_bytes=_MOST_BYTES, **request
-            )
-        except AnswerTooLarge as error:
-            raise access.error("bad_answer", f"answers with more than {_MOST_BYTES >> 20} MiB") from error
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise access.error("no_answer", f"did not answer within {access.timeout_s:g} s") from error
-        except (httpx.HTTPError, OSError) as error:
-            raise access.error("not_reached", f"is not reached: {error or type(error).__name__}") from error
+        status, body = await self._exchange(method, path, access.timeout_s, _MOST_BYTES, **request)
         if status != _OK:
             raise access.error("refused", f"answers with the status {status}")
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise access.error("bad_answer", "answers what is no JSON") from error
+
+    async def _exchange(
+        self, method: str, path: str, timeout_s: float, most_bytes: int, **request: Any
+    ) -> tuple[int, bytes]:
+        access = self._access
+        try:
+            return await exchange(self._client, method, path, within_s=timeout_s, most_bytes=most_bytes, **request)
+        except AnswerTooLarge as error:
+            raise access.error("bad_answer", f"answers with more than {most_bytes >> 20} MiB") from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise access.error("no_answer", f"did not answer within {timeout_s:g} s") from error
+        except (httpx.HTTPError, OSError) as error:
+            raise access.error("not_reached", f"is not reached: {error or type(error).__name__}") from error
 
 
 class WebSocketLink:
@@ -164,6 +176,9 @@ class WebSocketLink:
 
     async def status(self, cluster: str) -> Any:
         return await self._http.status(cluster)
+
+    async def act(self, request: ActionRequest, timeout_s: float) -> tuple[int, bytes]:
+        return await self._http.act(request, timeout_s)
 
     async def close(self) -> None:
         await self._drop()

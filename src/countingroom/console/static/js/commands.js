@@ -19,6 +19,9 @@ export const tellDescription = (live, command, asked = {}) => order(live, "/api/
 
 export const tellFleet = (live, command, asked = {}) => order(live, "/api/v1/fleet", command, asked);
 
+export const tellUpstream = (live, upstream, command, asked = {}) =>
+  order(live, `/api/v1/mirror/upstreams/${encodeURIComponent(upstream)}`, command, asked);
+
 async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
   const body = { id, channel, arguments: values, deadline_s: deadlineS };

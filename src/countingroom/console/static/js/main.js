@@ -37,6 +37,7 @@ const PAGES = {
   users: "./page-users.js",
   audit: "./page-audit.js",
   description: "./page-description.js",
+  control: "./page-control-room.js",
   fleet: "./page-fleet.js",
   service: "./page-service.js",
   node: "./page-node.js",
