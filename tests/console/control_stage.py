@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import socket
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
+import uvicorn
 
+from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
-from countingroom.core.clock import SystemClock
+from countingroom.console.app import create
+from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.commands.upstreams import UPSTREAMS
 from countingroom.core.mirror.control import CONTROL_KEY, UpstreamControl
+from countingroom.core.subjects import STATE_BUCKET
 from countingroom.mirror.grabber.control import ControlPlan, ControlService
 from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess
 from countingroom.simulators.dqm import DqmSimulator
 from tests.console.people import House, house
-from tests.console.stage import Stage, stage
+from tests.console.stage import stage
 
 FU = "fu-c2f11-11-01"
 SECRET = "s3cr3t/ of the farm"
+_DEADLINE_S = 60.0
 BASE = "/api/v1/mirror/upstreams/farm"
 
 
@@ -37,8 +44,7 @@ class AheadClock(SystemClock):
 class ControlStage:
     """All of it."""
 
-    def __init__(self, here: Stage, home: House, simulator: DqmSimulator, clock: AheadClock) -> None:
-        self.here = here
+    def __init__(self, home: House, simulator: DqmSimulator, clock: AheadClock) -> None:
         self.home = home
         self.simulator = simulator
         self.clock = clock
@@ -77,11 +83,12 @@ class ControlStage:
 
 
 @asynccontextmanager
-async def control_stage(*, per_minute: int = 100, timeout_s: float = 20.0) -> AsyncGenerator[ControlStage]:
-    """An upstream `farm` at which everything is permitted but `kill_proc`."""
+async def upstream(
+    bus: Bus, clock: Clock, *, per_minute: int = 100, timeout_s: float = 20.0
+) -> AsyncGenerator[DqmSimulator]:
+    """An upstream `farm` at which everything is permitted but `kill_proc`, and the service that controls it."""
     simulator = DqmSimulator({"log_bytes": 500, "lumi_s": 3600, "clients": 3})
     url = str((await simulator.start())["url"])
-    access = UpstreamAccess(name="farm", url=url, port=9215, timeout_s=20, secret=SECRET)
     told = UpstreamControl(
         name="farm",
         set="production",
@@ -91,19 +98,60 @@ async def control_stage(*, per_minute: int = 100, timeout_s: float = 20.0) -> As
         per_minute=per_minute,
         timeout_s=timeout_s,
     )
-    link, clock = HttpLink(access), AheadClock()
-    async with stage(SystemClock(), play=False) as here, house(here) as home:
-        publisher = Publisher(here.bus.client(), clock, "mirror")
-        plans = [ControlPlan(told=told, link=link, secret=SECRET)]
-        service = ControlService(here.bus.client(), clock, publisher, plans)
-        tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(service.run())]
-        while CONTROL_KEY not in home.context.latest.words:
+    link = HttpLink(UpstreamAccess(name="farm", url=url, port=9215, timeout_s=20, secret=SECRET))
+    publisher = Publisher(bus, clock, "mirror")
+    service = ControlService(bus, clock, publisher, [ControlPlan(told=told, link=link, secret=SECRET)])
+    tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(service.run())]
+    try:
+        while await bus.get(STATE_BUCKET, CONTROL_KEY) is None:
             await asyncio.sleep(0.01)
+        yield simulator
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.wait(tasks)
+        await link.close()
+        await simulator.stop()
+
+
+@asynccontextmanager
+async def control_stage(*, per_minute: int = 100, timeout_s: float = 20.0) -> AsyncGenerator[ControlStage]:
+    """A console with a login, and the upstream."""
+    clock = AheadClock()
+    async with (
+        stage(SystemClock(), play=False) as here,
+        upstream(here.bus.client(), clock, per_minute=per_minute, timeout_s=timeout_s) as simulator,
+        house(here) as home,
+    ):
+        yield ControlStage(home, simulator, clock)
+
+
+@contextmanager
+def control_console() -> Generator[tuple[str, DqmSimulator]]:
+    """The address of a console without a login, served from a thread, and the farm."""
+    ready, began, farms = threading.Event(), list[uvicorn.Server](), list[DqmSimulator]()
+
+    async def serve(listener: socket.socket) -> None:
+        clock = SystemClock()
+        async with stage(clock, play=False) as here, upstream(here.bus.client(), clock) as simulator:
+            app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.05)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+            began.append(server)
+            farms.append(simulator)
+            serving = asyncio.create_task(server.serve([listener]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            ready.set()
+            await serving
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)), name="console of upstreams")
+        thread.start()
         try:
-            yield ControlStage(here, home, simulator, clock)
+            assert ready.wait(_DEADLINE_S)
+            host, port = listener.getsockname()
+            yield f"http://{host}:{port}", farms[0]
         finally:
-            for one in tasks:
-                one.cancel()
-            await asyncio.wait(tasks)
-            await link.close()
-            await simulator.stop()
+            for server in began:
+                server.should_exit = True
+            thread.join(_DEADLINE_S)

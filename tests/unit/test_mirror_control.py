@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from countingroom.cli.main import run
 from countingroom.core.commands.upstreams import READS, UPSTREAMS, allowed
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.mirror.upstream_actions import MOST_BYTES, answer_text, checked, request_of
 from countingroom.mirror.description import MirrorSection
-from tests.console.control_stage import BASE, FU, SECRET, control_stage
+from tests.console.control_stage import BASE, FU, SECRET, control_console, control_stage
 from tests.console.people import ORIGIN
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -230,3 +232,28 @@ async def test_logs_with_html_stay_text_are_bounded_and_the_secret_is_nowhere() 
         ]
         assert SECRET not in "".join(everything)
         assert "<script>" not in "".join(everything[0:1] + everything[2:])
+
+
+def test_the_command_line_shows_asks_and_sends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with control_console() as (url, farm):
+        monkeypatch.setenv("COUNTINGROOM_URL", url)
+
+        def say(*words: str, status: int = 0) -> str:
+            assert run(["mirror", *words]) == status
+            told = capsys.readouterr()
+            return told.out + told.err
+
+        assert "restart_hltd" in say("actions")
+        assert f"/cr/exe?what=restart_hltd&host={FU}" in say("act", "farm", "restart_hltd", f"host={FU}", "--plan")
+        assert "no terminal" in say("act", "farm", "restart_hltd", f"host={FU}", status=1)
+        assert "is not among the computers" in say("act", "farm", "restart_hltd", "host=other", "--yes", status=1)
+        assert farm.control.done == []
+        assert f"restart_hltd {FU}" in say("act", "farm", "restart_hltd", f"host={FU}", "--yes")
+        assert farm.control.done == [f"restart_hltd {FU}"]
+        (sent,) = json.loads(say("actions", "--json"))["upstreams"][0]["last"]
+        assert f"restart_hltd {FU}" in say("answer", "farm", sent["id"])
+        told = say("act", "farm", "show_log", "id=none", "--yes", status=1)
+        assert "not here" in told
+        assert "with the status 404" in told

@@ -71,16 +71,21 @@ def act(
         if plan and json:
             print_json(planned)
             return
-        typer.echo(f"{planned['method']} {planned['address']}", err=json)
-        typer.echo(f"secret: {planned['secret'] or 'none'}; {planned['left']} actions left in this minute", err=json)
+        typer.echo(f"{planned['method']} {planned['address']}", err=not plan)
+        typer.echo(
+            f"secret: {planned['secret'] or 'none'}; {planned['left']} actions left in this minute", err=not plan
+        )
         if plan:
             return
         if not yes:
             if not sys.stdin.isatty():
                 raise RequestError(
-                    "it is not sent without a word", source="cli", code="not_confirmed", suggestion="add --yes"
+                    "it is not sent without a question, and there is no terminal to ask at",
+                    source="cli",
+                    code="not_confirmed",
+                    suggestion="add --yes",
                 )
-            typer.confirm("Send it?", abort=True, err=json)
+            typer.confirm("Send it?", abort=True, err=True)
         wait_s = (found["timeout_s"] if found else 30.0) + _GRACE_S
         body = {"arguments": {**given, "plan": planned["mark"]}}
         sent = give(api, base, quote(action, safe=""), body, wait_s)

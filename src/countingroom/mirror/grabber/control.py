@@ -47,6 +47,8 @@ from countingroom.mirror.grabber.link import COOKIE, UpstreamLink
 
 _MOST_PLANS = 256
 """Of one upstream; the oldest are void first."""
+_MARK = 16
+"""Letters of a mark. It stands in events, and is of no use to another user."""
 _MINUTE_S = 60.0
 _OK = 200
 
@@ -96,7 +98,7 @@ class ControlTarget:
         arguments = self._checked(query.action, query.arguments)
         request = request_of(query.action, arguments)
         plan = ActionPlan(
-            mark=uuid4().hex,
+            mark=uuid4().hex[:_MARK],
             upstream=self.name,
             action=query.action,
             arguments=arguments,

@@ -2,7 +2,7 @@
 // shown. An answer is set as text, never as HTML.
 import { $, breakable, data, el, setText } from "./dom.js";
 import { mark } from "./acts.js";
-import { boxed, tellOutcome } from "./buttons.js";
+import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { tellUpstream } from "./commands.js";
 import { moment, words } from "./format.js";
@@ -12,12 +12,13 @@ import { ask } from "./snapshot-words.js";
 
 const KEY = "upstreams.all";
 const base = (upstream) => `/api/v1/mirror/upstreams/${encodeURIComponent(upstream)}`;
-const title = (name) => words(name.replace(/^get_/, ""));
+const title = (name) => words(name.replace(/^get_/, "")).replace(/^./, (letter) => letter.toUpperCase());
 const kib = (bytes) => (bytes < 1024 ? `${bytes} B` : `${Math.round(bytes / 1024)} KiB`);
 const option = (value, label = value, chosen = false) => el("option", { value, selected: chosen }, label);
 
 export function page(live) {
-  live.watch = { devices: [], points: [], states: true, events: true, partitions: [""] };
+  // The events of an action have the name of its upstream, in the place of that of a device.
+  live.watch = { devices: data.upstreams.map(({ name }) => name), points: [], states: true, events: true, partitions: [""] };
   const actions = new Map(data.actions.map((one) => [one.name, one]));
   let upstreams = data.upstreams;
   const upstream = el("select", { name: "upstream" }),
@@ -111,8 +112,12 @@ async function send(live, upstream, action, given) {
   });
   if (!sure) return;
   const sent = await tellUpstream(live, upstream, action.name, { values: { ...given, plan: plan.mark } });
-  await tellOutcome(`${title(action.name)} at ${upstream}`, sent);
-  if (sent.accepted) await show(upstream, sent.id);
+  const what = `${title(action.name)} at ${upstream}`;
+  if (!sent.accepted) return note(`${what}: refused. ${sent.cause.message}`, { bad: true, detail: sent.cause.suggestion });
+  const event = await sent.outcome;
+  if (event.kind === "done") note(`${what}: answered`);
+  else note(`${what}: ${event.cause?.message ?? event.message}`, { bad: true, detail: event.cause?.suggestion });
+  await show(upstream, sent.id);
 }
 
 function row(upstream, one) {
