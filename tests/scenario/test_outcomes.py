@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.template import TemplateSection
 from tests.node import node
 from tests.scenario.experiment import World, description, experiment
+from tests.scenario.real_programs import programs_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,11 +167,11 @@ async def test_a_hook_after_a_stop_gets_the_number_of_the_run(tmp_path: Path) ->
         await world.does("start")
         await world.reaches("Recording")
         await world.ask("goal", state="QA_Active")
-        for _ in range(200):
-            await asyncio.sleep(0.02)
-            await world.clock.advance(0.05)
-            if (tmp_path / "told").exists() and (tmp_path / "told").read_text():
-                break
+
+        async def is_told() -> bool:
+            return (tmp_path / "told").exists() and bool((tmp_path / "told").read_text())
+
+        await programs_until(world, is_told)
         assert (tmp_path / "told").read_text() == "1."
 
 

@@ -16,6 +16,7 @@ from countingroom.core.placement import Wanted
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.description import RunsSection
 from tests.scenario.experiment import World, description, experiment
+from tests.scenario.real_programs import programs_until
 
 
 async def test_comments_flags_and_who_was_included_are_in_the_run() -> None:
@@ -149,7 +150,13 @@ async def test_a_sequence_that_cannot_be_meant_is_refused_before_anything_is_sav
     async with experiment() as world:
         await world.does("configure_all")
         before = await world.database.configurations.list("STS")
-        meant = {"system": "STS", "parameter": "threshold", "values": "1,2", "seconds": 3, "name": "scan"}
+        meant: dict[str, Any] = {
+            "system": "STS",
+            "parameter": "threshold",
+            "values": "1,2",
+            "seconds": 3,
+            "name": "scan",
+        }
         refused = await world.ask("sequence", **(meant | wrong))
         assert refused.cause and told in refused.cause.message and refused.cause.suggestion
         assert await world.database.configurations.list("STS") == before
@@ -230,13 +237,11 @@ TELL = "import sys; open(sys.argv[3], 'a').write(' '.join(sys.argv[1:3]) + '\\n'
 
 
 async def _let_programs_end(world: World) -> None:
-    """Programs take real time: give some of it to every step of ours."""
-    for _ in range(200):
-        await asyncio.sleep(0.02)
-        await world.clock.advance(0.05)
+    async def are_over() -> bool:
         shown = await world.partition()
-        if shown and shown.goal is None:
-            return
+        return shown is not None and shown.goal is None
+
+    await programs_until(world, are_over)
 
 
 @pytest.mark.parametrize(("critical", "state"), [(True, "TFC_Active"), (False, "QA_Active")])

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from countingroom.alarms.notify import deadline_thread
-from countingroom.alarms.notify.deadline_thread import DeadlineThread
+from countingroom.alarms.notify.deadline_thread import GRACE_S, DeadlineThread
 from countingroom.alarms.notify.sender import ACCEPTED, Delivery, TryOutcome
-from countingroom.core.clock import SystemClock
+from countingroom.testing.clock import FakeClock
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    monkeypatch.setattr(deadline_thread, "GRACE_S", 0.05)
+def gate() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
@@ -29,7 +27,7 @@ def blocking(gate: threading.Event) -> Delivery:
 
 
 async def test_the_work_runs_in_a_thread_of_its_own() -> None:
-    thread = DeadlineThread("notify-one", SystemClock(), 5.0, lambda: None)
+    thread = DeadlineThread("notify-one", FakeClock(), 5.0, lambda: None)
 
     def work() -> Delivery:
         return Delivery(outcome=TryOutcome.ACCEPTED, text=threading.current_thread().name)
@@ -38,10 +36,12 @@ async def test_the_work_runs_in_a_thread_of_its_own() -> None:
 
 
 async def test_a_channel_that_hangs_delays_no_other(gate: threading.Event) -> None:
-    one, other = (DeadlineThread(name, SystemClock(), 0.1, lambda: None) for name in ("one", "other"))
+    clock = FakeClock()
+    one, other = (DeadlineThread(name, clock, 10.0, lambda: None) for name in ("one", "other"))
     hanging = asyncio.create_task(one.run(lambda: blocking(gate)))
     await asyncio.sleep(0)
     assert (await other.run(lambda: ACCEPTED)).outcome is TryOutcome.ACCEPTED
+    await clock.advance(10.0 + GRACE_S)
     assert (await hanging).outcome is TryOutcome.UNKNOWN
     assert (one.is_hanging, other.is_hanging) == (True, False)
     assert (await one.run(lambda: ACCEPTED)).outcome is TryOutcome.FAILED, "two tries never run at a time"
@@ -52,13 +52,16 @@ async def test_a_channel_that_hangs_delays_no_other(gate: threading.Event) -> No
 
 
 async def test_a_try_is_aborted_at_its_deadline(gate: threading.Event) -> None:
-    thread = DeadlineThread("one", SystemClock(), 0.1, gate.set)
-    assert (await thread.run(lambda: blocking(gate))).outcome is TryOutcome.ACCEPTED
+    clock = FakeClock()
+    thread = DeadlineThread("one", clock, 10.0, gate.set)
+    trying = asyncio.create_task(thread.run(lambda: blocking(gate)))
+    await clock.advance(10.0)
+    assert (await trying).outcome is TryOutcome.ACCEPTED
     assert not thread.is_hanging
 
 
 async def test_a_try_is_aborted_when_its_task_is_cancelled(gate: threading.Event) -> None:
-    thread = DeadlineThread("one", SystemClock(), 30.0, gate.set)
+    thread = DeadlineThread("one", FakeClock(), 30.0, gate.set)
     task = asyncio.create_task(thread.run(lambda: blocking(gate)))
     await asyncio.sleep(0.02)
     task.cancel()
@@ -69,7 +72,7 @@ async def test_a_try_is_aborted_when_its_task_is_cancelled(gate: threading.Event
 
 
 async def test_an_error_that_is_not_foreseen_is_told_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
-    thread = DeadlineThread("notify-one", SystemClock(), 5.0, lambda: None)
+    thread = DeadlineThread("notify-one", FakeClock(), 5.0, lambda: None)
 
     def work() -> Delivery:
         raise ValueError("https://example.org/s3cret")

@@ -96,7 +96,7 @@ Pair = tuple[MartaSimulator, Operator]
 
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
-    section = MartaSection(host="127.0.0.1", timeout=0.5)
+    section = MartaSection(host="127.0.0.1", timeout=5.0)
     simulator = MartaSimulator(section.model_dump(mode="json"))
     address = await simulator.start()
     operator = Operator(section.model_copy(update=dict(address)))

@@ -134,7 +134,7 @@ async def test_another_device_is_not_used(agent: SnmpSimulator) -> None:
 
 
 async def test_a_lost_question_is_sent_again_and_a_late_answer_is_none(agent: SnmpSimulator) -> None:
-    driver = await _driver(agent, timeout=0.15, retries=4)
+    driver = await _driver(agent, timeout=0.3, retries=4)
     await agent.fault("freeze", {})
     asked = agent.requests
     task = asyncio.create_task(driver.read())
@@ -142,7 +142,7 @@ async def test_a_lost_question_is_sent_again_and_a_late_answer_is_none(agent: Sn
         await asyncio.sleep(0.001)
     await agent.fault("restore", {})
     assert len(await task) == len(TABLE)
-    await agent.fault("slow", {"seconds": 0.2})  # the answer to the first comes while the second waits
+    await agent.fault("slow", {"seconds": 0.4})  # the answer to the first comes while the second waits
     assert _bad(await _read(driver)) == []
     await driver.close()
 
