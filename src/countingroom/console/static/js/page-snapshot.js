@@ -18,18 +18,20 @@ export function page(live) {
   live.watch = { devices: ["*"], points: true, states: true, events: true, partitions: [""] };
   const told = (message, detail) => note(message, { bad: true, detail });
   let other = data.with,
-    saved = new Set(),
+    saved = null, // the names of its points; until they are known each point may be one of them
     drawnAt = 0,
+    turn = 0,
     waits = null,
     restore = null,
     isGolden = false;
 
   async function drawRows() {
     drawnAt = performance.now();
-    const query = new URLSearchParams({ equal: String($("#equal").checked) });
+    const mine = ++turn,
+      query = new URLSearchParams({ equal: String($("#equal").checked) });
     if (other) query.set("with", other);
     const found = await ask(api(name, `/compare?${query}`), told);
-    if (!found) return;
+    if (!found || mine !== turn) return; // a later question is under way: its answer is newer
     setText($("#other-name"), other || "Now");
     setText($("#counts"), Object.entries(found.counts).map(([verdict, count]) => `${count} ${VERDICTS[verdict]}`).join(", "));
     $("#rows").replaceChildren(
@@ -142,7 +144,7 @@ export function page(live) {
   live.on("change", ({ points, states }) => {
     const state = states[KEY];
     if (state?.snapshot === name) drawProgress(state);
-    if (Object.keys(points).some((point) => saved.has(point))) soon();
+    if (Object.keys(points).some((point) => !saved || saved.has(point))) soon();
   });
   drawRows();
   drawRecord();
