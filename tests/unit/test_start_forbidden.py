@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from countingroom.core.interlocks.chart import TIME_PASSED, initial, step
 from countingroom.core.interlocks.events import BypassCause, InputReading, Inputs, InterlockEvent
+from countingroom.core.interlocks.legality import told
 from countingroom.core.interlocks.permissive import start_forbidden
 from countingroom.core.interlocks.specs import InterlockSpec, permissives
-from countingroom.core.interlocks.states import InterlockState, Truth
+from countingroom.core.interlocks.states import CauseState, InputState, InterlockState, Truth
 from countingroom.core.policy import Role
 from tests.unit.interlock_specs import cause, interlock
 
@@ -126,3 +127,10 @@ def test_a_start_that_was_allowed_is_never_followed_by_a_trip_without_a_new_inpu
         acts = later.effect("no_start")
         assert acts is not None
         assert (why(state) != "") == (acts.acting_ns is not None)
+
+
+def test_a_cause_whose_inputs_are_known_again_is_told_without_them() -> None:
+    lost = CauseState(name="chiller_lost", title="Chiller lost", present_since_ns=1)
+    assert told(lost) == "Chiller lost cannot be evaluated"
+    stale = replace(lost, inputs=(InputState(text="state", truth=Truth.STALE),))
+    assert told(stale) == "Chiller lost cannot be evaluated (its inputs are stale)"

@@ -72,7 +72,7 @@ def told(cause: CauseState) -> str:
     if not cause.is_unknown:
         return f"{shown} is still there"
     lost = sorted({one.truth.value for one in cause.inputs if not one.truth.is_known})
-    return f"{shown} cannot be evaluated (its inputs are {', '.join(lost)})"
+    return f"{shown} cannot be evaluated" + (f" (its inputs are {', '.join(lost)})" if lost else "")
 
 
 def _of_role(spec: InterlockSpec, has: Role, needs: Role, what: str) -> Cause | None:
