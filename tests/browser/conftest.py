@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import not_
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response, ViewportSize, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, Response, ViewportSize, expect
 
 from tests.browser.shared_browser import SharedBrowser, Theme
 from tests.patience import PATIENCE_S
@@ -33,6 +34,8 @@ RUN_AXE = """options => {
     const rules = Object.fromEntries(minor.map(({ id }) => [id, { enabled: false }]));
     return axe.run(document, { ...options, rules }) }"""
 """Without the rules whose violations are never more than moderate: they take a fifth of the time."""
+_AXE_AGAIN_MS = 1000
+"""A colour on its way to another one, or a dialog that just opens, may be seen in between."""
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 SCREEN: ViewportSize = {"width": 1600, "height": 900}
 DESK: ViewportSize = {"width": 1440, "height": 900}
@@ -123,6 +126,17 @@ class Requester:
         self._late += len(late)
         return not late
 
+    def order(self, button: Locator, fill: Callable[[], object] = lambda: None) -> None:
+        """Press the button of a command, `fill` in its dialog what it needs and confirm it; again where it came too
+        late."""
+
+        def confirmed() -> bool:
+            button.click()
+            fill()
+            return self.command(self.page.locator("dialog[open] .acts button").last.click)
+
+        self.until(confirmed, "the command comes in time")
+
     def ended_well(self) -> None:
         """Nothing may have gone wrong. The browser itself reports each refused command as an error."""
         for one in [one for one in self.wrong if "status of 409" in one][: self._late]:
@@ -189,9 +203,16 @@ def strict_page(browser: Browser, width: int, height: int) -> Generator[Page]:
 
 
 def serious(page: Page, *rules: str) -> list[str]:
-    """What axe finds on the page; nothing where axe is not installed. `rules`: these alone."""
+    """What axe finds on the page, also at a second look; nothing where axe is not installed. `rules`: these alone."""
     if not AXE.exists():
         return []
+    if found := _found_by_axe(page, rules):
+        page.wait_for_timeout(_AXE_AGAIN_MS)
+        found = _found_by_axe(page, rules)
+    return found
+
+
+def _found_by_axe(page: Page, rules: Sequence[str]) -> list[str]:
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(AXE.read_text())
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
@@ -218,7 +239,7 @@ def looks_right(requester: Requester, pages: Mapping[str, str]) -> None:
         looks_right_in_the_dark(requester, name)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})
-            assert settled(page, wider_than_seen) == [], f"{name} at {width}"
+            assert wider_than_seen(page) == [], f"{name} at {width}"
             if width == WIDTHS[-1]:
                 requester.picture(f"{name}-{width}")
 
@@ -246,7 +267,11 @@ def settled(page: Page, look: Callable[[Page], T], good: Callable[[T], bool] = n
 
 
 def wider_than_seen(page: Page) -> list[str]:
-    """What of the shell is wider than the screen shows, or what of it its own card cuts off."""
+    """What of the shell is wider than the screen shows, or what of it its own card cuts off, once it has settled."""
+    return settled(page, _wider_than_seen)
+
+
+def _wider_than_seen(page: Page) -> list[str]:
     return page.evaluate(
         """() => ['html', '.top', '#main', '#main > .head'].flatMap(one => [...document.querySelectorAll(one)])
         .filter(node => node.scrollWidth > node.clientWidth
@@ -258,7 +283,15 @@ def wider_than_seen(page: Page) -> list[str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo experiment with its simulators, all devices live."""
-    with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate") as running:
+    description = tmp_path_factory.mktemp("description") / "demo"
+    shutil.copytree(DEMO.parent, description)
+    if not os.environ.get("COUNTINGROOM_PICTURES"):
+        # Its interlock rightly forbids runs, and switches off, while the state of the chiller is not known. On a busy
+        # machine a heartbeat may be late at any time. What interlocks do has tests of its own.
+        alarms = description / "alarms.yaml"
+        before, _, rest = alarms.read_text().partition("  interlocks:\n")
+        alarms.write_text(before + "  rules:\n" + rest.partition("  rules:\n")[2])
+    with up(description / DEMO.name, tmp_path_factory.mktemp("demo"), "--simulate") as running:
         until(running.has_live_devices, "all devices are live")
         until(lambda: running.state("caen") == "LV_OFF", "the crate is off")
         until(lambda: len(running.get("/partitions")["partitions"]) == 2, "both partitions are owned")

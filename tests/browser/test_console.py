@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
@@ -38,10 +38,9 @@ def number(text: str) -> float:
     return float(re.sub(r"[^0-9.\-]", "", text) or "nan")
 
 
-def channel_command(page: Page, name: str) -> None:
+def channel_command(requester: Requester, name: str) -> None:
     """Press a command of the selected channel and confirm it."""
-    page.locator(f'#sel [data-command="{name}"]').click()
-    page.locator("#confirm .acts button").last.click()
+    requester.order(requester.page.locator(f'#sel [data-command="{name}"]'))
 
 
 @pytest.mark.timeout(300)
@@ -58,10 +57,10 @@ def test_axe_finds_what_is_wrong(requester: Requester) -> None:
 
 def test_a_module_is_switched_on_and_a_setpoint_followed(requester: Requester) -> None:
     page = requester.open("/devices/caen#0.hv_vMon")
-    channel_command(page, "lv_on")
+    channel_command(requester, "lv_on")
     row = page.locator('tr[data-channel="0"] td.st')
     expect(row).to_have_text("LV ON")
-    channel_command(page, "hv_on")
+    channel_command(requester, "hv_on")
     requester.until(lambda: number(requester.cell("caen.0.hv_vMon")) > 290, "the high voltage is up")
     expect(row).to_have_text("HV ON")
     page.locator('td[data-p="caen.0.hv_setV"]').click()
@@ -74,10 +73,12 @@ def test_a_module_is_switched_on_and_a_setpoint_followed(requester: Requester) -
     requester.until(lambda: requester.demo.get("/partitions/mCBM")["partition"]["run"], "a run goes on")
     expect(page.locator("#front-run")).to_be_visible()
     page.keyboard.press("Escape")
-    page.locator("#sel button[type=submit]").click()
-    expect(dialog).to_contain_text("mCBM takes run 1")
-    requester.picture("confirm-light")
-    dialog.get_by_role("button", name="Set 240.0 V").click()
+
+    def sees_the_run() -> None:
+        expect(dialog).to_contain_text("mCBM takes run 1")
+        requester.picture("confirm-light")
+
+    requester.order(page.locator("#sel button[type=submit]"), sees_the_run)
     expect(page.locator("#sel .outcome")).to_contain_text("done")
     expect(page.locator('td[data-p="caen.0.hv_setV"]')).to_have_text("240.0")
     requester.until(lambda: abs(number(requester.cell("caen.0.hv_vMon")) - 240) < 2, "the readback follows")
@@ -115,7 +116,7 @@ def test_what_is_not_possible_is_focusable_and_says_why(requester: Requester) ->
 
 def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Requester) -> None:
     page = requester.open("/devices/caen#1.lv_vMon")
-    channel_command(page, "lv_on")
+    channel_command(requester, "lv_on")
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV ON")
     requester.demo.fault("caen", "trip", channel="1", side="lv", now=True)
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("ERROR")
@@ -129,8 +130,7 @@ def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Request
     page.locator("#theme").click()
     page = requester.open("/devices/caen")
     requester.picture("device-alarm-light")
-    page.locator('#device-commands [data-command="clear_alarms"]').click()
-    page.locator("#confirm .acts button").last.click()
+    requester.order(page.locator('#device-commands [data-command="clear_alarms"]'))
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV OFF")
     expect(page.locator("#newest")).to_contain_text("CAEN mainframe")  # until a person has acknowledged it
     page = requester.open("/alarms")

@@ -10,7 +10,7 @@ from typing import cast
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.clock import SystemClock
-from tests.browser.conftest import Requester, looks_right, serious, settled, visit, wider_than_seen
+from tests.browser.conftest import Requester, looks_right, serious, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.fleet_stage import PlayedFleet
 from tests.system.running import Running
@@ -54,7 +54,7 @@ def sees_one_service_and_cordons_a_node(here: Requester, fleet: PlayedFleet) -> 
     expect(asked.get_by_role("button", name="Cordon n1")).to_be_disabled()
     asked.get_by_label("Reason").fill("new fan")
     asked.get_by_role("button", name="Cordon n1").click()
-    assert serious(page) == [] and settled(page, wider_than_seen) == []
+    assert serious(page) == [] and wider_than_seen(page) == []
     expect(page.locator("#banners")).to_contain_text("Cordoned: new fan · local, until it is used again by hand")
 
 
@@ -69,7 +69,7 @@ def talks_to_cameras(here: Requester, fleet: PlayedFleet) -> None:
     expect(page.locator("#talk-told")).to_have_text("ping: 2 of 3 actors did it")
     expect(page.locator("#talk-actors")).to_contain_text("n2 lost")
     expect(page.locator("#talk-replies")).to_contain_text("n1 : text=Pong.")
-    assert serious(page) == [] and settled(page, wider_than_seen) == []
+    assert serious(page) == [] and wider_than_seen(page) == []
     here.picture("fleet-talk")
 
     page.get_by_role("button", name="Talk…").click()
@@ -92,13 +92,14 @@ def test_an_update_that_fails_its_health_check_is_rolled_back_and_says_why(brows
         expect(go).to_have_text("Apply: 3 changes")
         for width in (420, 1920):
             page.set_viewport_size({"width": width, "height": 900})
-            assert settled(page, wider_than_seen) == [], width
+            assert wider_than_seen(page) == [], width
             here.picture(f"fleet-plan-{width}")
         assert serious(page) == []
 
         fleet.edit("camera-2")  # edited after it was seen: what is applied is what is shown
         go.click()
         expect(dialog).to_contain_text("the plan has changed since you saw it")
+        here.until(lambda: here.wrong, "the browser tells of the refusal")
         assert "409 (Conflict)" in here.wrong.pop()
         expect(dialog.locator("[data-change]")).to_contain_text("camera-2")
         dialog.get_by_label("Comment").fill("first")

@@ -98,7 +98,7 @@ def restarts_a_service_and_a_node(here: Requester, servers: dict[str, EngineServ
     expect(page.locator("#banners")).to_contain_text("Restart by local, ")
     expect(page.locator("#banners")).to_contain_text("n1 refused to restart: the disk is being checked")
     page.set_viewport_size({"width": 420, "height": 900})
-    assert settled(page, wider_than_seen) == [] and serious(page) == []
+    assert wider_than_seen(page) == [] and serious(page) == []
     here.picture("node-420")
 
 
@@ -141,7 +141,7 @@ def test_an_image_that_fails_its_check_on_the_second_node_goes_back_on_all_and_t
         expect(banner).to_contain_text("camera@n2")
         expect(banner).to_contain_text("true")  # the program that its check did not find
         expect(row).to_contain_text("3/3")
-        assert set(images(docker).values()) == {"camera:2"}
+        here.until(lambda: set(images(docker).values()) == {"camera:2"}, "all have the image before it")
         here.picture("fleet-images-rolled-back")
         restarts_a_service_and_a_node(here, docker)
         console.do(stop())

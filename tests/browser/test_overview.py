@@ -87,7 +87,7 @@ def test_alarms_partitions_devices_and_run_are_on_one_screen(requester: Requeste
     for width in (768, 420):
         page.set_viewport_size({"width": width, "height": 900})
         assert found(page, CUT) == [], width
-        assert settled(page, wider_than_seen) == [], width
+        assert wider_than_seen(page) == [], width
         requester.picture(f"overview-alarms-{width}-light")
     assert serious(page) == []
 
@@ -99,7 +99,7 @@ def test_thirty_alarms_and_very_long_names_push_nothing_out(requester: Requester
         page.set_viewport_size({"width": width, "height": height})
         expect(page.locator("#alarm-rows tr")).to_have_count(30)
         assert found(page, CUT) == [], width
-        assert settled(page, wider_than_seen) == [], width
+        assert wider_than_seen(page) == [], width
         requester.picture(f"overview-long-{width}-light")
 
 

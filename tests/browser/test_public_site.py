@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from countingroom.core.clock import SystemClock
 from countingroom.mirror.store.store import PublicStore
 from countingroom.simulators.dqm_farm import Farm
-from tests.browser.conftest import keep, serious, settled, strict_page, wider_than_seen
+from tests.browser.conftest import keep, serious, strict_page, wider_than_seen
 from tests.public_records_of_a_farm import documents, farm_of, filled_store, redactor
 
 pytestmark = pytest.mark.server
@@ -87,7 +87,7 @@ def test_a_page_looks_right(served: Served, page: Page, path: str) -> None:
     page.evaluate("delete document.documentElement.dataset.theme")
     page.set_viewport_size({"width": 420, "height": 900})
     keep(page, f"{name}-phone")
-    assert settled(page, wider_than_seen) == []
+    assert wider_than_seen(page) == []
     assert hosts == {served.url.split("/")[2]}
 
 

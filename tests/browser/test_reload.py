@@ -11,7 +11,7 @@ from typing import cast
 from playwright.sync_api import Browser, expect
 
 from countingroom.core.clock import SystemClock
-from tests.browser.conftest import Requester, serious, settled, visit, wider_than_seen
+from tests.browser.conftest import Requester, serious, visit, wider_than_seen
 from tests.console.alarm_console import alarm_console
 from tests.console.edited_description import EditedUp
 from tests.system.running import Running
@@ -64,7 +64,7 @@ def test_the_plan_that_is_shown_is_put_in_force(browser: Browser, tmp_path: Path
         page.evaluate("document.documentElement.dataset.theme = 'light'")
         for width in (420, 900, 1920):
             page.set_viewport_size({"width": width, "height": 900})
-            assert settled(page, wider_than_seen) == [], width
+            assert wider_than_seen(page) == [], width
             here.picture(f"reload-plan-{width}")
 
         up.edit("title: Another bath", "poll: 2")

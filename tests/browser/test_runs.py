@@ -28,12 +28,20 @@ PAGES = {
 
 def recording(requester: Requester) -> Page:
     """The page of the partition that the demo brings into recording by itself."""
-    requester.until(lambda: state(requester) == "Recording", "the demo records")
+    records(requester)
     return requester.open("/partitions/mCBM")
 
 
-def state(requester: Requester, partition: str = "mCBM") -> str:
-    return requester.demo.get(f"/partitions/{partition}")["partition"]["state"]
+def records(requester: Requester) -> None:
+    """The demo takes a run. A test that failed may have left it without one."""
+
+    def look() -> bool:
+        now = requester.demo.get("/partitions/mCBM")["partition"]
+        if now["state"] == "QA_Active" and not now["goal"]:
+            requester.demo.http.post("/api/v1/partitions/mCBM/start", json={"wait_s": 15})
+        return now["state"] == "Recording"
+
+    requester.until(look, "the demo records")
 
 
 def big(page: Page, word: str) -> None:
@@ -44,10 +52,15 @@ def big(page: Page, word: str) -> None:
         raise AssertionError(f"{error}\nNotes of the page: {page.locator('#notes').inner_text()}") from None
 
 
-def press(page: Page, command: str) -> None:
+def run_number(page: Page) -> int:
+    """The number of the run at the head of the page, once there is one."""
+    expect(page.locator("#run")).to_have_text(re.compile(r"^\d+$"))
+    return int(page.locator("#run").inner_text())
+
+
+def press(requester: Requester, command: str) -> None:
     """Press a command and confirm what is shown."""
-    page.locator(f'#partition-commands [data-command="{command}"]').click()
-    page.locator("dialog[open] .acts button").last.click()
+    requester.order(requester.page.locator(f'#partition-commands [data-command="{command}"]'))
 
 
 @pytest.mark.timeout(300)
@@ -58,7 +71,7 @@ def test_every_page_of_run_control_opens_lives_and_is_readable(requester: Reques
 
 def test_every_page_tells_which_partition_takes_a_run(requester: Requester) -> None:
     page = recording(requester)
-    run = page.locator("#run").inner_text()
+    run = str(run_number(page))
     for path in ("/events", "/devices/chiller"):
         page = requester.open(path)
         expect(page.locator("#front")).to_contain_text("mCBM")
@@ -79,7 +92,7 @@ def test_what_may_not_be_done_now_says_why(requester: Requester) -> None:
 
 
 def test_a_page_whose_live_feed_is_refused_says_so_and_stops_a_run(requester: Requester) -> None:
-    requester.until(lambda: state(requester) == "Recording", "the demo records")
+    records(requester)
     feed = requester.demo.url.replace("http", "ws", 1) + "/api/v1/live"
     with contextlib.ExitStack() as stack:
         for _ in range(ViewerLimits().user + 1):
@@ -88,14 +101,12 @@ def test_a_page_whose_live_feed_is_refused_says_so_and_stops_a_run(requester: Re
         page = requester.open("/partitions/mCBM")
         banner = page.locator("#link-lost")
         expect(banner).to_contain_text("The live feed was refused: local has 32 live pages open")
-        page.locator('#partition-commands [data-command="stop"]').click()
-        page.locator("#plan .acts button").last.click()
+        press(requester, "stop")
         expect(page.locator("#notes")).to_contain_text("done")
         big(page, "QA Active")
         expect(banner).to_be_visible()
     expect(banner).to_be_hidden()
-    page.locator('#partition-commands [data-command="start"]').click()
-    page.locator("#plan .acts button").last.click()
+    press(requester, "start")
     big(page, "Recording")
 
 
@@ -105,8 +116,7 @@ def test_stop_and_abort_are_sent_from_a_page_without_any_link(requester: Request
     page.reload()
     page.wait_for_selector("body.lost")
     expect(page.locator('#partition-commands [data-command="configure"]')).to_have_attribute("aria-disabled", "true")
-    page.locator('#partition-commands [data-command="stop"]').click()
-    page.locator("#plan .acts button").last.click()
+    press(requester, "stop")
     requester.until(lambda: not requester.demo.get("/partitions/mCBM")["partition"]["run"], "the run is stopped")
     answer = requester.demo.http.post("/api/v1/partitions/mCBM/start", json={"wait_s": 30})
     assert answer.status_code == 200, answer.text
@@ -130,25 +140,30 @@ def test_a_run_is_stopped_from_its_card_on_a_page_without_any_link(requester: Re
 
 def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(requester: Requester) -> None:
     page = recording(requester)
-    first = int(page.locator("#run").inner_text())
+    first = run_number(page)
     beside = requester.page.context.new_page()
     beside.goto(requester.demo.url + "/runs")
     expect(beside.locator("#rows tr").first).to_contain_text("running")
-    page.locator('#partition-commands [data-command="stop"]').click()
-    expect(page.locator("#plan .stages")).to_contain_text("QA")
-    requester.picture("plan-light")
-    page.locator("#plan .acts button").last.click()
+    stages = page.locator("#plan .stages")
+
+    def shows_the_plan() -> None:
+        expect(stages).to_contain_text("QA")
+        requester.picture("plan-light")
+
+    def comments() -> None:
+        page.locator('#plan input[name="comment"]').fill("after <b>lunch</b>")
+        expect(stages).to_contain_text("start")
+
+    requester.order(page.locator('#partition-commands [data-command="stop"]'), shows_the_plan)
     big(page, "QA Active")
     expect(beside.locator("#rows tr").first).to_contain_text("stopped by local")
     beside.close()
-    page.locator('#partition-commands [data-command="start"]').click()
-    page.locator('#plan input[name="comment"]').fill("after <b>lunch</b>")
-    expect(page.locator("#plan .stages")).to_contain_text("start")
-    page.locator("#plan .acts button").last.click()
+    requester.order(page.locator('#partition-commands [data-command="start"]'), comments)
     big(page, "Recording")
-    requester.until(lambda: int(page.locator("#run").inner_text()) > first, "a new run")
-    second = int(page.locator("#run").inner_text())
-    requester.until(lambda: re.fullmatch(r"[\d.]+ k?Hz", page.locator("#rate").inner_text()), "its rate is shown")
+    expect(page.locator("#run")).not_to_have_text(str(first))
+    second = run_number(page)
+    assert second > first
+    expect(page.locator("#rate")).to_have_text(re.compile(r"^[\d.]+ k?Hz$"))
     page = requester.open("/runs")
     rows = page.locator("#rows tr")
     expect(rows.nth(0)).to_contain_text("running")
@@ -186,16 +201,17 @@ def test_a_system_in_error_is_shown_as_it_is_and_reset(requester: Requester) -> 
     expect(page.locator("#cause")).to_contain_text("MUCH")
     expect(page.locator(".alarmbar")).to_contain_text("lab / MUCH")
     requester.picture("partition-error-light")
-    page.get_by_role("button", name="Reset MUCH").first.click()
+    reset = page.get_by_role("button", name="Reset MUCH").first
+    requester.until(lambda: requester.command(reset.click), "the reset comes in time")
     expect(row).not_to_contain_text("gas is")
 
 
 def test_a_partition_is_brought_up_level_by_level_and_taken_down(requester: Requester) -> None:
     page = requester.open("/partitions/lab")
     big(page, "Idle")
-    press(page, "configure")
+    press(requester, "configure")
     big(page, "TFC Active")
-    press(page, "abort")
+    press(requester, "abort")
     big(page, "Idle")
 
 
@@ -210,7 +226,7 @@ def test_a_way_that_was_shown_is_not_sent_when_the_partition_has_moved_since(req
     expect(page.locator("#plan .acts button").last).to_be_disabled()
     page.keyboard.press("Escape")
     big(page, "TFC Active")
-    press(page, "abort")
+    press(requester, "abort")
     big(page, "Idle")
 
 
@@ -223,8 +239,7 @@ def test_a_system_is_taken_out_after_it_was_confirmed_only(requester: Requester)
     page.keyboard.press("Escape")
     expect(page.locator("#included")).to_contain_text("0 excluded")
     for command, told in (("exclude", "1 excluded"), ("include", "0 excluded")):
-        row.locator(f'[data-command="{command}"]').click()
-        page.locator("#confirm .acts button").last.click()
+        requester.order(row.locator(f'[data-command="{command}"]'))
         expect(page.locator("#included")).to_contain_text(told)
 
 
@@ -251,16 +266,18 @@ def test_parameters_are_changed_in_place_during_a_run_after_that_was_confirmed(r
     )
     assert answer.status_code == 200, answer.text
     expect(button).to_have_attribute("aria-disabled", "false")
-    button.click()
-    dialog = page.locator("#plan")
-    expect(dialog.locator(".stages")).to_contain_text("RICH")
-    expect(dialog).to_contain_text("in place")
-    go = dialog.locator(".acts button").last
-    expect(go).to_be_disabled()
-    requester.picture("partition-reconfigure-light")
-    dialog.locator('input[name="while_recording"]').check()
-    expect(go).to_be_enabled()
-    go.click()
+
+    def says_that_conditions_change() -> None:
+        dialog = page.locator("#plan")
+        expect(dialog.locator(".stages")).to_contain_text("RICH")
+        expect(dialog).to_contain_text("in place")
+        go = dialog.locator(".acts button").last
+        expect(go).to_be_disabled()
+        requester.picture("partition-reconfigure-light")
+        dialog.locator('input[name="while_recording"]').check()
+        expect(go).to_be_enabled()
+
+    requester.order(button, says_that_conditions_change)
     expect(page.locator("#notes")).to_contain_text("done")
     big(page, "Recording")
     expect(button).to_have_attribute("aria-disabled", "true")
@@ -387,11 +404,11 @@ def test_a_configuration_is_changed_by_a_new_revision(requester: Requester) -> N
 
 def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: Requester) -> None:
     page = recording(requester)
-    press(page, "stop")
+    press(requester, "stop")
     big(page, "QA Active")
-    press(page, "start")
+    press(requester, "start")
     big(page, "Recording")
-    press(page, "stop")
+    press(requester, "stop")
     big(page, "QA Active")
     page = requester.open("/runs/1")
     expect(page.locator("#trend .u-over")).to_be_visible()
@@ -411,7 +428,7 @@ def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: 
     rows = page.locator("#compared table.compare tbody tr:visible")
     before = rows.count()
     page.locator("#only").check()
-    assert rows.count() < before
+    requester.until(lambda: rows.count() < before, "only what differs is shown")
     requester.picture("run-compare-light")
     assert serious(page) == []
 
