@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -83,11 +83,12 @@ class Stand:
         return decode((await self._bus.request(subject, encode(command), timeout_s=PATIENCE_S)).data, Reply)
 
     async def outcome(self) -> Event:
-        """How the last accepted command ended."""
+        """How the last accepted command ended, once its effect is known here, as the console answers it."""
         async with asyncio.timeout(PATIENCE_S), self._bus.replay(subjects.EVENTS_STREAM) as events:
             async for stored in events:
                 event = decode(stored.data, Event)
                 if event.command_id == self.id and event.kind in {EventKind.DONE, EventKind.FAILED}:
+                    await self.latest.catch_up(event.positions)
                     return event
         raise AssertionError("the events ended")
 
@@ -99,7 +100,7 @@ class Stand:
 
 
 @asynccontextmanager
-async def caen_stand(*, before: Callable[[CaenSimulator], None] | None = None, **section: Any) -> AsyncIterator[Stand]:
+async def caen_stand(*, before: Callable[[CaenSimulator], None] | None = None, **section: Any) -> AsyncGenerator[Stand]:
     """Everything running; `before` may change the outputs before the host comes."""
     simulator = CaenSimulator({"channels": CHANNELS, "tick_s": 0.02})
     if before:

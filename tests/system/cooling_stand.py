@@ -85,13 +85,14 @@ class Stand:
         return reply.cause.code
 
     async def do(self, action: str, *, channel: str = "", **arguments: Scalar) -> Event:
-        """Command, and how it ended."""
+        """Command, and how it ended, once its effect is known here, as the console answers it."""
         reply = await self.give(action, channel=channel, **arguments)
         assert reply.accepted, reply.cause
         async with asyncio.timeout(PATIENCE_S), self._bus.replay(subjects.EVENTS_STREAM) as events:
             async for stored in events:
                 event = decode(stored.data, Event)
                 if event.command_id == self.id and event.kind in {EventKind.DONE, EventKind.FAILED}:
+                    await self._latest.catch_up(event.positions)
                     return event
         raise AssertionError("the events ended")
 

@@ -35,7 +35,7 @@ async def test_it_is_commanded_where_its_state_allows_and_refused_elsewhere() ->
         assert (await it.do("use_external")).kind is EventKind.DONE
         assert (await it.do("set_pressure", press=3)).kind is EventKind.DONE
         assert (await it.do("set", point="setpoint_3", value=7)).kind is EventKind.DONE
-        await it.until(lambda: it.value("ext_is_used") is True and it.value("pressure_stage") == 3)
+        assert it.value("ext_is_used") is True and it.value("pressure_stage") == 3
         assert [it.value(f"setpoint_{n}") for n in (1, 2, 3)] == [20.0, -12.5, 7.0]
         assert it.value("used_setpoint") == 2
 

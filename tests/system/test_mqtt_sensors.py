@@ -130,6 +130,11 @@ async def test_boards_are_heard_doubted_missed_and_heard_again(broker: Mosquitto
             await host
 
 
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Lines of the log about topics; the server may tell something of its own."""
+    return [text for text in caplog.messages if "topics" in text]
+
+
 async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,14 +157,14 @@ async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
         with pytest.raises(LinkError, match="refuses user dcs the topics ESP02/sensors/DS/temp"):
             await none.connect()
         await none.close()
-        assert caplog.messages == []
+        assert not refusals(caplog)
         some = MqttSensorsDriver(MqttSensorsSection.model_validate({**common, "sensors": {"ESP01": "", "ESP02": ""}}))
         await some.connect()
         (refused,) = await some.read()
         assert (refused.point, refused.quality) == ("ESP02.temp", Quality.BAD)
         assert refused.reason == "the broker refuses the topic ESP02/sensors/DS/temp"
         await some.close()
-        (told,) = caplog.messages
+        (told,) = refusals(caplog)
         assert "refuses user dcs the topics ESP02/sensors/DS/temp" in told
     finally:
         await server.stop()

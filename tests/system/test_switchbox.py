@@ -107,7 +107,7 @@ async def test_a_command_to_a_silent_box_on_a_broker_is_sent_and_confirmed_by_no
         assert failed.kind is EventKind.FAILED and failed.cause and "no status within" in failed.cause.message
         silent = await it.until_state("ERROR")
         assert silent.cause and silent.cause.code == "silent" and silent.refusals["hv_off"] is None
-        assert it.channel_states["7"].state == "DISCONNECTED"
+        await it.until(lambda: it.channel_states["7"].state == "DISCONNECTED")
         await simulator.fault("restore", {})
         await it.until(lambda: "HV|OFF" in simulator.box.taken)
         assert (await it.do("hv_off")).kind is EventKind.DONE
@@ -132,4 +132,4 @@ async def test_a_silent_box_is_disconnected_and_comes_back() -> None:
         await it.until_quality(Quality.STALE, "lv", "7.enabled")
         await simulator.fault("restore", {})
         await it.until_state("LV_OFF")
-        assert it.channel_states["7"].state == "DISABLED"
+        await it.until(lambda: it.channel_states["7"].state == "DISABLED")
