@@ -15,13 +15,16 @@ from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import CountingRoomError
 from tests.container_engines import make_certificates
+from tests.patience import PATIENCE_S
 
+REFUSED_S = 1.5
+"""It is tried again and again for so long, and refused for the same reason each time."""
 USER = BusUser(name="agent-STS", publish=("pulse.STS", "_INBOX.agent-STS.>"), subscribe=("_INBOX.agent-STS.>",))
 
 
-async def connect(url: str, login: BusLogin) -> None:
+async def connect(url: str, login: BusLogin, timeout_s: float = PATIENCE_S) -> None:
     """Get in with this login, and out again."""
-    bus = await nats.connect(url, name="agent.STS.b", login=lambda: login, clock=SystemClock(), timeout_s=1.5)
+    bus = await nats.connect(url, name="agent.STS.b", login=lambda: login, clock=SystemClock(), timeout_s=timeout_s)
     await bus.publish("pulse.STS", b"")
     await bus.close()
 
@@ -47,7 +50,7 @@ async def test_other_computers_connect_with_tls_and_check_the_server(tmp_path: P
         url = server.url.replace("nats://", "tls://")
         await connect(url, structs.replace(plain, tls=TlsFiles(authority=trusted)))
         with pytest.raises(CountingRoomError, match="certificate"):
-            await connect(url, structs.replace(plain, tls=TlsFiles(authority=other)))
+            await connect(url, structs.replace(plain, tls=TlsFiles(authority=other)), REFUSED_S)
     finally:
         await server.stop()
 
@@ -58,6 +61,7 @@ async def test_a_client_with_tls_files_sends_no_password_to_a_server_without_tls
     await server.start()
     try:
         with pytest.raises(CountingRoomError, match="offers no TLS"):
-            await connect(server.url, structs.replace(server.login("agent-STS"), tls=TlsFiles(authority=trusted)))
+            login = structs.replace(server.login("agent-STS"), tls=TlsFiles(authority=trusted))
+            await connect(server.url, login, REFUSED_S)
     finally:
         await server.stop()
