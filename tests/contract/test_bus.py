@@ -210,7 +210,7 @@ class TestRequests:
         async with bus.respond(name, silent):
             with pytest.raises(LinkError) as caught:
                 await soon(bus.request(name, b"", timeout_s=0.1))
-        assert asked.is_set()
+            await soon(asked.wait())  # on a busy machine it comes later than the answer was waited for
         assert caught.value.cause.code == "no_answer"
 
     async def test_a_failing_handler_is_logged_and_stays_silent(
@@ -510,7 +510,7 @@ class TestConsumers:
             await bus.append(f"{stream}.a", str(number).encode())
         consumer = await bus.consumer(stream, "reader")
         assert data(await soon(consumer.fetch(3, timeout_s=5))) == [b"0", b"1", b"2"]
-        assert data(await soon(consumer.fetch(3, timeout_s=0.2))) == [b"3", b"4"]
+        assert data(await soon(consumer.fetch(3, timeout_s=1.0))) == [b"3", b"4"]
         assert await soon(consumer.fetch(3, timeout_s=0.05)) == []
 
     async def test_fetch_waits_for_what_comes(self, bus: Bus, other: Bus, stream: str) -> None:
