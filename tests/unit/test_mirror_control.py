@@ -65,14 +65,20 @@ def test_each_action_has_a_request_and_words_of_the_description_permit_it() -> N
         assert "{" not in request_of(name, checked(name, given, [FU])).target
     assert set(allowed([READS])) == {name for name, row in UPSTREAMS.items() if not row.dangerous}
     assert allowed(["restart_hltd"]) == ("restart_hltd",)
-    upstream = {"url": "http://127.0.0.1:1", "set": "playback", "control": {"allow": ["reads", "reboot"]}}
-    (problem,) = (
+    upstream = {
+        "url": "http://127.0.0.1:1",
+        "set": "playback",
+        "control": {"allow": ["reads", "reboot", "restart_hltd"]},
+    }
+    problem, second = (
         (path, text)
         for path, text in MirrorSection.model_validate({"upstreams": {"farm": upstream}}).problems()
         if "control" in path
     )
     assert problem[0] == ("upstreams", "farm", "control", "allow", 1)
     assert "no action 'reboot'" in problem[1]
+    assert second[0][-1] == 2
+    assert "give control.hosts" in second[1]
 
 
 def test_an_answer_is_text_without_the_secret_bounded_and_without_controls() -> None:

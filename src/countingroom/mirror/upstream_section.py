@@ -125,3 +125,10 @@ class UpstreamSection(Section):
             yield ("tls", "key"), "the key belongs to a certificate: give certificate too"
         for path, text in self.control.problems():
             yield ("control", *path), text
+        if not (self.hosts or self.control.hosts):
+            for number, one in enumerate(self.control.allow):
+                if one in UPSTREAMS and "host" in UPSTREAMS[one].takes:
+                    yield (
+                        ("control", "allow", number),
+                        f"{one} names a computer, and none is listed: give control.hosts",
+                    )
