@@ -68,6 +68,8 @@ COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/", *B
 """Folders with tests that mostly compute, and with tests that mostly wait for the processes that they started."""
 
 
+ENDS_S = 5.0
+"""What a cancelled task may take to its end."""
 STARTING = ("tests/browser/", "tests/system/")
 """Folders with tests that start whole experiments."""
 
@@ -198,10 +200,13 @@ def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
-    """Every task a test started has ended with it."""
+    """Every task a test started has ended with it, or was cancelled and ends now."""
     before = asyncio.all_tasks()
     yield
     left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
+    if ending := [task for task in left if task.cancelling()]:
+        await asyncio.wait(ending, timeout=ENDS_S)
+        left = [task for task in left if not task.done()]
     if left:
         names = "\n".join(f"  {task.get_name()}: {task.get_coro()}" for task in left)
         for task in left:
