@@ -174,6 +174,23 @@ async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc, r
     await second.stop()
 
 
+async def test_a_variable_that_two_servers_have_is_told_with_both(
+    ioc: Ioc, resources: SharedResources, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = Ioc([IocRecord(name="x:a", value=3.0)], lambda name, value: None)
+    await second.start()
+    heard = Heard(resources, {"a": {"pv": "a"}}, ioc.address, second.address)
+    for _ in range(2):
+        await heard.driver.connect()
+        await heard.until(lambda: "two servers" in caplog.text)
+        await heard.driver.close()
+    await second.stop()
+    told = [record.getMessage() for record in caplog.records if "two servers" in record.getMessage()]
+    assert len(told) == len(set(told)) <= 2, "whichever of the two answers first"
+    assert "x:a" in told[0]
+    assert all(address.rpartition(":")[2] in told[0] for address in (ioc.address, second.address))
+
+
 async def test_a_device_built_late_with_other_addresses_is_told_so(ioc: Ioc, resources: SharedResources) -> None:
     early = Heard(resources, VALUES, ioc.address)
     await early.driver.connect()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aioca as _aioca
 import pytest
 
 from countingroom.core.errors import DeviceError, LinkError, OutOfRange
@@ -21,6 +22,7 @@ from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
 from tests.patience import PATIENCE_S
 
+aioca: Any = _aioca  # its types are partly unknown
 DOUBLE = 6
 """DBR_DOUBLE: asked of a text, it makes the IOC refuse every update whose text is no number."""
 
@@ -52,6 +54,7 @@ TABLE: dict[str, Any] = {
     "set": {"pv": "set", "writable": True},
     "narrow": {"pv": "set", "writable": True, "write_low": 0, "write_high": 50},
     "count": {"pv": "count", "type": "int", "writable": True},
+    "unit": {"pv": "set.EGU", "type": "string"},
     "free": {"pv": "free", "writable": True},
 }
 
@@ -287,6 +290,18 @@ async def test_a_field_that_is_no_value_is_read_as_a_text(ioc: Ioc, resources: S
     watched = Watched(ioc, resources, "kind")
     await watched.connect()
     assert (watched.last["kind"].value, watched.last["kind"].quality) == ("ai", Quality.GOOD)
+    await watched.driver.close()
+
+
+async def test_texts_that_are_no_utf_8_are_read_as_latin_1(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "set", "unit", "long", "note")
+    await watched.connect()
+    for pv in ("x:set.EGU", "x:text"):
+        await aioca.caput(pv, b"\xb0C", wait=True, timeout=PATIENCE_S)
+    await aioca.caput("x:note", list(b"\xb0C\0"), wait=True, timeout=PATIENCE_S)
+    await watched.driver.prove()
+    await until(lambda: all(watched.last[name].value == "°C" for name in ("unit", "long", "note")))
+    assert {point.name: point.unit for point in watched.driver.points}["set"] == "°C"
     await watched.driver.close()
 
 

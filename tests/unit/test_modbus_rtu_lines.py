@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -34,11 +34,16 @@ class RtuLine(Struct):
     cut_at: int | None = None
     """Bytes of an answer that arrive."""
     writes_are_lost: bool = False
-    written: list[bytes] = field(default_factory=list)
+    answers_broadcasts: bool = False
+    """Unit 0 is one of its own."""
+    written: list[bytes] = field(default_factory=list[bytes])
     port: int = 0
 
-    def answer(self, request: bytes) -> bytes:
+    def answer(self, unit: int, request: bytes) -> bytes:
         function, address, count = struct.unpack(">BHH", request[:5])
+        if unit == 0 and not self.answers_broadcasts:
+            self.written.append(request)
+            return b""
         if function in (3, 4):
             values = range(address + 1000, address + 1000 + count)
             answer = pdu.rtu_frame(1, struct.pack(f">BB{count}H", function, 2 * count, *values))
@@ -52,16 +57,20 @@ class RtuLine(Struct):
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while request := await reader.read(256):
-                writer.write((request if self.echoes else b"") + self.answer(request[1:]))
+                writer.write((request if self.echoes else b"") + self.answer(request[0], request[1:]))
         finally:
             writer.transport.abort()
 
 
 @asynccontextmanager
-async def served(line: RtuLine) -> AsyncIterator[RtuLine]:
+async def served(line: RtuLine) -> AsyncGenerator[RtuLine]:
     tasks: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
-    server = await asyncio.start_server(lambda *ends: tasks.append(loop.create_task(line.serve(*ends))), "127.0.0.1", 0)
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(loop.create_task(line.serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     line.port = server.sockets[0].getsockname()[1]
     try:
         yield line
@@ -73,13 +82,14 @@ async def served(line: RtuLine) -> AsyncIterator[RtuLine]:
 
 
 @asynccontextmanager
-async def reading(line: RtuLine, timeout_s: float = 3.0) -> AsyncIterator[ModbusDriver]:
+async def reading(line: RtuLine, timeout_s: float = 3.0, unit: int = 1) -> AsyncGenerator[ModbusDriver]:
     free = {"input": True, "write_low": 0, "write_high": 65535}
     section = {
         "host": "127.0.0.1",
         "port": line.port,
         "framing": "rtu",
         "timeout": timeout_s,
+        "device_id": unit,
         "registers": {
             "near": {"address": 1},
             "far": {"address": 700},
@@ -175,3 +185,12 @@ def test_an_answer_is_found_in_any_noise(before: bytes, after: bytes, echo: bool
     came = (pdu.rtu_frame(17, request) if echo else b"") + before + pdu.rtu_frame(17, answer) + after
     search = RtuAnswer(17, request)
     assert next(filter(None, (search.feed(came[place : place + 1]) for place in range(len(came)))), None) == answer
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_broadcast_is_done_when_it_was_sent(answers: bool) -> None:
+    async with served(RtuLine(answers_broadcasts=answers)) as line, reading(line, unit=0) as driver:
+        await driver.write("one", 7)
+        assert len(line.written) == 1
+        if answers:  # a device that takes every number, alone on its line
+            assert await good(driver) == ALL

@@ -66,9 +66,12 @@ def test_a_text_survives_its_registers(text: str, order: WordOrder) -> None:
 
 @given(st.lists(st.integers(0, 65535), max_size=5), ORDERS)
 def test_no_registers_raise_anything_but_device_error(words: list[int], order: WordOrder) -> None:
-    for read in (codec.decode_text, lambda w, o: codec.decode_scaled(NumberFormat(kind="bcd", length=len(w)), w, o)):
+    for is_text in (True, False):
         try:
-            read(words, order)
+            if is_text:
+                codec.decode_text(words, order)
+            else:
+                codec.decode_scaled(NumberFormat(kind="bcd", length=len(words)), words, order)
         except DeviceError as error:
             assert error.cause.message
 
@@ -106,6 +109,9 @@ def test_scale_and_offset_make_a_point_of_decimals_or_keep_whole_numbers() -> No
     assert codec.decode_scaled(layout, (625,), BIG) == pytest.approx(22.5)
     assert codec.encode_scaled(layout, 22.5, BIG) == (625,)
     assert points(section)[0].tolerance == pytest.approx(0.05)
+    many = NumberFormat(kind="uint64", scale=10, offset=-7)
+    assert codec.encode_scaled(many, 90_071_992_547_409_923, BIG) == codec.encode("uint64", 2**53 + 1, BIG)
+    assert codec.decode_scaled(many, codec.encode("uint64", 2**53 + 1, BIG), BIG) == 90_071_992_547_409_923
     floating = table(f={"address": 1, "type": "float32", "scale": 0.001}).registers["f"].layout
     assert codec.decode_scaled(floating, (0x465A, 0x162B), BIG) == pytest.approx(13.957542, abs=1e-6)
 

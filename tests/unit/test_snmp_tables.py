@@ -40,6 +40,7 @@ def _answer(tag: int, value: Content = None) -> Varbind:
         ({"scale": 0.1}, ber.GAUGE32, 235, 23.5),
         ({"scale": 0.1, "offset": -40}, ber.INTEGER, 500, 10.0),
         ({"type": "int"}, ber.COUNTER64, (1 << 64) - 1, (1 << 64) - 1),
+        ({"type": "int", "scale": 8}, ber.COUNTER64, (1 << 60) + 1, (1 << 63) + 8),
         ({"scale": 0.01}, ber.TIME_TICKS, 100, 1.0),
         ({}, ber.OPAQUE_FLOAT, 2.5, 2.5),
         ({}, ber.OPAQUE_DOUBLE, -2.5, -2.5),

@@ -9,6 +9,7 @@ slowed down to one packet a minute.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,14 +21,19 @@ from countingroom.core.lean_imports import without_init
 with without_init("setuptools_dso", names_of="runtime"):  # its `__init__` loads setuptools: 6 MiB, 0.1 s
     import aioca
     from aioca import _catools  # pyright: ignore[reportPrivateUsage]  (its context and cache have no public name)
+    from epicscorelibs.ca import py23
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
-from countingroom.devices.drivers.epics.convert import TEXT_AS_BYTES
+from countingroom.devices.drivers.epics.convert import TEXT_AS_BYTES, decoded
 from countingroom.devices.drivers.epics.fast_update import ThreadStates, fast
 
 _aioca: Any = aioca  # its types are partly unknown
 _library: Any = _catools
+_texts: Any = py23
+_texts.decode = decoded
+"""How the library reads texts: values, words, units. Its own way loses what is no UTF-8, such as the degree sign of
+Latin-1."""
 _ADDRESS_LIST = "EPICS_CA_ADDR_LIST"
 _NAME_SERVERS = "EPICS_CA_NAME_SERVERS"
 _AUTOMATIC = "EPICS_CA_AUTO_ADDR_LIST"
@@ -41,6 +47,12 @@ TEXT, ENUM, CHARACTERS, DOUBLE = 0, 3, 4, 6
 """Types of process variables: DBR codes of db_access.h."""
 _STATUS = re.compile(r"bad status (\d+)")
 """The status in the text of the exception with which aioca closes a subscription."""
+
+_TWO_SERVERS = 200
+"""ECA_DBLCHNL of caerr.h."""
+_MOST_TOLD = 1000
+"""Variables on two servers; more are not told."""
+_log = logging.getLogger(__name__)
 
 Callback = Callable[[Any], None]
 
@@ -105,9 +117,21 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-@_library.cadef.exception_handler
-def _ignore_exception(details: Any) -> None:
-    """libca prints every lost circuit on stderr. Its channels report the loss as well, and the device host logs it."""
+class _Exceptions:
+    """What libca would print on stderr. It prints every lost circuit, which channels report as well, and the device
+    host logs. That two servers have a variable is told here, once, as only one of them is heard."""
+
+    def __init__(self) -> None:
+        self._told: set[bytes] = set()
+        """The variable, the server that is heard, the one that is ignored."""
+
+    def __call__(self, details: Any) -> None:
+        """Called by threads of libca."""
+        what = bytes(details.ctx or b"")
+        if details.stat != _TWO_SERVERS or what in self._told or len(self._told) >= _MOST_TOLD:
+            return
+        self._told.add(what)
+        _log.warning("two servers have one variable, and which of them is heard is left to chance: %s", decoded(what))
 
 
 class ChannelAccess:
@@ -157,7 +181,9 @@ class ChannelAccess:
         os.environ.setdefault(_SILENCE, _SILENCE_S)
         self._in_force = wanted
         _library._Context._ensure_context()
-        _library.cadef.ca_add_exception_event(_ignore_exception, None)
+        handler = _library.cadef.exception_handler(_Exceptions())
+        _library.cadef.ca_add_exception_event(handler, None)
+        _library._Context.exception_handler = handler  # kept as long as libca may call it
 
     async def close(self) -> None:
         """Release every channel and the client, and give the environment back as it was."""

@@ -170,7 +170,15 @@ def _meaning(variable: Variable, given: Any) -> Scalar:
 
 def _long_string(array: Any) -> str:
     """An EPICS string holds 39 characters; a longer one arrives as an array of bytes."""
-    return bytes(array).split(b"\0")[0].decode(errors="replace")
+    return decoded(bytes(array).split(b"\0")[0])
+
+
+def decoded(raw: bytes) -> str:
+    """A text of an IOC: UTF-8, or else Latin-1, in which many IOCs write a degree sign or a micro sign."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _shown(text: str) -> str:

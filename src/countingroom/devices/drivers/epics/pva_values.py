@@ -12,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 from msgspec import Struct
 
+from countingroom.devices.drivers.epics.convert import decoded
+
 _UNDEFINED = 3
 """Severity INVALID: a value without a defined alarm state is not to be trusted."""
 _MOST_SHOWN = 60
@@ -113,7 +115,7 @@ def _field(value: Any, name: str) -> Any:
     try:
         return value[name]
     except UnicodeDecodeError as error:
-        return bytes(error.object).decode("latin-1")
+        return decoded(bytes(error.object))
     except (KeyError, TypeError, IndexError):
         return None
 

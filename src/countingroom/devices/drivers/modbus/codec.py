@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from countingroom.core.errors import DeviceError
+from countingroom.core.scaling import scaled, unscaled
 from countingroom.devices.drivers.modbus.pdu import MOST_WORDS
 
 _FORMATS = {
@@ -121,17 +122,17 @@ def decode_scaled(layout: NumberFormat, words: Sequence[int], order: WordOrder) 
         raise DeviceError(f"{number:g} means that there is no value", code="no_value")
     if layout.is_plain:
         return number
-    value = number * layout.scale + layout.offset
+    value = scaled(number, layout.scale, layout.offset)
     return int(value) if layout.is_whole else value
 
 
 def encode_scaled(layout: NumberFormat, value: float, order: WordOrder) -> tuple[int, ...]:
     """The registers that hold this value, rounded to the next that they can hold."""
-    number: float = value if layout.is_plain else (value - layout.offset) / layout.scale
+    number = value if layout.is_plain else unscaled(value, layout.scale, layout.offset)
     if not layout.kind.startswith("float"):
         if not math.isfinite(number):
             raise DeviceError(f"{value} does not fit a {layout.kind} register", code="out_of_range")
-        number = value if layout.is_plain and isinstance(value, int) else round(number)
+        number = round(number)
     return _to_bcd(int(number), layout.length, order) if layout.kind == "bcd" else encode(layout.kind, number, order)
 
 

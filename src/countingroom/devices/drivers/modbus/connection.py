@@ -24,6 +24,10 @@ _MOST_SILENT = 3
 """Requests without an answer before the connection is opened again: its other end may be gone without a word, and as
 long as one user remains, nothing else would close it."""
 _CLOSE_DEADLINE_S = 1.0
+_EVERY_UNIT = 0
+"""On a line with RTU a write to this unit is for all units, and none of them answers."""
+_TURNAROUND_S = 0.2
+"""The time that all units get for such a write. The standard has 0.1 s to 0.2 s."""
 _PAUSE_S = 0.2
 """Silence after which an RTU frame is over. Its bytes come without a pause, but servers pass them on in parts."""
 
@@ -157,11 +161,14 @@ class Connection:
         self._transaction = (self._transaction + 1) % 65536
         rtu = self.place.is_rtu or bool(self.place.serial)
         frame = pdu.rtu_frame(unit, request) if rtu else pdu.tcp_frame(self._transaction, unit, request)
+        is_for_all = rtu and unit == _EVERY_UNIT and request[0] not in pdu.READ.values()
         transport.write(frame)
         try:
-            async with timeout(timeout_s):
+            async with timeout(min(timeout_s, _TURNAROUND_S) if is_for_all else timeout_s):
                 answer = await (self._rtu_answer(reader, unit, request) if rtu else self._tcp_answer(reader, unit))
         except TimeoutError:
+            if is_for_all:
+                return []
             self._silent += 1
             await self._forget_late(rtu)
             raise NoAnswer(f"no answer within {timeout_s:g} s") from None

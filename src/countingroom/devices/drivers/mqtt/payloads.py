@@ -23,6 +23,10 @@ MOST_PAYLOAD = 65_536
 _YES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """Python reads more as a number, such as `1_000` and the digits of other scripts; no board writes these."""
+_NO_NUMBER = re.compile(
+    r'(?P<text>"(?:[^"\\]|\\.)*+"?)|(?<![\w.])[+-]?(?:nan|inf|infinity)(?![\w.])', re.IGNORECASE | re.DOTALL
+)
+"""What C writes in place of a number, outside of texts; and texts, which are left as they are."""
 _WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 
 
@@ -99,7 +103,7 @@ def _raw(payload: bytes, field: Keys) -> Any:
         text = payload.decode()
         if not field:
             return text.strip()
-        document = json.loads(text)
+        document = _document(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, (dict, list)):
@@ -107,6 +111,18 @@ def _raw(payload: bytes, field: Keys) -> Any:
     return _at(
         cast("Any", document), field if isinstance(field, list) else field.split("."), exact=isinstance(field, list)
     )
+
+
+def _document(text: str) -> Any:
+    """The JSON document. ValueError where it is none.
+
+    Boards write a number that they do not have as the function printf of C writes it, `nan` or `-inf`, which is no
+    JSON. It is no number, and spoils no other value of the document.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(_NO_NUMBER.sub(lambda found: found[0] if found["text"] else "null", text))
 
 
 def _at(document: Any, path: Sequence[str], *, exact: bool) -> Any:

@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 
 from countingroom.core.errors import DeviceError
+from countingroom.core.scaling import scaled, unscaled
 from countingroom.core.snmp import ber
 from countingroom.core.snmp.pdu import Varbind
 from countingroom.core.text_patterns import command_text, reply_pattern
@@ -65,8 +66,8 @@ class OidRow:
             if number not in (row.true_value, row.false_value):
                 return self.bad(f"{number:g} is neither true ({row.true_value}) nor false ({row.false_value})")
             return Sample(point=self.name, value=number == row.true_value)
-        scaled = number if (row.scale, row.offset) == (1.0, 0.0) else number * row.scale + row.offset
-        return Sample(point=self.name, value=round(scaled) if row.type == "int" else float(scaled))
+        given = scaled(number, row.scale, row.offset)
+        return Sample(point=self.name, value=_rounded(given) if row.type == "int" else float(given))
 
     def bad(self, reason: str) -> Sample:
         """BAD for this reason."""
@@ -96,7 +97,7 @@ class OidRow:
         if isinstance(value, bool):
             number = row.true_value if value else row.false_value
         elif not isinstance(value, str) and (row.scale, row.offset) != (1.0, 0.0):
-            number = (value - row.offset) / row.scale
+            number = unscaled(value, row.scale, row.offset)
         if tag == ber.OCTET_STRING:
             return command_text(row.reply, number if isinstance(number, str) else _plain(number)).encode()
         if tag == ber.IP_ADDRESS:
@@ -157,6 +158,10 @@ def text_of(answer: Varbind) -> str:
             return ber.dotted(value)
         case _:
             return str(value)
+
+
+def _rounded(number: float | int) -> float | int:
+    return round(number) if math.isfinite(number) else number
 
 
 def _plain(number: float | int) -> float | int:

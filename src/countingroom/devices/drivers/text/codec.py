@@ -6,6 +6,7 @@ import math
 import re
 from functools import cached_property
 
+from countingroom.core.scaling import scaled, unscaled
 from countingroom.core.text_patterns import command_text, reply_pattern
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.text.description import TextValue
@@ -28,6 +29,10 @@ class TableRow:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return reply_pattern(self.value.reply)
+
+    @property
+    def _is_plain(self) -> bool:
+        return (self.value.scale, self.value.offset) == (1.0, 0.0)
 
     def sample(self, answer: str) -> Sample:
         """The sample of this answer; BAD, with the reason, where it cannot be read."""
@@ -55,9 +60,9 @@ class TableRow:
             return command_text(row.set, word)
         if isinstance(value, bool):
             return command_text(row.set, "1" if value else "0")
-        if isinstance(value, str) or (row.scale, row.offset) == (1.0, 0.0):
+        if isinstance(value, str) or self._is_plain:
             return command_text(row.set, value)
-        return command_text(row.set, (value - row.offset) / row.scale)
+        return command_text(row.set, unscaled(value, row.scale, row.offset))
 
     def _converted(self, text: str) -> Scalar:
         row = self.value
@@ -69,7 +74,7 @@ class TableRow:
             case "bool":
                 return _YES.get(text.lower())
             case _:
-                return _number(text, is_whole=row.type == "int" and (row.scale, row.offset) == (1.0, 0.0))
+                return _number(text, keeps_whole=row.type == "int", is_whole=row.type == "int" and self._is_plain)
 
     def _is_none(self, value: Scalar) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -78,16 +83,16 @@ class TableRow:
 
     def _scaled(self, value: Scalar) -> Scalar:
         row = self.value
-        if isinstance(value, (bool, str)) or value is None or row.words or (row.scale, row.offset) == (1.0, 0.0):
+        if isinstance(value, (bool, str)) or value is None or row.words or self._is_plain:
             return value
-        scaled = value * row.scale + row.offset
-        return round(scaled) if row.type == "int" else scaled
+        given = scaled(value, row.scale, row.offset)
+        return round(given) if row.type == "int" and math.isfinite(given) else float(given)
 
 
-def _number(text: str, *, is_whole: bool) -> float | int | None:
+def _number(text: str, *, keeps_whole: bool, is_whole: bool) -> float | int | None:
     if not _NUMBER.fullmatch(text):
         return None
-    if is_whole and re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII):
+    if keeps_whole and re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII):
         return int(text)
     number = float(text)
     if not math.isfinite(number) or (is_whole and not number.is_integer()):

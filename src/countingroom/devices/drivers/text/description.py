@@ -79,8 +79,9 @@ class TextValue(TableValue):
     offset: float = 0.0
     words: dict[str, Plain] = {}
     """Text of the instrument -> value: `{CV: 0, CC: 1}`. Other texts are BAD."""
-    no_value: list[float] = [9.9e37, 9.91e37]
-    """Numbers that mean that there is no value; the default is those of SCPI. Such a value is BAD."""
+    no_value: list[float] = [9.9e37, -9.9e37, 9.91e37, -9.91e37]
+    """Numbers that mean that there is no value; the default is those of SCPI: beyond the range on both sides, and not a
+    number. Such a value is BAD."""
     poll: Duration | None = None
     """Where it is asked for more seldom than the others."""
     set: Line = ""
