@@ -18,6 +18,7 @@ from countingroom.core.department import (
     ProcessRole,
     StateKey,
     in_stages,
+    live,
     load,
 )
 from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, MIRROR, PVS, RUNS
@@ -36,11 +37,6 @@ def _section(package: str, model: str, about: str) -> DescriptionSection:
 
 def _api(*modules: str) -> tuple[str, ...]:
     return tuple(f"{_API}.{module}" for module in modules)
-
-
-def _live(prefix: str, message: str) -> StateKey:
-    """Keys whose values the console keeps and sends on the live feed; their struct is in `core`."""
-    return StateKey(prefix=prefix, message=f"countingroom.core.{message}", live=True)
 
 
 def _at_a_broker(name: str, *modules: str) -> ProcessRole:
@@ -93,12 +89,12 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=(
-            _live("partition", "partitions:PartitionState"),
-            _live("system", "systems:SystemState"),
-            _live("control", "policy:Control"),
-            _live(subjects.MAPPING_KEY, "systems:Placement"),
+            live("partition", "partitions:PartitionState"),
+            live("system", "systems:SystemState"),
+            live("control", "policy:Control"),
+            live(subjects.MAPPING_KEY, "systems:Placement"),
             StateKey(prefix=subjects.DURATIONS_KEY, message="countingroom.runs.monitor.durations:Known"),
-            _live(subjects.DESCRIPTION_KEY, "apply_description.messages:DescriptionState"),
+            live(subjects.DESCRIPTION_KEY, "apply_description.messages:DescriptionState"),
         ),
         api=_api("partitions", "systems", "experiment", "description", "configurations", "runs"),
         pages=(f"{_PAGES}.run_pages",),
@@ -131,7 +127,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="device", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="channel", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="catalogue", message="countingroom.core.messages:Catalogue"),
-            _live("interlock_host", "interlocks.host_state:HostInterlockState"),
+            live("interlock_host", "interlocks.host_state:HostInterlockState"),
         ),
         api=(f"{_API}.devices", f"{_API}.commands"),
         pages=(f"{_PAGES}.device_pages",),
@@ -165,12 +161,12 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=(
-            _live("alarm", "alarms.states:AlarmState"),
-            _live("notification", "notify.messages:ChannelState"),
+            live("alarm", "alarms.states:AlarmState"),
+            live("notification", "notify.messages:ChannelState"),
             StateKey(prefix="notify_message", message="countingroom.core.notify.messages:OutboxEntry"),
             StateKey(prefix="notify_track", message="countingroom.core.notify.tracks:Track"),
-            _live("rule", "rules.states:RuleState"),
-            _live("interlock", "interlocks.states:InterlockState"),
+            live("rule", "rules.states:RuleState"),
+            live("interlock", "interlocks.states:InterlockState"),
         ),
         # A fixed path stands before `/alarms/{alarm}`.
         api=_api("acknowledge_links", "alarm_entries", "alarm_statistics", "alarm_spans", "alarms")
@@ -197,7 +193,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        state=(_live("history_store", "history_stores:HistoryStoreState"),),
+        state=(live("history_store", "history_stores:HistoryStoreState"),),
         api=_api("history", "history_archive", "history_conditions", "history_stores", "trend_views"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
@@ -209,7 +205,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             "results", "ResultsSection", "Calibration programs, which are started on command, and their results."
         ),
         # No role of its own: the console hosts it (app/results.py) and answers its commands.
-        state=(_live("result_program", "results:ProgramState"),),
+        state=(live("result_program", "results:ProgramState"),),
         api=(f"{_API}.results", f"{_API}.result_arrays"),
         pages=(f"{_PAGES}.result_pages",),
         links=(NavigationLink(title="Results", address="/results", pages=("results", "result", "result-compare")),),
@@ -230,7 +226,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=tuple(
-            _live(key, f"fleet.{file}:{key.capitalize()}State")
+            live(key, f"fleet.{file}:{key.capitalize()}State")
             for key, file in (*((one, "states") for one in ("fleet", "node", "service")), ("talk", "talk"))
         ),
         api=(f"{_API}.fleet", f"{_API}.fleet_logs", f"{_API}.fleet_registry", f"{_API}.fleet_talks"),
@@ -291,7 +287,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             "Snapshots of setpoints: tolerances, the order of a restore, what is left out.",
         ),
         # The console takes and restores them: it knows the present values, and its users with their rights.
-        state=(_live("restore", "snapshots.progress:RestoreProgress"),),
+        state=(live("restore", "snapshots.progress:RestoreProgress"),),
         api=(f"{_API}.snapshots", f"{_API}.restores"),
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
@@ -310,10 +306,17 @@ DEPARTMENTS: tuple[Department, ...] = (
                 modules=("countingroom.mirror.store.store",),
             ),
         ),
-        state=(_live("mirror", "mirror.states:FeedState"), _live("upstreams", "mirror.control:UpstreamControlState")),
-        api=(f"{_API}.mirror", f"{_API}.mirror_control"),
-        pages=(f"{_PAGES}.control_room_pages",),
-        links=(NavigationLink(title="Control room", address="/control", pages=("control",), needs=("has_control",)),),
+        state=(
+            live("mirror", "mirror.states:FeedState"),
+            live("mirror_templates", "mirror.template_queries:TemplatesState"),
+            live("upstreams", "mirror.control:UpstreamControlState"),
+        ),
+        api=_api("mirror", "mirror_control", "mirror_templates"),
+        pages=(f"{_PAGES}.control_room_pages", f"{_PAGES}.mirror_pages"),
+        links=(
+            NavigationLink(title="Control room", address="/control", pages=("control",), needs=("has_control",)),
+            NavigationLink(title="Log lines", address="/log-lines", pages=("log-lines",), needs=("has_log_lines",)),
+        ),
     ),
     Department(
         name="pvs",
@@ -373,7 +376,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         # Written by `up`, which is no role; the console tells it.
-        state=(_live("in_force", "reload.messages:DescriptionInForce"),),
+        state=(live("in_force", "reload.messages:DescriptionInForce"),),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt", f"{_API}.reload"),
         pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages", f"{_PAGES}.description_pages"),
         links=(

@@ -41,6 +41,8 @@ OPEN = {
 """Strangers too."""
 OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
 """Actions on what is one's own."""
+EXPERTS = {"GET /log-lines", "GET /api/v1/mirror/templates"}
+"""What they show is raw lines of the inside."""
 ADMINISTRATORS = {
     *("GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"),
     *("POST /api/v1/mqtt/clear", "GET /api/v1/description/plan"),
@@ -97,6 +99,7 @@ UPSTREAM = {
     "control_command": E,
     "made_up": A,
 }
+MIRROR = {**dict.fromkeys(("approve", "confirm", "refuse", "withdraw"), E), "made_up": A}
 COMMANDS = {
     "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
@@ -111,6 +114,7 @@ COMMANDS = {
     "POST /api/v1/fleet/commands/{command}": ("_experiment", FLEET),
     "POST /api/v1/mirror/upstreams/{upstream}/plan/{command}": ("upstream.farm", UPSTREAM),
     "POST /api/v1/mirror/upstreams/{upstream}/commands/{command}": ("upstream.farm", UPSTREAM),
+    "POST /api/v1/mirror/templates/commands/{command}": ("_experiment", MIRROR),
 }
 FIXED = {
     **{
@@ -194,7 +198,7 @@ def questions() -> list[tuple[str, str, str, Role]]:
         elif name in FIXED:
             asked.append((name, filled(template), *FIXED[name]))
         else:
-            role = A if name in ADMINISTRATORS else S if name in SHIFTERS else V
+            role = A if name in ADMINISTRATORS else E if name in EXPERTS else S if name in SHIFTERS else V
             asked.append((name, filled(template), "_experiment", role))
     return asked
 

@@ -160,7 +160,7 @@ def test_a_log_without_templates_is_warned_of(folder: Path) -> None:
     (folder / "experiment.yaml").write_text(DESCRIPTION.replace("  templates: [templates.jsonl]\n", ""))
     result = CliRunner().invoke(check, ["experiment.yaml"])
     assert result.exit_code == 0
-    assert "no line leaves" in result.stderr
+    assert "no line leaves before its template is approved" in result.stderr
 
 
 @pytest.mark.parametrize(

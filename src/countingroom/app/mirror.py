@@ -21,9 +21,13 @@ from countingroom.mirror.upstream_section import UpstreamSection
 
 if TYPE_CHECKING:
     from countingroom.app.mirror_policy import Policy
+    from countingroom.bus.port import Bus
+    from countingroom.bus.publisher import Publisher
     from countingroom.core.mirror.redactor import Redactor
     from countingroom.mirror.grabber.control import ControlPlan
     from countingroom.mirror.grabber.service import UpstreamPlan
+    from countingroom.mirror.template_service import TemplateService
+    from countingroom.mirror.withheld import WithheldQueue
 
 
 def mirror(setting: Setting) -> Role:
@@ -35,6 +39,7 @@ def mirror(setting: Setting) -> Role:
     from countingroom.mirror.grabber.service import GrabberService
     from countingroom.mirror.store.store import PublicStore
     from countingroom.mirror.store.values import PublicRetention
+    from countingroom.mirror.withheld import WithheldQueue
 
     if setting.file is None:
         raise ConfigurationError(
@@ -43,7 +48,8 @@ def mirror(setting: Setting) -> Role:
             suggestion="start it with `countingroom up` or `countingroom serve`",
         )
     section = setting.experiment.section(MirrorSection)
-    rules = policy(setting.file, setting.clock.now_ns() / 1e9)
+    queue = WithheldQueue(setting.clock.now_ns)
+    rules = policy(setting.file, setting.clock.now_ns() / 1e9, undecided=queue.add)
     redactor = redactor_in_force(rules, setting.clock)
     upstreams = [upstream_plan(name, one, setting.directory) for name, one in section.upstreams.items()]
     controls = control_plans(section, upstreams)
@@ -65,6 +71,7 @@ def mirror(setting: Setting) -> Role:
         service = GrabberService(store, setting.clock, upstreams, redactor, retention)
         publisher = Publisher(platform.bus, setting.clock, "mirror")
         feed = feed_of(platform.bus, publisher) if feed_of else None
+        templates = make_templates(setting, rules, queue, platform.bus, publisher)
         parts = (service, reports, feed) if feed else (service, reports)
         computers = sum(len(one.hosts) or 1 for one in upstreams)
         try:
@@ -83,6 +90,7 @@ def mirror(setting: Setting) -> Role:
                 group.create_task(publisher.run())
                 if controls:
                     group.create_task(ControlService(platform.bus, setting.clock, publisher, controls).run())
+                group.create_task(templates.run())
                 facts: dict[str, object] = {"upstreams": len(upstreams), "computers": computers}
                 facts |= {"store": store.address} if section.has_store else {"feeds": section.feed.to}
                 if feed:
@@ -96,6 +104,25 @@ def mirror(setting: Setting) -> Role:
             await store.close()
 
     return run
+
+
+def make_templates(
+    setting: Setting, rules: Policy, queue: WithheldQueue, bus: Bus, publisher: Publisher
+) -> TemplateService:
+    """The service of withheld templates. ConfigurationError for decisions that cannot be read."""
+    from countingroom.mirror.template_service import TemplateService
+
+    return TemplateService(
+        bus,
+        setting.clock,
+        publisher,
+        rules.table,
+        queue,
+        rules.check,
+        lambda: rules.aliases(rules.period(setting.clock.now_ns() / 1e9)),
+        setting.data,
+        two_persons=rules.section.approvals.two_persons,
+    )
 
 
 def redactor_in_force(rules: Policy, clock: Clock) -> Callable[[], Redactor]:

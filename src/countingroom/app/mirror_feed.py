@@ -39,8 +39,7 @@ def make_feed(setting: Setting, rules: Policy, store: PublicStore) -> Callable[[
     def issue() -> Issue:
         now_s = setting.clock.now_ns() / 1e9
         period = rules.period(now_s)
-        aliases = rules.pseudonyms.period(period) if section.rotate else rules.pseudonyms
-        publication = FeedRules(rules.redactor_of(period), aliases, rules.check, section.publish)
+        publication = FeedRules(rules.redactor_of(period), rules.aliases(period), rules.check, section.publish)
         for_s = (period + 1) * section.rotate - now_s + 1 if section.rotate else None
         return Issue(publication=publication, for_s=for_s)
 

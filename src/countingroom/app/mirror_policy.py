@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.approvals import ApprovalTable
 from countingroom.core.mirror.last_check import LEAST, LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.redactor import Redactor
+from countingroom.core.mirror.redactor import Redactor, Undecided
 from countingroom.core.mirror.templates import Approval
+from countingroom.mirror.decision_files import DECISIONS, read_decisions
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.template_files import read_templates
 
@@ -37,8 +39,20 @@ class Policy(Struct, frozen=True, kw_only=True):
     pseudonyms: Pseudonyms
     """Of no period."""
     check: LastCheck
-    approvals: tuple[Approval, ...]
+    table: ApprovalTable
+    """The approved templates, of the files of the description and of what people decide."""
+    undecided: Undecided | None
+    """Is given the lines of which nothing was decided."""
     names: tuple[tuple[str, str], ...]
+
+    @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """What was decided of templates."""
+        return self.table.in_force
+
+    def aliases(self, period: int) -> Pseudonyms:
+        """The aliases of a period."""
+        return self.pseudonyms.period(period) if self.section.rotate else self.pseudonyms
 
     def period(self, now_s: float) -> int:
         """Number of the time with the same aliases; always 0 where they do not change."""
@@ -46,13 +60,12 @@ class Policy(Struct, frozen=True, kw_only=True):
 
     def redactor_of(self, period: int) -> Redactor:
         """The redactor with the aliases of a period."""
-        aliases = self.pseudonyms.period(period) if self.section.rotate else self.pseudonyms
-        return Redactor(aliases, self.check, self.section.records(), self.approvals)
+        return Redactor(self.aliases(period), self.check, self.section.records(), self.table, self.undecided)
 
 
-def policy(file: Path, now_s: float) -> Policy:
-    """The policy of the description in this file. ConfigurationError where it publishes nothing, or its key or
-    templates cannot be read."""
+def policy(file: Path, now_s: float, *, undecided: Undecided | None = None, data: Path | None = None) -> Policy:
+    """The policy of the description in this file. `data`: the data folder, with what people decided of templates.
+    ConfigurationError where it publishes nothing, or its key or templates cannot be read."""
     from countingroom.experiment import load_located
 
     loaded = load_located(file)
@@ -65,7 +78,9 @@ def policy(file: Path, now_s: float) -> Policy:
             suggestion="describe what is published: docs/howto/publish-outside.md",
         )
     pseudonyms = Pseudonyms(section.key.read("mirror.key").encode())
-    approvals = tuple(read_templates(file.parent / one for one in section.templates))
+    table = ApprovalTable(read_templates(file.parent / one for one in section.templates))
+    if data:
+        table.decide(read_decisions(data / DECISIONS), round(now_s * 1e9))
     names = tuple(dict.fromkeys((*section.never.names(), *described_names(loaded), *names_here())))
     check = LastCheck(names)
     made = Policy(
@@ -73,7 +88,8 @@ def policy(file: Path, now_s: float) -> Policy:
         redactor=Redactor(pseudonyms, check, {}, ()),
         pseudonyms=pseudonyms,
         check=check,
-        approvals=approvals,
+        table=table,
+        undecided=undecided,
         names=names,
     )
     return structs.replace(made, redactor=made.redactor_of(made.period(now_s)))

@@ -34,5 +34,8 @@ def mirror_warnings(loaded: Loaded) -> Iterator[Problem]:
                 continue
             for name, one in fields.items():
                 if one.log:
-                    message = "no line leaves: no file of approved templates is named in mirror.templates"
+                    message = (
+                        "no line leaves before its template is approved: on the page Log lines, or in a file that "
+                        "mirror.templates names"
+                    )
                     yield loaded.problem(("mirror", "publish", kind, name), message)

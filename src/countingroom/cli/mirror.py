@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import msgspec
 import typer
 
-from countingroom.cli import mirror_control, mirror_feed, mirror_report, mirror_site
+from countingroom.cli import mirror_control, mirror_feed, mirror_report, mirror_site, mirror_templates
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
@@ -30,7 +30,6 @@ Description = Annotated[Path, typer.Option("--file", "-f", help="The description
 _BESIDE = Path("experiment.yaml")
 _LISTED = 40
 _MOST_BYTES = 256 << 20
-_LEAST_LOGS = 3
 
 
 @app.callback()
@@ -42,6 +41,7 @@ mirror_feed.add_to(app)
 mirror_site.add_to(app)
 mirror_report.add_to(app)
 mirror_control.add_to(app)
+mirror_templates.add_to(app)
 
 
 @app.command()
@@ -52,6 +52,10 @@ def explain(
         list[str] | None,
         typer.Option("--own", help="Host, process id or user of the record, masked in its log. May be repeated."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Data folder of the experiment: what was decided there of templates counts too."),
+    ] = None,
     file: Description = _BESIDE,
     json: Json = False,
 ) -> None:
@@ -61,7 +65,7 @@ def explain(
     """
     from countingroom.app.mirror_policy import policy
 
-    rules = policy(file, time.time())
+    rules = policy(file, time.time(), data=data)
     if kind:
         _explain_record(rules, kind, record, own or [], json=json)
     else:
@@ -136,7 +140,7 @@ def learn(
     found, unread = proposals.learn(texts, rules.approvals)
     rows = [_Proposed(one, proposals.masked(one) if masked else proposals.proposal(one, rules.check)) for one in found]
     for row in rows:
-        row.why_not = _why_not(row.seen, rules, len(logs))
+        row.why_not = proposals.why_not(row.seen, rules.check, len(logs))
     listed = rows[:most]
     chosen = [one for one in listed if not one.why_not]
     if write:
@@ -164,17 +168,6 @@ class _Proposed(msgspec.Struct):
     def shown(self) -> dict[str, Any]:
         """For JSON."""
         return {"lines": self.seen.lines, "not_proposed": self.why_not, **msgspec.to_builtins(self.approval)}
-
-
-def _why_not(seen: SeenTemplate, rules: Policy, logs: int) -> str:
-    """Why a template is not proposed; empty where it is."""
-    from countingroom.core.mirror.proposals import words
-
-    if hit := rules.check.find(" ".join(words(seen.template))):
-        return f"its words hold the {hit.kind} {hit.name}"
-    if len(seen.logs) < min(_LEAST_LOGS, logs):
-        return f"seen in {len(seen.logs)} of {logs} logs"
-    return ""
 
 
 def _rows(listed: Sequence[_Proposed], total: int) -> Iterator[tuple[object, ...]]:

@@ -10,6 +10,7 @@ from countingroom.core.commands.description import DESCRIPTION
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.fleet import FLEET
 from countingroom.core.commands.interlocks import INTERLOCKS
+from countingroom.core.commands.mirror import MIRROR
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.results import RESULTS
@@ -60,6 +61,11 @@ def of_notification(command: str) -> Permission:
 def of_rule(command: str) -> Permission:
     """The permission for a command to a rule."""
     return _of(RULES, command)
+
+
+def of_mirror(command: str) -> Permission:
+    """The permission for a command to the mirror."""
+    return _of(MIRROR, command)
 
 
 def of_program(command: str, role: str) -> Permission:

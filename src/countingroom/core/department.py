@@ -63,6 +63,11 @@ class StateKey(Struct, frozen=True, kw_only=True):
     """Whether the console keeps the values in `Latest.words` and sends them on the live feed."""
 
 
+def live(prefix: str, message: str) -> StateKey:
+    """Keys whose values the console keeps and sends on the live feed; their struct is in `core`."""
+    return StateKey(prefix=prefix, message=f"countingroom.core.{message}", live=True)
+
+
 class NavigationLink(Struct, frozen=True, kw_only=True):
     """A page under "Records" in the navigation of the console."""
 

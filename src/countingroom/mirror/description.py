@@ -206,6 +206,13 @@ def _published(given: Any) -> Any:
     return out
 
 
+class ApprovalsSection(Section):
+    """How templates of log lines are approved on the page of the console."""
+
+    two_persons: bool = False
+    """A second person must confirm what one has approved, before lines leave."""
+
+
 class MirrorSection(Section):
     """What of the experiment is shown outside."""
 
@@ -224,6 +231,8 @@ class MirrorSection(Section):
     templates: list[Path] = []
     """Files with the approved templates of log lines, made by `countingroom mirror learn`; relative to the
     description."""
+    approvals: ApprovalsSection = ApprovalsSection()
+    """How further templates are approved while the experiment runs."""
     never: NeverSection = NeverSection()
     """Names that the last check looks for."""
     store: PublicStoreSection = PublicStoreSection()

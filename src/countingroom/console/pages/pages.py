@@ -31,7 +31,9 @@ from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.fleet.usage import DRIVER
 from countingroom.core.mirror.control import CONTROL_KEY
-from countingroom.core.policy import Role
+from countingroom.core.mirror.template_queries import TEMPLATES_KEY
+from countingroom.core.policy import Permission, Role, decide
+from countingroom.core.subjects import EXPERIMENT
 from countingroom.departments import DEPARTMENTS, Department, load
 
 _LEVELS = ("normal", "high", "medium", "low", "stale")
@@ -160,12 +162,17 @@ class Pages:
             "trees": self._trees,
             "has_fleet": FLEET_KEY in context.latest.words,
             "has_control": CONTROL_KEY in context.latest.words,
+            "has_log_lines": TEMPLATES_KEY in context.latest.words and self._may_configure(request),
         }
         # The bar of every page has a button.
         denied = msgspec.to_builtins(denied_commands(context, request))
         values["data"] = {**values.get("data", {}), "denied_alarms": denied}
         frame["links"] = [link for link in self._links if all(frame[fact] for fact in link.needs)]
         return RenderedPage(context.long_work, self._jinja.get_template(template).generate(frame | values))
+
+    def _may_configure(self, request: Request) -> bool:
+        principal, now_ns = requester(request).principal, self._context.clock.now_ns()
+        return decide(principal, Permission.CONFIGURE, EXPERIMENT, now_ns=now_ns) is None
 
     def _branches(self) -> list[device_views.Branch]:
         # The nodes of the fleet have pages of their own, and may be hundreds.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from countingroom.core.mirror.last_check import LastCheck
-from countingroom.core.mirror.templates import MOST_DIGITS, Approval, SlotRule, read_line
+from countingroom.core.mirror.templates import MOST_DIGITS, Approval, ReadLine, SlotRule, read_line
 from countingroom.core.mirror.tokens import PLAIN
 
 MOST_VALUES = 20
@@ -62,15 +62,20 @@ def learn(logs: Iterable[tuple[str, Iterable[str]]], known: Iterable[Approval] =
                 continue
             if read.template in decided:
                 continue
-            seen = found.get(read.template)
-            if seen is None:
-                slots = [SeenSlot(kind=one.kind, values=Counter()) for one in read.slots]
-                seen = found[read.template] = SeenTemplate(read.template, 0, line.rstrip(), slots, set())
-            seen.lines += 1
-            seen.logs.add(name)
-            for slot, piece in zip(seen.slots, read.slots, strict=True):
-                _count(slot, piece.text)
+            see(found, read, line).logs.add(name)
     return sorted(found.values(), key=lambda one: (-one.lines, one.template)), unread
+
+
+def see(found: dict[str, SeenTemplate], read: ReadLine, line: str) -> SeenTemplate:
+    """Count a line and what stands in its slots."""
+    seen = found.get(read.template)
+    if seen is None:
+        slots = [SeenSlot(kind=one.kind, values=Counter()) for one in read.slots]
+        seen = found[read.template] = SeenTemplate(read.template, 0, line.rstrip(), slots, set())
+    seen.lines += 1
+    for slot, piece in zip(seen.slots, read.slots, strict=True):
+        _count(slot, piece.text)
+    return seen
 
 
 def _count(slot: SeenSlot, text: str) -> None:
@@ -105,6 +110,21 @@ def _slot_rule(slot: SeenSlot, check: LastCheck) -> SlotRule:
     if slot.kind in _AS_A_LIST and len(slot.values) <= MOST_VALUES and not any(map(check.find, slot.values)):
         return SlotRule(how="one_of", values=tuple(sorted(slot.values)))
     return SlotRule()
+
+
+LEAST_LOGS = 3
+"""A template of fewer logs may be made of the words of one person."""
+
+
+def why_not(seen: SeenTemplate, check: LastCheck, logs: int = 0) -> str:
+    """Why a template should not be approved; empty where nothing speaks against it. `logs`: that were looked at; 0:
+    they go on."""
+    if hit := check.find(" ".join(words(seen.template))):
+        return f"its words hold the {hit.kind} {hit.name}"
+    if len(seen.logs) < (min(LEAST_LOGS, logs) if logs else LEAST_LOGS):
+        so_far = "1 log" if len(seen.logs) == 1 else f"{len(seen.logs)} logs"
+        return f"seen in {len(seen.logs)} of {logs} logs" if logs else f"seen in {so_far} so far"
+    return ""
 
 
 def words(template: str) -> Sequence[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from msgspec import Struct, field
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.approvals import ApprovalTable
 from countingroom.core.mirror.fields import (
     WITHHELD,
     CheckedLines,
@@ -20,7 +22,7 @@ from countingroom.core.mirror.fields import (
 )
 from countingroom.core.mirror.last_check import LEAST, Hit, LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.templates import Approval, LineReader, Part, own_names, render
+from countingroom.core.mirror.templates import Approval, LineReader, Part, ReadLine, own_names, render
 
 TOO_LONG = "(a line that is too long or has too many slots)"
 """In place of its template in the count of withheld lines."""
@@ -32,6 +34,7 @@ _BEFORE = 300
 """Characters that are looked at together with the next text."""
 
 T = TypeVar("T")
+Undecided = Callable[[Sequence[tuple[ReadLine, str]], str], None]
 
 
 class _Seal:
@@ -146,16 +149,23 @@ class Redactor:
     """Applies a policy."""
 
     def __init__(
-        self, pseudonyms: Pseudonyms, check: LastCheck, records: Mapping[str, RecordRule], approvals: Iterable[Approval]
+        self,
+        pseudonyms: Pseudonyms,
+        check: LastCheck,
+        records: Mapping[str, RecordRule],
+        approvals: Iterable[Approval] | ApprovalTable,
+        undecided: Undecided | None = None,
     ) -> None:
-        """`records`: kind of record -> its fields. A kind that is not listed never leaves."""
+        """`records`: kind of record -> its fields. A kind that is not listed never leaves. `undecided`: is
+        given the lines of a log of which nothing was decided, in any thread, and what tells that log from others."""
         self._pseudonyms = pseudonyms
         self._check = check
         self._records = records
         self._reader = LineReader()
         # A document comes again with each of its changes, mostly with the same log.
-        self.log = lru_cache(maxsize=_LOGS)(self._log)
-        self._approvals = {one.template: one for one in approvals}
+        self._remembered = lru_cache(maxsize=_LOGS)(self._log)
+        self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
+        self._undecided = undecided
 
     def record(self, kind: str, record: Mapping[str, Any], own: Sequence[str] = ()) -> Redacted:
         """The record as it leaves. `own`: its host, process id and user, which its log must not tell."""
@@ -196,15 +206,26 @@ class Redactor:
             )
         return Public(text, _SEAL)
 
-    def lines(self, lines: Iterable[str], count: LogCount, own: Sequence[str] = ()) -> list[PublicLine]:
-        """A log as it leaves; what was done is added to `count`."""
+    def log(self, lines: tuple[str, ...], own: tuple[str, ...]) -> tuple[tuple[str, ...], LogCount]:
+        """The texts of the lines of a log as they leave, and what was done. One that comes again costs nothing."""
+        return self._remembered(lines, own, self._approvals.version)
+
+    def lines(
+        self,
+        lines: Iterable[str],
+        count: LogCount,
+        own: Sequence[str] = (),
+        undecided: list[tuple[ReadLine, str]] | None = None,
+    ) -> list[PublicLine]:
+        """A log as it leaves; what was done is added to `count`, and to `undecided` the lines of which nothing was
+        decided."""
         out: list[PublicLine] = []
         withheld = 0
         before = ""
         names = own_names(own)
         for line in lines:
             count.lines += 1
-            parts, text, template = self._line(line, before, names, count)
+            parts, text, template = self._line(line, before, names, count, undecided)
             if parts is None:
                 withheld += 1
                 count.withheld[template] += 1
@@ -220,13 +241,22 @@ class Redactor:
             out.append(PublicLine(withheld=withheld))
         return out
 
-    def _log(self, lines: tuple[str, ...], own: tuple[str, ...]) -> tuple[tuple[str, ...], LogCount]:
-        """The texts of the lines as they leave, and what was done."""
+    def _log(self, lines: tuple[str, ...], own: tuple[str, ...], version: int) -> tuple[tuple[str, ...], LogCount]:
+        """`version`: of the approvals, so that what is remembered of earlier ones is not used."""
         count = LogCount()
-        return tuple(one.text for one in self.lines(lines, count, own)), count
+        undecided: list[tuple[ReadLine, str]] | None = None if self._undecided is None else []
+        texts = tuple(one.text for one in self.lines(lines, count, own, undecided))
+        if self._undecided is not None and undecided:
+            self._undecided(undecided, hashlib.sha256(repr(own or lines).encode()).hexdigest()[:16])
+        return texts, count
 
     def _line(
-        self, line: str, before: str, own: frozenset[str], count: LogCount
+        self,
+        line: str,
+        before: str,
+        own: frozenset[str],
+        count: LogCount,
+        undecided: list[tuple[ReadLine, str]] | None,
     ) -> tuple[tuple[Part, ...] | None, str, str]:
         """Its parts, None where it is withheld; its text; and its template."""
         if not line.strip():
@@ -236,6 +266,8 @@ class Redactor:
             return None, "", TOO_LONG
         approval = self._approvals.get(read.template)
         if approval is None or approval.refused:
+            if approval is None and undecided is not None:
+                undecided.append((read, line))
             return None, "", read.template
         rendered = render(read, approval, self._pseudonyms, own)
         text = rendered.text

@@ -18,6 +18,7 @@ const PAGES = {
   "alarm-figures": "./page-alarm-figures.js",
   device: "./page-device.js",
   rules: "./page-rules.js",
+  "log-lines": "./page-log-lines.js",
   interlocks: "./page-interlocks.js",
   trends: "./page-trends.js",
   synoptic: "./page-synoptic.js",

@@ -1,0 +1,36 @@
+"""The page of log lines that are withheld from the outside: what waits for a decision, and what was decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse
+
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.page_set import Render
+
+
+class MirrorPages:
+    """One page, for experts: it shows raw lines of the inside."""
+
+    def __init__(self, context: ConsoleContext, render: Render) -> None:
+        self._context = context
+        self._render = render
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add its route."""
+        router.add_api_route("/log-lines", self.log_lines)
+
+    async def overview(self, request: Request) -> dict[str, Any]:
+        """Empty: the overview has no part for the mirror."""
+        return {}
+
+    async def log_lines(self, request: Request) -> HTMLResponse:
+        """The page asks the API for what waits, and again when it changes."""
+        data = {"me": requester(request).name}
+        return self._render(request, "log-lines.html", "log-lines", "Log lines", data=data)
+
+
+pages = MirrorPages
