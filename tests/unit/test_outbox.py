@@ -104,8 +104,9 @@ def test_a_reserve_becomes_the_file_and_that_of_a_dead_process_is_used_again(tmp
     dead = Outbox(tmp_path, reserve_bytes=1000)
     dead.reserve()
     (reserve,) = tmp_path.iterdir()
-    assert dead._reserve
-    dead._reserve.close()  # as the end of a process does it
+    held = dead._reserve  # pyright: ignore[reportPrivateUsage]
+    assert held
+    held.close()  # as the end of a process does it
     own = Outbox(tmp_path, reserve_bytes=1000)
     own.reserve()
     other = Outbox(tmp_path, reserve_bytes=1000)
@@ -219,7 +220,7 @@ def test_more_done_than_records_leave_what_follows(tmp_path: Path) -> None:
     assert adopted(tmp_path) == [b"2"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([b"done", b"\n", b"\0" * 9, b'{"a": 1}']))))
 def test_any_bytes_in_a_file_are_records_or_none(tmp_path: Path, pieces: list[bytes]) -> None:
     waits(tmp_path, b"\n".join(pieces))
@@ -234,7 +235,7 @@ def test_any_bytes_in_a_file_are_records_or_none(tmp_path: Path, pieces: list[by
     assert files(tmp_path) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_a_file_that_is_cut_at_any_byte_keeps_what_was_promised_in_order(tmp_path: Path, data: st.DataObject) -> None:
     written = Outbox(tmp_path)

@@ -26,6 +26,7 @@ from countingroom.core.synoptics.drawing import read_drawing
 from countingroom.core.synoptics.elements import Drawing
 from countingroom.core.synoptics.writing import write
 from tests.console.stage import Stage, stage
+from tests.patience import PATIENCE_S
 
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"><script>alert(1)</script>
 <rect id="bath" width="10" height="10"/><text id="chiller.internal_temp">99.9</text><g id="device:caen"><rect/></g>
@@ -130,10 +131,9 @@ async def test_the_feed_says_the_worst_alarm_of_each_area_channel_and_system(
         await here.bus.put(STATE_BUCKET, f"alarm.a{number}", encode(state))
     context, _ = room
     await context.latest.ready()
-    for _ in range(200):
-        if len(context.alarms_now().places) == 5:
-            break
-        await here.clock.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while len(context.alarms_now().places) != 5:
+            await here.clock.sleep(0.01)
     assert context.alarms_now().places == {
         "area:cooling": 1,
         "area:cooling/chiller": 2,
