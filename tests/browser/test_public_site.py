@@ -68,6 +68,7 @@ def page(browser: Browser) -> Iterator[Page]:
         "/timeline",
         "/crashes",
         "/report",
+        "/uptime",
         "/computers",
         f"/compare?number={RUN}&with={RUN - 1}",
         "/runs",

@@ -16,7 +16,7 @@ STUCK_S = 900.0
 _RECORDING = ("recording", "running")
 _READY = ("ready", "active", "configured")
 _ABNORMAL = ("error", "lost", "failed")
-_SOURCES = {"host": "runs", "cluster": "computers", "feed": "experiment"}
+SOURCE_NAMES = {"host": "runs", "cluster": "computers", "feed": "experiment"}
 _TROUBLE = {
     "not_reached": "not reached",
     "no_answer": "no answer",
@@ -101,7 +101,7 @@ class RunRow(Struct, frozen=True, kw_only=True):
 
 def freshness(sources: Sequence[SourceRow], news_us: int, now_s: float) -> Freshness:
     """How current the site is at this time."""
-    views = tuple(_source(kind, [one for one in sources if one.kind == kind], now_s) for kind in _SOURCES)
+    views = tuple(_source(kind, [one for one in sources if one.kind == kind], now_s) for kind in SOURCE_NAMES)
     views = tuple(one for one in views if one.sources)
     heard_s = max((one.heard_s for one in views if one.heard_s), default=None)
     stale = [one for one in views if one.is_stale]
@@ -131,7 +131,7 @@ def _source(kind: str, rows: Sequence[SourceRow], now_s: float) -> SourceView:
     trouble = next((_TROUBLE.get(one.trouble, one.trouble) for one in rows if one.trouble), "")
     return SourceView(
         kind=kind,
-        name=_SOURCES[kind],
+        name=SOURCE_NAMES[kind],
         heard_s=heard_s or None,
         is_stuck=now_s - heard_s > STUCK_S,
         is_stale=not connected or now_s - heard_s > STALE_S,

@@ -18,6 +18,7 @@ from countingroom.site.report_page import PDF, ReportPages
 from countingroom.site.route_table import PageRequest, SiteRoute, SiteRoutes
 from countingroom.site.run_page import PublicRunPages
 from countingroom.site.timeline_page import TimelinePages
+from countingroom.site.uptime_page import UptimePages
 
 _LONG_S = 3600.0
 _ID = AddressParameter("id", "text", "Alias of a document.")
@@ -41,6 +42,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
     runs = PublicRunPages(records, renderer)
     timeline = TimelinePages(records, renderer)
     report = ReportPages(records, renderer)
+    uptime = UptimePages(records, renderer)
     feeds = Feeds(records, renderer)
     api, original = PublicApi(records, settings.title), OriginalApi(records)
 
@@ -130,6 +132,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             title="To a run",
             parameters=(*SHOWN, AddressParameter("run", "integer", "Number of the run.", required=True)),
         ),
+        SiteRoute(path="/uptime", answer=uptime.page, title="Uptime of the mirror", parameters=SHOWN, keep_s=30.0),
         SiteRoute(path="/about", answer=about, title="What is shown, and why", parameters=SHOWN),
         SiteRoute(
             path="/api",
@@ -156,6 +159,14 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             media_type=JSON,
             schema=answer_schemas.NOW,
             example={"title": "Example", "version": 812, "status": {"word": "Up to date"}, "partition": []},
+        ),
+        SiteRoute(
+            path="/api/v1/uptime",
+            answer=uptime.data,
+            title="Which part of each of the last 90 days each kind of source was fresh",
+            media_type=JSON,
+            keep_s=30.0,
+            example={"kinds": [{"kind": "host", "name": "runs", "share": 0.9993, "away_s": 5443.0, "days": []}]},
         ),
         SiteRoute(
             path="/api/v1/sources",

@@ -15,12 +15,25 @@ from msgspec import Struct
 from countingroom.site.answers import PreparedAnswer
 from countingroom.site.public_records import PublicRecords
 
-_PAGES = ("/", "/wall", "/runs", "/timeline", "/crashes", "/report", "/computers", "/about", "/badges", "/api")
+_PAGES = (
+    "/",
+    "/wall",
+    "/runs",
+    "/timeline",
+    "/crashes",
+    "/report",
+    "/computers",
+    "/uptime",
+    "/about",
+    "/badges",
+    "/api",
+)
 _OTHERS = (
     "/rss",
     "/api/v1/openapi.json",
     "/api/v1/now",
     "/api/v1/sources",
+    "/api/v1/uptime",
     "/api/v1/runs",
     "/api/v1/timeline",
     "/api/v1/report",

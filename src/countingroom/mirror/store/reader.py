@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 from countingroom.core.errors import LinkError
 from countingroom.mirror.store import tables
 from countingroom.mirror.store.migrating import check, no_store
-from countingroom.mirror.store.values import DocumentRow, HostRow, RecordRow, SourceRow, Version
+from countingroom.mirror.store.values import DocumentRow, FreshDay, HostRow, RecordRow, SourceRow, Version
 from countingroom.storage import rows
 from countingroom.storage.engine import SqlStore
 
@@ -180,6 +180,12 @@ class PublicReader:
     async def sources(self) -> tuple[SourceRow, ...]:
         """How each source is."""
         return await self._every(select(tables.mirror_state).order_by(tables.mirror_state.c.source), SourceRow)
+
+    async def fresh_days(self, first_day: int) -> tuple[FreshDay, ...]:
+        """How long each kind of source was fresh, from this day on (days since 1970, UTC)."""
+        t = tables.fresh_day
+        query = select(t).where(t.c.day >= first_day).order_by(t.c.kind, t.c.day)
+        return await self._every(query, FreshDay)
 
     async def _every(self, query: Select[Any], kind: type[rows.S]) -> tuple[rows.S, ...]:
         return await self._store.read(lambda connection: rows.every(connection, query, kind))

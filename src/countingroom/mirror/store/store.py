@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, and_, delete, false, func, or_, select
 
 from countingroom.core.clock import Clock
 from countingroom.mirror.store import tables
+from countingroom.mirror.store.freshness import forget_old_days, note_freshness
 from countingroom.mirror.store.migrating import migrate
 from countingroom.mirror.store.values import (
     Cursor,
@@ -110,6 +111,7 @@ def _take(
         _upsert(connection, tables.cursor, [values], ("upstream", "host"))
     for state in states:
         _put_state(connection, state, now)
+    note_freshness(connection, states, now)
 
 
 def _next_version(connection: Connection, now: int) -> int:
@@ -234,6 +236,7 @@ def _prune(connection: Connection, retention: PublicRetention, now: int) -> int:
     states = tables.mirror_state
     gone = connection.execute(delete(states).where(states.c.at < now - _FORGOTTEN_US)).rowcount
     document, record, hosts = tables.document, tables.record, tables.host_status
+    gone += forget_old_days(connection, now)
     for of in _groups(connection, document, "set", "kind"):
         which = _oldest(connection, document, of, before, retention.documents)
         ids = connection.execute(

@@ -122,6 +122,18 @@ mirror_state = Table(
 )
 """Freshness of each source, and how much was withheld so far."""
 
+fresh_day = Table(
+    "fresh_day",
+    metadata,
+    text("kind", primary_key=True),
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    _number("begun"),
+    _number("until"),
+    _number("fresh"),
+)
+"""How long in a day (UTC, days since 1970) a kind of source was fresh, in µs; when that began in this day, and up to
+when it is counted."""
+
 version = Table(
     "version",
     metadata,

@@ -150,6 +150,19 @@ class SourceRow(Struct, frozen=True, kw_only=True):
     hits: int
 
 
+class FreshDay(Struct, frozen=True, kw_only=True):
+    """How long in a day a kind of source was fresh."""
+
+    kind: str
+    day: int
+    """Days since 1970, UTC."""
+    begun: int
+    """When it was fresh in this day for the first time."""
+    until: int
+    fresh: int
+    """µs."""
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """Counts the changes of the store."""
 
