@@ -170,6 +170,18 @@ async def test_the_status_of_a_computer_has_one_row_for_each_change(both: Both) 
     assert len(await both.reader.host_changes("production")) == 2
 
 
+async def test_of_one_batch_the_newest_state_of_each_key_is_the_present_one(both: Both) -> None:
+    def record(key: str, sequence: int, *, is_state: bool = True, is_gone: bool = False) -> RecordEntry:
+        made = None if is_gone else body(number=sequence)
+        name = REDACTOR.alias("run", key)
+        return RecordEntry(kind="run", key=name, sequence=sequence, at=sequence, body=made, is_state=is_state)
+
+    batch = [record("a", 1), record("a", 4), record("b", 2), record("a", 3), record("c", 5, is_state=False)]
+    await both.store.take(records=[*batch, record("b", 6, is_gone=True), record("a", 4)])
+    assert [(one.sequence, one.body) for one in await both.reader.now("run")] == [(4, {"number": 4})]
+    assert sorted(one.sequence for one in await both.reader.history("run")) == [1, 2, 3, 4, 5, 6]
+
+
 async def test_records_have_a_present_state_and_a_history_and_are_removed_once(both: Both) -> None:
     def record(sequence: int, **fields: Any) -> RecordEntry:
         made = body(**fields) if fields else None

@@ -193,20 +193,26 @@ def _see_hosts(connection: Connection, hosts: Sequence[HostState], now: int) -> 
 
 
 def _put_records(connection: Connection, records: Sequence[RecordEntry], version: int) -> None:
-    for one in records:
-        key = {"kind": one.kind, "key": one.key.value}
-        values = {**key, "sequence": one.sequence, "at": one.at}
-        body = one.body.value if one.body else None
-        if one.keep:
-            history = meeting_insert(connection, tables.record).values(**values, body=body).on_conflict_do_nothing()
-            connection.execute(history)
-        if not one.is_state:
-            continue
-        now = tables.record_now
-        insert = meeting_insert(connection, now).values(**values, version=version, body=body)
-        changes = {name: insert.excluded[name] for name in ("sequence", "at", "version", "body")}
-        newer = now.c.sequence < insert.excluded.sequence
-        connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes, where=newer))
+    rows = [(one, {"kind": one.kind, "key": one.key.value, "sequence": one.sequence, "at": one.at}) for one in records]
+    bodies = [one.body.value if one.body else None for one in records]
+    history = [{**row, "body": body} for (one, row), body in zip(rows, bodies, strict=True) if one.keep]
+    if history:
+        connection.execute(meeting_insert(connection, tables.record).on_conflict_do_nothing(), history)
+    # The newest of each: PostgreSQL refuses to write a row twice in one statement.
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for (one, row), body in zip(rows, bodies, strict=True):
+        key = (one.kind, one.key.value)
+        if one.is_state and (key not in newest or newest[key]["sequence"] < one.sequence):
+            newest[key] = {**row, "version": version, "body": body}
+    if not newest:
+        return
+    now = tables.record_now
+    insert = meeting_insert(connection, now)
+    changes = {name: insert.excluded[name] for name in ("sequence", "at", "version", "body")}
+    newer = now.c.sequence < insert.excluded.sequence
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=["kind", "key"], set_=changes, where=newer), list(newest.values())
+    )
 
 
 def _put_state(connection: Connection, state: SourceState, now: int) -> None:
