@@ -9,7 +9,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Told:
 
 
 @asynccontextmanager
-async def writing(database: Database, folder: Path, told: Told) -> AsyncIterator[RunBookWriter]:
+async def writing(database: Database, folder: Path, told: Told) -> AsyncGenerator[RunBookWriter]:
     writer = RunBookWriter(database, SystemClock(), folder, told.tell)
     task = asyncio.create_task(writer.run())
     try:
@@ -144,7 +144,7 @@ async def test_entries_of_a_cancelled_process_are_kept_for_the_next_one(
     async with writing(database, tmp_path, told) as writer:
         writer.write("A", note(run, "one"))
         writer.write("A", note(run, "two"))
-        await asyncio.sleep(0)
+        await told.wait_for("cannot be written now")
     away.before = False
     async with writing(database, tmp_path, told) as later:
         await later.settled()
