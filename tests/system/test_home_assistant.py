@@ -131,9 +131,11 @@ async def home_assistant(kind: str, place: Path) -> AsyncGenerator[Stand]:
             for topic in TOPICS:
                 await client.subscribe(topic)
             host = DeviceHost(bus.client(), clock, devices)
-            running = [host.run(), *(one.run() for one in services), stand.listen()]
-            stand.tasks = [asyncio.create_task(part) for part in running]
+            active, standby = services
+            stand.tasks = [asyncio.create_task(part) for part in (host.run(), active.run(), stand.listen())]
             try:
+                await stand.until(lambda: stand.now.get("countingroom/cleanroom/status") == b"online")
+                stand.tasks.append(asyncio.create_task(standby.run()))
                 yield stand
                 # The retained command comes to the one that stood by too, at some time after it is online.
                 async with asyncio.timeout(PATIENCE_S):
