@@ -17,6 +17,8 @@ _HIDDEN = re.compile(
 """Controls except tab and line ends; marks, embeddings, overrides and isolates of directions; invisible characters."""
 
 _ESCAPE = re.compile(r"\\[ubf]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a cell begins with that a spreadsheet runs."""
 _PLAIN_LINE = re.compile(rb"[\t -~]*")
 
 
@@ -66,6 +68,11 @@ def readable_line(line: bytes) -> bytes:
     if _PLAIN_LINE.fullmatch(line):
         return line
     return str(readable(line.decode(errors="backslashreplace"))).encode()
+
+
+def no_formula(text: str) -> str:
+    """The text as a cell of a table that a spreadsheet cannot take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def escaped(text: str, *, most: int) -> str:

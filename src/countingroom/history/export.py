@@ -17,6 +17,7 @@ import pyarrow
 import pyarrow.parquet
 
 from countingroom.core.errors import ConfigurationError, RequestError
+from countingroom.core.plain_text import no_formula
 from countingroom.core.series import Samples
 from countingroom.core.times import format_time
 from countingroom.core.values import Quality
@@ -125,4 +126,6 @@ class _Parquet:
 def _csv_value(value: float | int | str | bool | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return no_formula(value)
     return "" if value is None else str(value)

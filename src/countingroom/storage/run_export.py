@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from countingroom.core.errors import RequestError
+from countingroom.core.plain_text import no_formula
 from countingroom.core.run_book import Run
 from countingroom.core.times import format_time
 
 _TIMES = ("asked", "started", "ended")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_json(runs: Sequence[Run]) -> Iterator[bytes]:
@@ -133,6 +133,6 @@ def _whole(run: Run) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return no_formula(value)
     return "" if value is None else value

@@ -18,6 +18,7 @@ from countingroom.console.long_work import json_columns
 from countingroom.console.query_client import ask
 from countingroom.console.responses import example, in_pieces, refusals
 from countingroom.core.errors import RequestError
+from countingroom.core.plain_text import no_formula
 from countingroom.core.series import RangeQuery, RangesQuery, Series, SeriesAnswer, SeriesListAnswer
 from countingroom.core.times import format_time, parse_time
 from countingroom.core.values import Quality
@@ -163,4 +164,4 @@ def csv_rows(series: Iterable[Series], units: Mapping[str, str]) -> Iterator[byt
 
 def harmless(text: str | None) -> str | None:
     """A device's text that a spreadsheet cannot take for a formula."""
-    return f"'{text}" if text and text[0] in "=+-@\t\r" else text
+    return no_formula(text) if text else text
