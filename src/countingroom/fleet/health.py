@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import CountingRoomError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.specs import HealthCheck, InstanceId
 from countingroom.fleet.actors.node_actors import NodeActors
@@ -135,6 +135,8 @@ class HealthChecks:
         except TimeoutError:
             return f"no answer within {check.timeout_s:g} s"
         except CountingRoomError as error:
+            if check.kind == "exec" and isinstance(error, LinkError):
+                return None  # the engine did not answer: its node counts as lost, and the instance may work
             return error.cause.message
         except OSError as error:
             return f"port {check.port}: {os_words(error)}"
