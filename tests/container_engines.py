@@ -82,7 +82,7 @@ class EngineServer:
         """Its client while it writes each start and end of a container to a file, one JSON object a line."""
         since = f"--since={time.time():.6f}"
         command = [*self.command, "events", since, "--filter=type=container", "--filter=event=start"]
-        command += ["--filter=event=die"]
+        command += ["--filter=event=die", "--filter=event=died"]  # the second one is Podman's
         with file.open("wb") as output:
             return subprocess.Popen([*command, "--format={{json .}}"], stdout=output, env=self._environment)
 

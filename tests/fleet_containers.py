@@ -1,4 +1,4 @@
-"""A fleet of containers on real engines for tests: its revisions, its keeper, and what its engines say has run.
+"""A fleet on real engines for tests: its revisions, its keeper, and what engines of containers say has run.
 
 As a program it is a keeper that kills itself with SIGKILL at one of its steps; see `KillOrder`.
 """
@@ -10,19 +10,27 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from aiodocker import Docker
 from msgspec import Struct
 
-from countingroom.core.clock import SystemClock
+from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.fleet.record import FleetRecord, Phase
 from countingroom.core.fleet.specs import Revision, WantedNode
 from countingroom.fleet.description import FleetSection
 from countingroom.fleet.engines.docker import DockerEngine
+from countingroom.fleet.engines.port import Engine
+from countingroom.fleet.engines.slurm import SlurmEngine
+from countingroom.fleet.engines.slurm_commands import SlurmCommands
+from countingroom.fleet.engines.slurm_records import JobRecords
+from countingroom.fleet.engines.ssh import SshEngine
+from countingroom.fleet.engines.ssh_connection import SshConnection
 from countingroom.fleet.keeper import DescribedFleet, FleetStore, Keeper
 from countingroom.fleet.node import Node
 from countingroom.fleet.wanted import wanted
@@ -49,7 +57,12 @@ def revision(nodes: Sequence[WantedNode], image: str) -> Revision:
                     "image": image,
                     "nodes": ["*"],
                     "network": "none",
-                    "health": {"exec": ["test", "-e", "/tmp/exposing"], "interval": "0.2 s", "failures": 1},
+                    "health": {
+                        "exec": ["test", "-e", "/tmp/exposing"],
+                        "interval": "0.2 s",
+                        "timeout": "20 s",
+                        "failures": 1,
+                    },
                     "start_period": "1 s",
                     "grace": "0 s",
                     "update": {"healthy_for": "0.2 s"},
@@ -60,12 +73,21 @@ def revision(nodes: Sequence[WantedNode], image: str) -> Revision:
     return msgspec.structs.replace(wanted(section), nodes=tuple(nodes))
 
 
+def engine_of(clock: Clock, node: WantedNode, folder: Path) -> Engine:
+    """The engine of a node: of containers, of a node reached by ssh, or of a cluster."""
+    if node.engine == "ssh":
+        return SshEngine(clock, EXPERIMENT, node, folder)
+    if node.engine == "slurm":
+        return SlurmEngine(clock, EXPERIMENT, node, folder / node.name, folder, look_s=0.1)
+    return DockerEngine(clock, EXPERIMENT, node, folder)
+
+
 def keeper_of(store: FleetStore, nodes: Sequence[WantedNode], folder: Path) -> Keeper:
     """A keeper over these engines, with the clock of the machine."""
     clock = SystemClock()
 
     def node(one: WantedNode, changed: asyncio.Event, line: Callable[[str], None]) -> Node:
-        return Node(clock, one.name, one.address, DockerEngine(clock, EXPERIMENT, one, folder), changed, line)
+        return Node(clock, one.name, one.address, engine_of(clock, one, folder), changed, line)
 
     return Keeper(
         clock,
@@ -97,14 +119,15 @@ async def keeping(keeper: Keeper) -> AsyncGenerator[Keeper]:
             await task
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until it holds."""
+async def until(condition: Callable[[], bool], what: str, keeper: Keeper | None = None) -> None:
+    """Wait until it holds. `keeper`: what it remembers and sees is told where it does not come."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise AssertionError(f"it did not come: {what}") from None
+        seen = f"; {keeper.record.changes}; {keeper.observed()}" if keeper else ""
+        raise AssertionError(f"it did not come: {what}{seen}") from None
 
 
 def is_over(keeper: Keeper) -> bool:
@@ -112,8 +135,9 @@ def is_over(keeper: Keeper) -> bool:
     change = keeper.record.changes.get(SERVICE)
     seen = keeper.observed()
     nodes = [one for one in seen.nodes.values() if one.is_reachable]
-    healthy = [one for node in nodes for one in node.instances.values() if one.health == "healthy"]
-    return change is not None and change.phase in ENDED and not seen.busy and len(healthy) == len(nodes)
+    all_healthy = all(one.health == "healthy" for node in nodes for one in node.instances.values())
+    each_has_one = all(node.instances for node in nodes)
+    return change is not None and change.phase in ENDED and not seen.busy and all_healthy and each_has_one
 
 
 class Ran(Struct, frozen=True):
@@ -150,9 +174,8 @@ class Recorder:
         for node, file in self._files.items():
             open_ones = dict.fromkeys(self._before[node], 1)
             for line in file.read_text().splitlines():
-                event = json.loads(line)
-                container, at_ns = event["id"][:12], event["timeNano"]
-                if event["Action"] == "start":
+                is_start, container, at_ns = _event(json.loads(line))
+                if is_start:
                     open_ones[container] = at_ns
                 elif began_ns := open_ones.pop(container, 0):
                     found.append(Ran(node, container, began_ns, at_ns))
@@ -161,20 +184,38 @@ class Recorder:
 
     def doubles(self) -> list[tuple[Ran, Ran]]:
         """Pairs that ran at the same time on one node."""
-        ran = self.ran()
-        return [
-            (one, other)
-            for one in ran
-            for other in ran
-            if one is not other and one.node == other.node and one.began_ns <= other.began_ns < one.ended_ns
-        ]
+        return doubles_of(self.ran())
 
     def fewest(self, since_ns: int) -> int:
         """The fewest that were healthy at one time after a time at which all were."""
-        warm_ns = int(WARM_S * 1e9)
-        spans = [(one.began_ns + warm_ns, one.ended_ns) for one in self.ran() if one.began_ns + warm_ns < one.ended_ns]
-        times = [since_ns, *(end for _, end in spans if since_ns < end < sys.maxsize)]
-        return min(sum(began <= at < end for began, end in spans) for at in times)
+        return fewest_of(self.ran(), since_ns)
+
+
+def doubles_of(ran: Sequence[Ran]) -> list[tuple[Ran, Ran]]:
+    """Pairs that ran at the same time on one node."""
+    return [
+        (one, other)
+        for one in ran
+        for other in ran
+        if one is not other and one.node == other.node and one.began_ns <= other.began_ns < one.ended_ns
+    ]
+
+
+def fewest_of(ran: Sequence[Ran], since_ns: int) -> int:
+    """The fewest that were healthy at one time after a time at which all were."""
+    warm_ns = int(WARM_S * 1e9)
+    spans = [(one.began_ns + warm_ns, one.ended_ns) for one in ran if one.began_ns + warm_ns < one.ended_ns]
+    times = [since_ns, *(end for _, end in spans if since_ns < end < sys.maxsize)]
+    return min(sum(began <= at < end for began, end in spans) for at in times)
+
+
+def _event(told: dict[str, Any]) -> tuple[bool, str, int]:
+    """Whether it is a start or else an end, of what container, and when, of what Docker or Podman tells."""
+    if "Action" in told:
+        return told["Action"] == "start", told["id"][:12], told["timeNano"]
+    whole, _, part = told["Time"].rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return told["Status"] == "start", told["ID"][:12], seconds * 1_000_000_000 + int(part.ljust(9, "0"))
 
 
 @contextmanager
@@ -203,10 +244,13 @@ class KillOrder(Struct, frozen=True, kw_only=True):
     at: int
     """The number of the step, from 1."""
     of: str = ""
-    """Only such steps count: `save`, `pull`, `create`, `stop`, `start`, `remove`, `rename`. Empty: all of these.
-    A health check changes nothing."""
+    """Only such steps count: `save`; of containers `pull`, `create`, `stop`, `start`, `remove`, `rename`; by ssh
+    `make`, `start`, `remove`; of Slurm `sbatch`, `scancel`, `write`, `forget`. Empty: all of these. What changes
+    nothing, such as a health check, is no step."""
     is_under_way: bool = False
     """Not before the step, but after its request was sent and before it is answered (`save`: after it is written)."""
+    after_s: float = 0.01
+    """Under way: so long after the step began."""
 
 
 async def killed_keeper(order: KillOrder) -> int:
@@ -227,26 +271,35 @@ class _Death:
         self._passed = 0
 
     def has_come(self, step: str) -> bool:
-        self._passed += step == self._order.of if self._order.of else step != "exec"
+        self._passed += step == (self._order.of or step)
         return self._passed >= self._order.at
 
-    def query(self, ask: Any) -> Any:
-        """The method of aiodocker that asks an engine, with this death in it."""
+    async def at(self, step: str, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """Carry out a step, or end there."""
+        if step == "exec" or not self.has_come(step):
+            return await begin()
+        if not self._order.is_under_way:
+            _die()
+        asyncio.get_running_loop().call_later(self._order.after_s, _die)
+        await begin()
+        return await asyncio.Event().wait()
 
-        async def asked(*words: Any, **more: Any) -> Any:
-            method = more.get("method") or words[2]
-            path = str(more.get("path") or words[1])
-            step = "remove" if method == "DELETE" else "exec" if "exec" in path else path.rpartition("/")[2]
-            step = "pull" if path.startswith("images/") else step
-            if method == "GET" or not self.has_come(step):
-                return await ask(*words, **more)
-            if not self._order.is_under_way:
-                _die()
-            asyncio.get_running_loop().call_later(0.01, _die)
-            await ask(*words, **more)
-            return await asyncio.Event().wait()
+    def install(self) -> None:
+        """Into all ways to an engine."""
 
-        return asked
+        def into(kind: type, method: str, step_of: Callable[..., str]) -> None:
+            ask = getattr(kind, method)
+
+            async def asked(*words: Any, **more: Any) -> Any:
+                return await self.at(step_of(*words, **more), lambda: ask(*words, **more))
+
+            setattr(kind, method, asked)
+
+        into(Docker, "_do_query", _step_of_container)
+        into(SshConnection, "run", _step_of_script)
+        into(SlurmCommands, "_run", _step_of_cluster)
+        into(JobRecords, "write", lambda *_: "write")
+        into(JobRecords, "forget", lambda *_: "forget")
 
     def store(self, kept: FleetStore) -> FleetStore:
         async def save(record: FleetRecord, version: int) -> int:
@@ -261,15 +314,31 @@ class _Death:
         return msgspec.structs.replace(kept, save=save)
 
 
+def _step_of_container(_: Docker, path: Any, method: str, **__: Any) -> str:
+    place = str(path)
+    if method == "GET" or "exec" in place:
+        return "exec"
+    if method == "DELETE":
+        return "remove"
+    return "pull" if place.startswith("images/") else place.rpartition("/")[2]
+
+
+def _step_of_script(_: SshConnection, script: str, *__: Any, **___: Any) -> str:
+    call = script.partition("|| exit\n")[2].partition(" ")[0]
+    return call if call in ("make", "start", "remove") else "exec"
+
+
+def _step_of_cluster(_: SlurmCommands, program: str, *__: Any, **___: Any) -> str:
+    return program if program in ("sbatch", "scancel") else "exec"
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def _keep(order: KillOrder) -> None:
-    from aiodocker import Docker
-
     death = _Death(order)
-    Docker._do_query = death.query(Docker._do_query)  # pyright: ignore[reportPrivateUsage]
+    death.install()
     database = Database(order.database)
     await database.open()
     async with keeping(keeper_of(death.store(store_of(database)), order.nodes, Path(order.folder))) as keeper:
