@@ -48,8 +48,9 @@ class MosquittoSwitchboxHarness:
         await subscribed.wait()
 
     async def stop(self) -> None:
-        self._life.cancel()
-        await asyncio.wait([self._life])
+        while not self._life.done():  # a publication of aiomqtt that ends at that moment loses the cancellation
+            self._life.cancel()
+            await asyncio.wait([self._life], timeout=0.1)
         if not self._life.cancelled():
             self._life.exception()
         await self.resources.close()
