@@ -68,7 +68,7 @@ export function page(live) {
     if (state.cause) parts.push(state.cause);
     setText($("#lines-sum"), parts.join(", "));
     const held = document.activeElement?.closest("[data-id]")?.dataset.id;
-    $("#waiting").replaceChildren(...waiting.map(row));
+    $("#lines-waiting").replaceChildren(...waiting.map(row));
     $("#none-waits").hidden = waiting.length > 0;
     $("#decided").replaceChildren(...decided.map(decision));
     $("#none-decided").hidden = decided.length > 0;
@@ -201,15 +201,15 @@ export function page(live) {
     const one = selected();
     if (one) act("refuse", one.id, one.template, { rows: [["After that", "its lines stay inside, and it is not proposed again"]], dangerous: true });
   });
-  $("#waiting").addEventListener("keydown", (event) => {
+  $("#lines-waiting").addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
-    const ids = $$("#waiting [data-id]").map((one) => one.dataset.id),
+    const ids = $$("#lines-waiting [data-id]").map((one) => one.dataset.id),
       next = ids[ids.indexOf(event.target.closest("[data-id]").dataset.id) + step];
     if (!next) return;
     event.preventDefault();
     select(next);
-    $(`#waiting [data-id="${CSS.escape(next)}"] button`).focus();
+    $(`#lines-waiting [data-id="${CSS.escape(next)}"] button`).focus();
   });
   live.on("change", ({ states, snapshot }) => {
     const state = states["mirror_templates.queue"];
