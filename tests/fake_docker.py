@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -211,12 +210,14 @@ class _Exec:
         self._docker = docker
         self._id = id
 
-    @asynccontextmanager
-    async def start(self, *, detach: bool) -> AsyncGenerator[_Exec]:
-        yield self
+    def start(self, *, detach: bool) -> _Exec:
+        return self
 
     async def read_out(self) -> None:
         return None
+
+    async def close(self) -> None:
+        pass
 
     async def inspect(self) -> dict[str, Any]:
         def status() -> dict[str, Any]:

@@ -29,7 +29,8 @@ class AnsweringEngine(FakeEngine):
         return 0, ""
 
 
-async def test_an_instance_whose_engine_is_not_reached_has_not_failed_its_check() -> None:
+async def seen_with(*answers: Exception | None) -> list[tuple[Health, str]]:
+    """Health and reason after each of these answers to the check."""
     clock = FakeClock()
     engine, actors = AnsweringEngine(clock), NodeActors(clock, "", FakeActor().dial)
     checks = HealthChecks(clock, engine, "", asyncio.Event(), actors)
@@ -38,10 +39,27 @@ async def test_an_instance_whose_engine_is_not_reached_has_not_failed_its_check(
     one = EngineInstance(id=ONE, digest="", revision=1, change="", is_running=True, since_ns=clock.now_ns(), spec=spec)
     checks.follow([one])
     seen: list[tuple[Health, str]] = []
-    for answer in (None, LinkError("the connection was closed"), DeviceError("it is paused")):
+    for answer in answers:
         engine.answer = answer
         await clock.advance(6.0)
         seen.append((checks.health(one).health, checks.health(one).reason))
     await checks.close()
     await actors.close()
+    return seen
+
+
+async def test_an_instance_whose_engine_is_not_reached_has_not_failed_its_check() -> None:
+    seen = await seen_with(None, LinkError("the connection was closed"), DeviceError("it is paused"))
     assert seen == [(Health.HEALTHY, ""), (Health.HEALTHY, ""), (Health.UNHEALTHY, "it is paused")]
+
+
+async def test_a_check_that_an_engine_never_answers_has_failed() -> None:
+    seen = await seen_with(None, *[LinkError("no answer")] * 6, None)
+    assert seen[3] == (Health.HEALTHY, "")
+    assert seen[6:] == [(Health.UNHEALTHY, "no answer"), (Health.HEALTHY, "")]
+
+
+async def test_a_fault_in_a_check_does_not_end_the_checks() -> None:
+    seen = await seen_with(None, RuntimeError("Session is closed"), None)
+    assert seen[0] == seen[2] == (Health.HEALTHY, "")
+    assert seen[1] == (Health.UNHEALTHY, "the check failed by a fault (RuntimeError), see the log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,7 +21,10 @@ from countingroom.fleet.os_words import os_words
 Absent = Callable[[InstanceId], str | None]
 """Why a process of countingroom is not on the bus; empty: it is; None: that cannot be told now."""
 
+_log = logging.getLogger(__name__)
 _NS = 1_000_000_000
+_MOST_UNMADE = 5
+"""Checks in a row without an answer of an engine that is reached."""
 _MOST_BYTES = 4096
 
 
@@ -106,9 +110,19 @@ class HealthChecks:
     async def _check(self, one: EngineInstance) -> None:
         check = one.spec.health
         until_ns = one.since_ns + int(one.spec.start_period_s * _NS)
-        present = Checked(since_ns=one.since_ns)
+        present, unmade = Checked(since_ns=one.since_ns), 0
         while True:
-            wrong = await self._ask(one, check)
+            try:
+                wrong = await self._ask(one, check)
+                unmade = 0
+            except LinkError as error:
+                # The engine did not answer: its node counts as lost soon, and the instance may work. An engine that
+                # answers all but this cannot tell whether it does.
+                unmade += 1
+                wrong = error.cause.message if unmade > _MOST_UNMADE else None
+            except Exception as error:  # a fault must not end the checks
+                _log.exception("fleet: the check of %s failed", one.id)
+                wrong = f"the check failed by a fault ({type(error).__name__}), see the log"
             now_ns = self._clock.now_ns()
             found = present if wrong is None else judge(present, wrong, check, now_ns, until_ns)
             is_first = one.id not in self._found
@@ -121,7 +135,8 @@ class HealthChecks:
             await self._clock.sleep(min(check.interval_s, 0.5) if is_starting else check.interval_s)
 
     async def _ask(self, one: EngineInstance, check: HealthCheck) -> str | None:
-        """Why the check failed; empty: it succeeded; None: it could not be made."""
+        """Why the check failed; empty: it succeeded; None: it cannot be told now. LinkError where the engine did not
+        answer."""
         if check.kind == "presence":
             return self._absent(one.id)
         try:
@@ -136,7 +151,7 @@ class HealthChecks:
             return f"no answer within {check.timeout_s:g} s"
         except CountingRoomError as error:
             if check.kind == "exec" and isinstance(error, LinkError):
-                return None  # the engine did not answer: its node counts as lost, and the instance may work
+                raise
             return error.cause.message
         except OSError as error:
             return f"port {check.port}: {os_words(error)}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
-from countingroom.core.clock import timeout
+from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.fleet.specs import InstanceId
 from countingroom.fleet.engines.container_api import CALL_S
 
 _TAIL_BYTES = 1 << 20
+_AGAIN_S = 0.05
 _LATE = 124
 """The status of `timeout` of the shell."""
 Answering = Callable[[str, float | None], AbstractAsyncContextManager[None]]
@@ -21,7 +22,8 @@ Answering = Callable[[str, float | None], AbstractAsyncContextManager[None]]
 class ContainerCommands:
     """Of one engine."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, clock: Clock, answering: Answering) -> None:
+        self._clock = clock
         self._answering = answering
         self._hanging: dict[tuple[InstanceId, tuple[str, ...]], Any] = {}
         """Commands that did not end in time."""
@@ -41,12 +43,33 @@ class ContainerCommands:
             try:
                 async with timeout(timeout_s):
                     run = await container.exec(list(command))
-                    async with run.start(detach=False) as stream:
-                        self._hanging[key] = run
-                        while (message := await stream.read_out()) is not None:
-                            output = (output + message.data)[-_TAIL_BYTES:]
-                        self._hanging.pop(key, None)
-                    status = (await run.inspect()).get("ExitCode")
+                    self._hanging[key] = run
+                    async for piece in _output(run):
+                        output = (output + piece)[-_TAIL_BYTES:]
+                    # The engine may end the output before it knows the end of the command, and tells that by no news.
+                    while (seen := await run.inspect()).get("Running"):
+                        await self._clock.sleep(_AGAIN_S)
+                    self._hanging.pop(key, None)
             except TimeoutError:
                 return _LATE, f"it did not end within {timeout_s:g} s"
+        status = seen.get("ExitCode")
         return 1 if status is None else int(status), output.decode(errors="replace")
+
+
+async def _output(run: Any) -> AsyncGenerator[bytes]:
+    """What a command writes, to its end. aiodocker asserts that the connection is open whenever it looks at it; that of
+    a command that ends at once is closed by then."""
+    from aiodocker import DockerError
+
+    stream = run.start(detach=False)
+    try:
+        while (message := await stream.read_out()) is not None:
+            yield message.data
+    except AssertionError:
+        return
+    except DockerError as error:
+        if "closed underlying socket" not in error.message:
+            raise
+    finally:
+        with suppress(AssertionError):
+            await stream.close()

@@ -66,7 +66,7 @@ class DockerEngine:
         self._steady: dict[str, int] = {}
         """Container -> its ends when it was last seen to run for long."""
         self._last_lines: dict[tuple[str, str], str] = {}
-        self._commands = ContainerCommands(self._answering)
+        self._commands = ContainerCommands(clock, self._answering)
         self.may_act: MayAct = lambda: True
         """Asked before each change: a replacement must neither go on nor back beside the next keeper."""
 
@@ -366,6 +366,8 @@ class DockerEngine:
     # Little things.
 
     def _container(self, container: str) -> Any:
+        if self._docker is None:
+            raise LinkError(f"{self._node.name} is not connected", source=self._source)
         return self._docker.containers.container(container)
 
     def _line(self, text: str) -> LogLine:
