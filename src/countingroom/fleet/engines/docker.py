@@ -53,8 +53,7 @@ class DockerEngine:
         self._directory = directory
         self._archive = archive
         self._source = f"fleet.{node.name}"
-        self._docker: Any = None
-        """Any: the library has no types for its answers."""
+        self._docker: Any = None  # the library has no types for its answers
         self._podman = False
         self._ahead_ns = 0
         self._seen_ns = 0
