@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from countingroom.app import backup, backup_schedule
+from countingroom.app import backup, child_command
 from countingroom.app.backup_schedule import make_in_child
 from countingroom.backup import contents, folder, take
 from countingroom.backup.container import BackupReader, BackupWriter
@@ -124,7 +124,7 @@ async def test_up_can_stop_while_a_backup_hangs(tmp_path: Path, monkeypatch: pyt
     program.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {tmp_path}/began\nexec sleep 60\n")
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
-    monkeypatch.setattr(backup_schedule, "_END_S", 0.05)
+    monkeypatch.setattr(child_command, "_END_S", 0.05)
     making = asyncio.create_task(make_in_child(tmp_path, tmp_path))
     async with asyncio.timeout(PATIENCE_S):
         while not (tmp_path / "began").exists():

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
+from countingroom.app.child_command import run_command
 from countingroom.backup import folder
 from countingroom.backup.description import BackupSection
-from countingroom.bus.server.process import end_with
 from countingroom.core.alarms import identity
-from countingroom.core.clock import Clock, timeout, within
+from countingroom.core.clock import Clock, within
 from countingroom.core.messages import Event, EventKind
 from countingroom.core.times import duration
-
-_log = logging.getLogger(__name__)
 
 DEPARTMENT = "backup"
 FIRST_S = 60.0
@@ -37,10 +32,6 @@ _LATE_NS = 3600 * 10**9
 
 _MOST_S = 6 * 3600.0
 """A backup that takes longer is ended: the disk of its folder does not answer, for example."""
-_END_S = 5.0
-"""Time for a backup that is ended to remove what it has written."""
-_KILLED_S = 1.0
-"""Time in which one that is killed is gone, unless it waits for a disk."""
 
 Make = Callable[[], Awaitable[str]]
 """Makes a backup: empty, or why it failed."""
@@ -163,34 +154,4 @@ class BackupSchedule:
 
 async def make_in_child(description: Path, data: Path) -> str:
     """Run the command `backup` for an experiment that is up. Why it failed; empty: it did not."""
-    words = ["-m", "countingroom", "backup", "--wait", "--experiment", str(description), "--data", str(data)]
-    try:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=end_with(os.getpid()),
-        )
-    except OSError as error:
-        return f"no process can be started: {error}"
-    try:
-        _, said = await child.communicate()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            child.terminate()
-        try:
-            async with timeout(_END_S):
-                await child.wait()
-        except TimeoutError:  # one that hangs in a call to a disk ends when that answers
-            with contextlib.suppress(ProcessLookupError, TimeoutError):
-                child.kill()
-                async with timeout(_KILLED_S):
-                    await child.wait()
-        raise
-    if not child.returncode:
-        return ""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    _log.warning("the backup failed: %s", " ".join(lines))
-    return (lines[0] if lines else f"it ended with status {child.returncode}")[:500]
+    return await run_command(["backup", "--wait", "--experiment", str(description), "--data", str(data)])

@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from countingroom.bus.server.process import end_with
+from countingroom.app.child_command import run_command
 from countingroom.core.clock import Clock, within
 from countingroom.core.times import duration
 from countingroom.mirror.report_section import ReportSection
@@ -112,36 +110,13 @@ class ReportSchedule:
 def report_in_child(section: MirrorSection, setting: Setting) -> MakeReport:
     """Makes reports by the command, in a child that ends with this process."""
     report = section.report
-    words = ["-m", "countingroom", "mirror", "report", "--last", str(report.runs), "--set", report.set]
 
     async def make(folder: Path) -> str:
-        # The URL may hold a password: not among the arguments, which all users of the computer see.
-        address = section.store.address(setting.data)
         where = ["--title", report.title, "--out", str(folder), *(["--html", str(folder)] if report.html else [])]
-        try:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *words,
-                *where,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "COUNTINGROOM_MIRROR_STORE": address},
-                preexec_fn=end_with(os.getpid()),
-            )
-        except OSError as error:
-            return f"no process can be started: {error}"
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
-        try:
-            _, said = await child.communicate()
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            raise
-        if not child.returncode:
-            return ""
-        lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-        return (lines[0] if lines else f"it ended with status {child.returncode}")[:500]
+        return await run_command(
+            ["mirror", "report", "--last", str(report.runs), "--set", report.set, *where],
+            environment={"COUNTINGROOM_MIRROR_STORE": section.store.address(setting.data)},  # may hold a password
+            niceness=_NICE,
+        )
 
     return make

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from countingroom.core.errors import ConfigurationError
-from countingroom.core.rules import cron
-from countingroom.core.rules.specs import CronTrigger
+from countingroom.core.rules.repeated_times import RepeatedTimes
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Seconds, Section
 
@@ -54,13 +52,15 @@ class BackupSection(Section):
     @property
     def is_scheduled(self) -> bool:
         """Whether backups are made without a request."""
-        return bool(self.every or self.at)
+        return self._times.is_given
 
     def next_ns(self, after_ns: int) -> int:
         """When the backup after this time is due."""
-        if self.at:
-            return cron.next_ns(CronTrigger(expression=self.at, zone=self.zone), after_ns)
-        return after_ns + round((self.every or 0) * 1e9)
+        return self._times.next_ns(after_ns)
+
+    @property
+    def _times(self) -> RepeatedTimes:
+        return RepeatedTimes(every_s=self.every or 0.0, at=self.at, zone=self.zone)
 
     def problems(self) -> Iterator[Problem]:
         """Keys that contradict each other."""
@@ -70,8 +70,5 @@ class BackupSection(Section):
             yield ("at",), "give every or at, one of both"
         if self.secrets and self.key is None:
             yield ("secrets",), "secrets are only written into an encrypted backup: give key too"
-        if self.at:
-            try:
-                cron.check(CronTrigger(expression=self.at, zone=self.zone))
-            except ConfigurationError as error:
-                yield ("at",), error.cause.message
+        if wrong := self._times.problem():
+            yield ("at",), wrong

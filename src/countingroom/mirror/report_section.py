@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.core.errors import ConfigurationError
-from countingroom.core.rules import cron
-from countingroom.core.rules.specs import CronTrigger
+from countingroom.core.rules.repeated_times import RepeatedTimes
 from countingroom.core.yaml.section import Seconds, Section
 
 FOLDER = Path("mirror") / "reports"
@@ -42,13 +40,15 @@ class ReportSection(Section):
     @property
     def is_scheduled(self) -> bool:
         """Whether reports are made without a request."""
-        return bool(self.every or self.at)
+        return self._times.is_given
 
     def next_ns(self, after_ns: int) -> int:
         """When the report after this time is due."""
-        if self.at:
-            return cron.next_ns(CronTrigger(expression=self.at, zone=self.zone), after_ns)
-        return after_ns + round((self.every or 0) * 1e9)
+        return self._times.next_ns(after_ns)
+
+    @property
+    def _times(self) -> RepeatedTimes:
+        return RepeatedTimes(every_s=self.every or 0.0, at=self.at, zone=self.zone)
 
     def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """What does not fit together, with its place."""
@@ -56,8 +56,5 @@ class ReportSection(Section):
             yield ("folder",), "give an absolute path: it is used by processes in other folders"
         if self.every and self.at:
             yield ("at",), "give every or at, one of both"
-        if self.at:
-            try:
-                cron.check(CronTrigger(expression=self.at, zone=self.zone))
-            except ConfigurationError as error:
-                yield ("at",), error.cause.message
+        if wrong := self._times.problem():
+            yield ("at",), wrong
