@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
 
 from countingroom.console.app import create
 from countingroom.core.clock import SystemClock
 from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
+from tests.console.served import served
 from tests.console.stage import stage
 from tests.scenario.test_mirror_templates import LINES, Inside
 from tests.system.running import Running
 
-_DEADLINE_S = 60.0
 MARKUP = "<script>document.title = 'taken'</script> 7"
 
 
 @contextmanager
 def console(folder: Path) -> Generator[tuple[str, Inside]]:
-    """The address of a console without a login, served from a thread, and the mirror behind it."""
-    ready, began, there = threading.Event(), list[uvicorn.Server](), list[Inside]()
+    """The address of a console without a login, and the mirror behind it."""
 
-    async def serve(listener: socket.socket) -> None:
+    @asynccontextmanager
+    async def made() -> AsyncGenerator[tuple[FastAPI, Inside]]:
         async with stage(SystemClock(), play=False) as here:
             inside = Inside(here.bus, here.clock, folder)
-            app = create(here.bus.client(), here.clock, title="Test stand", version="0.0.1", tick_s=0.05)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-            began.append(server)
-            there.append(inside)
             async with inside.runs():
                 inside.log(*LINES, MARKUP)
-                serving = asyncio.create_task(server.serve([listener]))
-                while not server.started and not serving.done():
-                    await asyncio.sleep(0.01)
-                ready.set()
-                await serving
+                yield create(here.bus.client(), here.clock, title="Test stand", version="0.0.1", tick_s=0.05), inside
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)), name="console of log lines")
-        thread.start()
-        try:
-            assert ready.wait(_DEADLINE_S)
-            host, port = listener.getsockname()
-            yield f"http://{host}:{port}", there[0]
-        finally:
-            for server in began:
-                server.should_exit = True
-            thread.join(_DEADLINE_S)
+    with served(made) as found:
+        yield found
 
 
 def test_a_template_is_approved_with_a_masked_slot_and_taken_back(browser: Browser, tmp_path: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-import uvicorn
+from fastapi import FastAPI
 
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
@@ -23,11 +21,11 @@ from countingroom.mirror.grabber.control import ControlPlan, ControlService
 from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess
 from countingroom.simulators.dqm import DqmSimulator
 from tests.console.people import House, house
+from tests.console.served import served
 from tests.console.stage import stage
 
 FU = "fu-c2f11-11-01"
 SECRET = "s3cr3t/ of the farm"
-_DEADLINE_S = 60.0
 BASE = "/api/v1/mirror/upstreams/farm"
 
 
@@ -128,30 +126,13 @@ async def control_stage(*, per_minute: int = 100, timeout_s: float = 20.0) -> As
 
 @contextmanager
 def control_console() -> Generator[tuple[str, DqmSimulator]]:
-    """The address of a console without a login, served from a thread, and the farm."""
-    ready, began, farms = threading.Event(), list[uvicorn.Server](), list[DqmSimulator]()
+    """The address of a console without a login, and the farm."""
 
-    async def serve(listener: socket.socket) -> None:
+    @asynccontextmanager
+    async def made() -> AsyncGenerator[tuple[FastAPI, DqmSimulator]]:
         clock = SystemClock()
         async with stage(clock, play=False) as here, upstream(here.bus.client(), clock) as simulator:
-            app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.05)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-            began.append(server)
-            farms.append(simulator)
-            serving = asyncio.create_task(server.serve([listener]))
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)
-            ready.set()
-            await serving
+            yield create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.05), simulator
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)), name="console of upstreams")
-        thread.start()
-        try:
-            assert ready.wait(_DEADLINE_S)
-            host, port = listener.getsockname()
-            yield f"http://{host}:{port}", farms[0]
-        finally:
-            for server in began:
-                server.should_exit = True
-            thread.join(_DEADLINE_S)
+    with served(made) as found:
+        yield found

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from countingroom.bus.memory.bus import MemoryBus
@@ -23,8 +20,8 @@ from countingroom.results.desk import Desk
 from countingroom.results.service import ResultsService
 from countingroom.results.store import FileStore, open_store
 from countingroom.storage.database import Database
+from tests.console.served import served
 
-_DEADLINE_S = 60.0
 SCAN = """
 import json, os, sys
 order = json.load(sys.stdin)
@@ -120,27 +117,12 @@ async def result_stage(folder: Path, *, clock: Clock | None = None) -> AsyncGene
 
 @contextmanager
 def result_console(folder: Path) -> Generator[str]:
-    """The address of a console with the program `scan`, served from a thread."""
-    ready, began = threading.Event(), list[uvicorn.Server]()
+    """The address of a console with the program `scan`."""
 
-    async def serve(listener: socket.socket) -> None:
+    @asynccontextmanager
+    async def made() -> AsyncGenerator[tuple[FastAPI, None]]:
         async with result_stage(folder) as here, here.service(programs()):
-            server = uvicorn.Server(uvicorn.Config(here.console(), log_level="warning"))
-            began.append(server)
-            serving = asyncio.create_task(server.serve([listener]))
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)
-            ready.set()
-            await serving
+            yield here.console(), None
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)), name="console of results")
-        thread.start()
-        try:
-            assert ready.wait(_DEADLINE_S)
-            host, port = listener.getsockname()
-            yield f"http://{host}:{port}"
-        finally:
-            for server in began:
-                server.should_exit = True
-            thread.join(_DEADLINE_S)
+    with served(made) as (url, _):
+        yield url
