@@ -52,6 +52,7 @@ HEADER = DocumentHeader("dqm-source-state-run7-hostfu-1.cms-pid000041", 5, "dqm-
         (HOSTS, "hosts: [fu-1, fu-1]", 10, "read twice"),
         (HOSTS, "hosts: ['fu-1/x?y']", 10, "pattern"),
         ("set: production", "set: other", 9, "production"),
+        ("    farm:", "    _templates:", 7, "choose another name"),
         (STORE, "{url: 'sqlite:////a', secret: {env: X}}", 5, "one of both"),
         (STORE, "{url: 'postgresql://me:pw@db/public'}", 5, "remove the password"),
         ("  publish: {run_client: {run: {integer: [1, 9]}}}\n", "", 5, "nothing of them leaves"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from countingroom.core.commands.mirror import TARGET
 from countingroom.core.mirror import fields
 from countingroom.core.mirror.default_policy import DEFAULT, DEFAULT_POLICY, FEED_KINDS
 from countingroom.core.mirror.last_check import LEAST
@@ -275,6 +276,8 @@ class MirrorSection(Section):
         for path, text in self.store.problems():
             yield ("store", *path), text
         for name, upstream in self.upstreams.items():
+            if name == TARGET:
+                yield ("upstreams", name), f"{TARGET} is the target of commands about log lines: choose another name"
             for path, text in upstream.problems():
                 yield ("upstreams", name, *path), text
         if self.upstreams and not self.publish:

@@ -7,7 +7,7 @@ from countingroom.core.points import Type
 from countingroom.core.policy import Permission
 
 TARGET = "_templates"
-"""The one target of these commands; no upstream has such a name."""
+"""The one target of these commands; the description refuses an upstream of this name."""
 
 _TEMPLATE = Argument(name="template", description="Its id in the list.")
 _REASON = Argument(name="reason", description="For the record.", letter="m")
