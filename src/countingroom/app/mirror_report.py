@@ -15,6 +15,7 @@ from countingroom.site.rendering import Renderer, SiteSettings
 from countingroom.site.report import RunsReport
 from countingroom.site.report_page import report_html
 from countingroom.site.report_reading import chosen_range, read_report
+from countingroom.site.whole_file import write_whole
 
 
 class ReportPlan(Struct, frozen=True, kw_only=True):
@@ -70,11 +71,8 @@ def _named(path: Path, report: RunsReport, ending: str) -> Path:
 
 
 def _write(path: Path, body: bytes) -> Path:
-    """At once, never half written."""
-    new = path.with_name(f".{path.name}.new")
     try:
-        new.write_bytes(body)
-        new.replace(path)
+        write_whole(path, body)
     except OSError as error:
         raise ConfigurationError(
             f"the report cannot be written: {error.strerror}", source=str(path), suggestion="choose another place"

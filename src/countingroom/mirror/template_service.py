@@ -27,6 +27,7 @@ from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.clock import Clock
 from countingroom.core.commands.mirror import MIRROR, TARGET
 from countingroom.core.errors import Cause, LinkError, NotFound, OutOfRange, Refused
@@ -104,7 +105,7 @@ class TemplateService:
         self._two_persons = two_persons
         self._cause = ""
         self._proposed: OrderedDict[str, Approval] = OrderedDict()
-        """Mark -> what was shown to somebody."""
+        """Mark -> what was shown for approval."""
         handlers = {"approve": self._approve, "confirm": self._confirm, "refuse": self._refuse}
         self._handlers = from_rows(MIRROR, {**handlers, "withdraw": self._withdraw})
         table.decide(read_decisions(data / DECISIONS), clock.now_ns())
@@ -296,13 +297,7 @@ class TemplateService:
         try:
             query = decode(message.data, TemplatesQuery)
         except Malformed as error:
-            wrong = Cause(
-                code="malformed",
-                message=str(error),
-                source="mirror",
-                suggestion="check that both sides are of one version",
-            )
-            return encode(QueryRefusal(cause=wrong))
+            return encode(QueryRefusal(cause=malformed("a question for templates", error, "mirror")))
         entries = self._queue.most_lines(query.most)
         aliases = self._aliases()
         waiting = await asyncio.to_thread(lambda: [self._shown(one, aliases) for one in entries])

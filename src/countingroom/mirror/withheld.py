@@ -1,4 +1,4 @@
-"""The queue of templates whose lines are withheld because nobody has decided of them: counted, with an example.
+"""The queue of templates whose lines are withheld as nothing was decided of them: counted, with an example.
 
 It is for the inside only: an example and the values of slots are raw.
 """

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from countingroom.site.answers import PreparedAnswer
 from countingroom.site.public_records import PublicRecords
+from countingroom.site.whole_file import write_whole
 
 _PAGES = (
     "/",
@@ -95,7 +96,5 @@ def _write(path: Path, body: bytes) -> bool:
             return False
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(body)
-    new.replace(path)
+    write_whole(path, body)
     return True

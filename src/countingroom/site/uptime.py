@@ -91,6 +91,6 @@ def strip(uptime: KindUptime) -> ChartDrawing:
     return ChartDrawing(label, _WIDTH, _HEIGHT, tuple(parts))
 
 
-def notable(uptime: KindUptime) -> list[UptimeDay]:
+def known_days(uptime: KindUptime) -> list[UptimeDay]:
     """Days that are known, the newest first."""
     return [one for one in reversed(uptime.days) if one.share is not None]

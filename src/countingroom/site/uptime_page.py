@@ -7,7 +7,7 @@ from countingroom.site.drawing import svg
 from countingroom.site.public_records import PublicRecords
 from countingroom.site.rendering import Renderer
 from countingroom.site.route_table import PageRequest
-from countingroom.site.uptime import KindUptime, first_day, notable, strip, uptimes
+from countingroom.site.uptime import KindUptime, first_day, known_days, strip, uptimes
 
 _MAX_AGE_S = 60
 
@@ -21,7 +21,7 @@ class UptimePages:
 
     async def page(self, question: PageRequest) -> SiteAnswer:
         """A strip for each kind of source, and its days as a table."""
-        shown = [(one, svg(strip(one)), notable(one)) for one in await self._found(question.now_s)]
+        shown = [(one, svg(strip(one)), known_days(one)) for one in await self._found(question.now_s)]
         text = self._renderer.page("uptime.html", question, kinds=shown)
         return SiteAnswer(body=text.encode(), max_age_s=_MAX_AGE_S)
 
