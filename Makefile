@@ -50,7 +50,7 @@ test: system vendor
 	@$(MAKE) --no-print-directory -j 3 BESIDE="nice -n 19" suite types docs figures
 
 suite: .venv/.ready
-	$(BIN)/pytest -q --workers $(WORKERS)
+	$(BIN)/python tools/run_tests.py --workers $(WORKERS)
 
 # The tests with generated examples and histories, with all of them: `make test` tries a part. Takes ten minutes.
 thorough: .venv/.ready
