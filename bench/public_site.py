@@ -7,14 +7,19 @@ the network come from this process, whose own work is beside it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
+
+import msgspec
 
 from bench.row import Row
 from countingroom.core.clock import SystemClock
@@ -53,7 +58,7 @@ async def _measure(store: Path) -> list[Row]:
         Row(name="page of the timeline, 5,000 cells, anew", value=await _ms(site, "/timeline"), unit="ms"),
         Row(name="page Now, anew", value=await _ms(site, "/"), unit="ms"),
         Row(name="page of a run, anew", value=await _ms(site, f"/run/{farm.run}"), unit="ms"),
-        Row(name="graph of 500 sections, anew", value=await _ms(site, _graph(farm.run)), unit="ms", goal="<= 3 ms"),
+        await _graph_row(site, store, farm.run),
         Row(name="answer 304, in the process", value=await _unchanged(site), unit="/s"),
         Row(name="1,000 viewers at 1 Hz", value=await _viewers(site), unit="cores", goal="<= 0.5"),
     ]
@@ -66,6 +71,22 @@ async def _measure(store: Path) -> list[Row]:
 
 def _graph(run: int) -> str:
     return f"/api?what=get_graph&db=production&run={run}"
+
+
+async def _graph_row(site: Site, store: Path, run: int) -> Row:
+    """Beside it: the driver of SQLite reads the text, msgspec reads and writes its numbers, and the ETag is made."""
+    query = "SELECT body FROM document WHERE \"set\" = 'production' AND kind = 'graph' AND run = ? ORDER BY at DESC"
+    taken: list[float] = []
+    text = ""
+    with closing(sqlite3.connect(store)) as connection:
+        for _ in range(20):
+            begun = process_time()
+            (text,) = connection.execute(query, (run,)).fetchone()
+            hashlib.sha256(msgspec.json.encode(msgspec.json.decode(text))).hexdigest()
+            taken.append((process_time() - begun) * 1000)
+    value, raw = await _ms(site, _graph(run)), sorted(taken)[len(taken) // 2]
+    name = f"graph of {_MORE_SECTIONS} sections, {len(text) / 1000:.0f} kB, anew"
+    return Row(name=name, value=value, unit="ms", raw_limit=raw, ratio=value / raw, goal="<= 3 ms")
 
 
 async def _ask(site: Site, address: str, *headers: tuple[bytes, bytes]) -> tuple[int, list[tuple[bytes, bytes]]]:

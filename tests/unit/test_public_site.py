@@ -15,8 +15,10 @@ import pytest
 import pytest_asyncio
 
 from countingroom.core.errors import LinkError
+from countingroom.core.mirror.redactor import received
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
+from countingroom.mirror.store.values import PublicDocument
 from countingroom.simulators.dqm_farm import Farm
 from countingroom.site.making import Site
 from countingroom.site.rendering import SiteSettings
@@ -256,6 +258,34 @@ async def test_an_error_says_nothing_of_the_inside(own: Stand, monkeypatch: pyte
 
 
 # The answers of the original
+
+
+async def test_a_graph_that_lacks_fields_has_the_shape_of_the_original(own: Stand) -> None:
+    streams = {"A": {"lumis": [1, 2.5, None], "other": [7]}, "B": None, "C": [1]}
+    bodies: list[Any] = [
+        {"run": 8, "timestamp": 5e8, "begun": "2026-01-02T03:04:05Z", "streams": streams},
+        {"run": 9, "streams": [1]},
+    ]
+    rules = redactor(own.farm)
+    await own.store.take(
+        [
+            PublicDocument(
+                set="production",
+                kind="graph",
+                id=rules.lasting("document", str(number)),
+                source=rules.alias("host", "fu-1"),
+                revision=number,
+                body=received(body),
+            )
+            for number, body in enumerate(bodies)
+        ]
+    )
+    first = (await own.get("/api?what=get_graph&db=production&run=8")).json
+    empty: dict[str, list[float]] = {"mtimes": [], "fsize": [], "evt_accepted": [], "evt_processed": [], "ctimes": []}
+    assert (first[0], first[4]) == (8, "2026-01-02T03:04:05+00:00")
+    assert first[5] == {"A": {**empty, "lumis": [1, 2.5, None]}}
+    second = (await own.get("/api?what=get_graph&db=production&run=9")).json
+    assert (second[0], second[4], second[5]) == (9, "2012-03-03T00:00:00", {})
 
 
 async def test_the_original_answers_have_their_shapes(told: Stand) -> None:

@@ -6,12 +6,14 @@ the path of its release) an empty text stands.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from markupsafe import escape
 
 from countingroom.core.errors import NotFound
-from countingroom.mirror.store.values import DocumentRow
+from countingroom.mirror.store.values import DocumentText
 from countingroom.site import bodies, zones
 from countingroom.site.answers import HTML, SiteAnswer, as_json
 from countingroom.site.clients import ClientState, RunRecord
@@ -92,8 +94,8 @@ class OriginalApi:
 
     async def _graph(self, question: PageRequest) -> SiteAnswer:
         set_name, number = _set(question), _needed(question, "run")
-        rows = await self._records.reader.documents(set_name, "graph", run=number)
-        return as_json(_graph(max(rows, key=lambda one: one.at), number) if rows else [])
+        found = await self._records.reader.newest_text(set_name, "graph", number)
+        return as_json(_graph(found, number) if found else [])
 
     async def _runs(self, question: PageRequest) -> SiteAnswer:
         found: dict[int, Any] = {}
@@ -157,11 +159,32 @@ def _brief(client: ClientState) -> list[Any]:
     return [client.host, _or(client.events), _or(client.section), client.inner, client.exit_code, shown]
 
 
-def _graph(row: DocumentRow, number: int) -> list[Any]:
-    names = ("mtimes", "fsize", "lumis", "evt_accepted", "evt_processed", "ctimes")
-    streams = {name: {key: stream.get(key, []) for key in names} for name, stream in bodies.tables(row.body, "streams")}
-    at = zones.moment(row.at / 1e6, zones.zone("UTC"))
-    begin_s = bodies.time_s(row.body, "begun")
+_GRAPH_TABLES = ("mtimes", "fsize", "lumis", "evt_accepted", "evt_processed", "ctimes")
+_RAW_TABLE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NO_TABLE = msgspec.Raw(b"{}")
+_NO_LIST = msgspec.Raw(b"[]")
+
+
+def _graph(found: DocumentText, number: int) -> list[Any]:
+    body = _RAW_TABLE.decode(found.text)
+    streams = {name: _stream(inner) for name, inner in _raw_tables(body.get("streams", _NO_TABLE))}
+    at = zones.moment(found.at / 1e6, zones.zone("UTC"))
+    begin_s = bodies.time_s({"begun": msgspec.json.decode(body.get("begun", b"null"))}, "begun")
     begin = zones.moment(begin_s, zones.zone("UTC"))
     shown = [at.isoformat() if at else _NO_TIME, begin.isoformat() if begin else _NO_TIME]
-    return [number, row.revision, row.document_id, *shown, streams, row.source]
+    return [number, found.revision, found.document_id, *shown, streams, found.source]
+
+
+def _stream(inner: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    given = _RAW_TABLE.decode(inner)
+    return {key: given.get(key, _NO_LIST) for key in _GRAPH_TABLES}
+
+
+def _raw_tables(given: msgspec.Raw) -> Iterator[tuple[str, msgspec.Raw]]:
+    """The tables within a table; what else is in it, or stands in its place, is left out."""
+    if _is_table(given):
+        yield from ((name, one) for name, one in _RAW_TABLE.decode(given).items() if _is_table(one))
+
+
+def _is_table(text: msgspec.Raw) -> bool:
+    return memoryview(text)[:1].tobytes() == b"{"

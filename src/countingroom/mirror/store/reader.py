@@ -6,12 +6,20 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, Text, bindparam, func, select, type_coerce
 
 from countingroom.core.errors import LinkError
 from countingroom.mirror.store import tables
 from countingroom.mirror.store.migrating import check, no_store
-from countingroom.mirror.store.values import DocumentRow, FreshDay, HostRow, RecordRow, SourceRow, Version
+from countingroom.mirror.store.values import (
+    DocumentRow,
+    DocumentText,
+    FreshDay,
+    HostRow,
+    RecordRow,
+    SourceRow,
+    Version,
+)
 from countingroom.storage import rows
 from countingroom.storage.engine import SqlStore
 
@@ -22,6 +30,13 @@ _d = tables.document.c
 _h = tables.host_status.c
 _n = tables.record_now.c
 _r = tables.record.c
+# Made once: to make such a query takes as long as to run it.
+_NEWEST_TEXT = (
+    select(_d.document_id, _d.source, _d.revision, _d.at, type_coerce(_d.body, Text).label("text"))
+    .where(_d.set == bindparam("of_set"), _d.kind == bindparam("of_kind"), _d.run == bindparam("of_run"))
+    .order_by(_d.at.desc(), _d.client, _d.id)
+    .limit(1)
+)
 
 
 class PublicReader:
@@ -106,6 +121,17 @@ class PublicReader:
         query = select(tables.document).where(_d.set == set, _d.document_id == document_id)
         found = await self._every(query, DocumentRow)
         return found[0] if found else None
+
+    async def newest_text(self, set: str, kind: str, run: int) -> DocumentText | None:
+        """The newest document of a kind in a run, with its body as it is stored; None without one. To read the numbers
+        of a large body, and to write them again for an answer, takes longer than all the rest of the answer."""
+        given = {"of_set": set, "of_kind": kind, "of_run": run}
+
+        def newest(connection: Connection) -> DocumentText | None:
+            row = connection.execute(_NEWEST_TEXT, given).mappings().first()
+            return None if row is None else DocumentText(**row)
+
+        return await self._store.read(newest)
 
     async def log(self, set: str, document_id: str) -> dict[str, list[str]] | None:
         """Its log, field -> lines; None where it has none."""

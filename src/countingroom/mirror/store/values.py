@@ -109,6 +109,16 @@ class DocumentRow(Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
+class DocumentText(Struct, frozen=True, kw_only=True):
+    """A document with its body as the text of JSON that is stored. Fields as in `DocumentRow`."""
+
+    document_id: str
+    source: str
+    revision: int
+    at: int
+    text: str
+
+
 class HostRow(Struct, frozen=True, kw_only=True):
     """A change of a computer."""
 
