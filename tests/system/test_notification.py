@@ -119,7 +119,8 @@ def test_a_channel_is_tested_and_the_outbox_listed(stand: Stand) -> None:
     found = stand.running.get("/notifications")
     assert {one["channel"] for one in found["channels"]} == {"shift", "pager", "expert"}
     assert {one["state"] for one in found["ended"]} <= {"sent", "cancelled"}
-    assert 'countingroom_notifications_total{channel="shift"' in stand.running.http.get("/metrics").text
+    counted = 'countingroom_notifications_total{channel="shift"'
+    until(lambda: counted in stand.running.http.get("/metrics").text, "the notifications are counted")
 
 
 def test_the_heartbeat_reaches_the_outside(stand: Stand) -> None:

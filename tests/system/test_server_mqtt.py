@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiomqtt
@@ -84,8 +84,37 @@ async def bus(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
     await bus.close()
 
 
+@asynccontextmanager
+async def subscribed(client: aiomqtt.Client, *topics: str) -> AsyncGenerator[aiomqtt.client.MessagesIterator]:
+    """What comes to a client that subscribes with QoS 1, and again twice a second.
+
+    nats-server acknowledges a retained message when it is stored. A moment later it enters the list of what it sends to
+    a new subscriber: on a busy machine 11 of 1318 subscribers that came at once did not get it, and each got it when it
+    subscribed again.
+    """
+
+    async def subscribe() -> None:
+        while True:
+            await client.subscribe([(topic, 1) for topic in topics])
+            await asyncio.sleep(0.5)
+
+    subscribing = asyncio.create_task(subscribe())
+    try:
+        yield client.messages
+    finally:
+        subscribing.cancel()
+        with suppress(asyncio.CancelledError):
+            await subscribing
+
+
 def mqtt(server: EmbeddedServer, user: str | None, password: str | None, timeout: float = PATIENCE_S) -> aiomqtt.Client:
     return aiomqtt.Client("127.0.0.1", server.mqtt_port, username=user, password=password, timeout=timeout)
+
+
+async def answer_to(client: aiomqtt.Client, topic: str, *, qos: int = 0) -> int:
+    """What the server answers to a subscription: the QoS that it grants, or at least 128."""
+    (answer,) = await client.subscribe(topic, qos=qos)
+    return answer if isinstance(answer, int) else answer.value
 
 
 async def test_a_user_publishes_its_topics_and_is_refused_others(server: EmbeddedServer, bus: NatsBus) -> None:
@@ -103,7 +132,7 @@ async def test_a_user_publishes_its_topics_and_is_refused_others(server: Embedde
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_a_user_hears_its_topics_and_is_refused_others(server: EmbeddedServer, bus: NatsBus, qos: int) -> None:
     async with mqtt(server, "board", "rosebud") as board:
-        refused = []
+        refused: list[int] = []
         for topic in (
             "#",
             "sensors/#",
@@ -116,11 +145,9 @@ async def test_a_user_hears_its_topics_and_is_refused_others(server: EmbeddedSer
             "$MQTT/+/+",
             "$SYS/#",
         ):
-            (granted,) = await board.subscribe(topic, qos=qos)
-            refused.append(granted.value)
+            refused.append(await answer_to(board, topic, qos=qos))
         assert min(refused) >= 128
-        (granted,) = await board.subscribe("boards/+/set", qos=qos)
-        assert granted.value < 128
+        assert await answer_to(board, "boards/+/set", qos=qos) < 128
         await bus.publish("boards.one.other", b"no")
         await bus.publish("boards.one.set", b"yes")
         async with asyncio.timeout(PATIENCE_S):
@@ -143,8 +170,8 @@ async def test_who_may_do_everything_may_not_reach_the_inside_of_the_server(
     async with mqtt(server, "flow", "sesame") as flow:
         await flow.publish("$KV/state/device/caen", b"forged", qos=1)
         await flow.publish("$JS/API/STREAM/DELETE/KV_state", b"", qos=1)
-        granted = [(await flow.subscribe(topic))[0].value for topic in ("$KV/#", "$MQTT/msgs/#", "_INBOX/#", "#")]
-    assert [value >= 128 for value in granted] == [True, True, True, False]
+        answers = [await answer_to(flow, topic) for topic in ("$KV/#", "$MQTT/msgs/#", "_INBOX/#", "#")]
+    assert [answer >= 128 for answer in answers] == [True, True, True, False]
     assert await bus.get("state", "device.caen") is None
 
 
@@ -172,7 +199,7 @@ async def test_a_wildcard_does_not_reach_the_system_not_even_by_a_last_will(
 
 def cut(client: aiomqtt.Client) -> None:
     """End the connection without a goodbye, so that the server publishes the last will."""
-    client._client._sock_close()
+    client._client._sock_close()  # pyright: ignore[reportPrivateUsage]
 
 
 async def until(heard: Subscription, last: str) -> AsyncIterator[Message]:
@@ -194,10 +221,9 @@ async def test_retained_messages_fill_their_own_memory_and_nothing_of_the_system
         assert retained.messages < 120
         await bus.put("state", "device.caen", b"1")
         await board.publish("sensors/board/last", b"2", qos=1, retain=True)
-    async with mqtt(server, "panel", "sesame") as panel:
-        await panel.subscribe("sensors/board/last", qos=1)
+    async with mqtt(server, "panel", "sesame") as panel, subscribed(panel, "sensors/board/last") as messages:
         async with asyncio.timeout(PATIENCE_S):
-            assert (await anext(aiter(panel.messages))).payload == b"2"
+            assert (await anext(messages)).payload == b"2"
     await mqtt_store.clear(bus)
     assert [one.messages for one in await mqtt_store.contents(bus) if one.name == "retained messages"] == [0]
 
@@ -214,17 +240,15 @@ async def test_a_board_that_fills_the_store_pushes_out_no_message_of_another(
         await other.publish("hall/0/t", b"new", qos=1, retain=True)
         retained, *_ = await mqtt_store.contents(bus)
         assert 4_000_000 < retained.size <= retained.limit
-    async with mqtt(server, "flow", "sesame") as panel:
-        await panel.subscribe([("hall/#", 1), ("sensors/board/0", 1)])
-        found: dict[str, bytes] = {}
+    wanted = {f"hall/{number}/t": b"%d" % number for number in range(20)}
+    wanted |= {"hall/0/t": b"new", "sensors/board/0": b"y" * 60_000}
+    found: dict[str, bytes] = {}
+    async with mqtt(server, "flow", "sesame") as panel, subscribed(panel, "hall/#", "sensors/board/0") as messages:
         async with asyncio.timeout(PATIENCE_S):
-            async for message in panel.messages:
+            async for message in messages:
                 found[str(message.topic)] = bytes(message.payload)
-                if len(found) == 21:
+                if found == wanted:
                     break
-    assert found["hall/0/t"] == b"new"
-    assert found["hall/19/t"] == b"19"
-    assert found["sensors/board/0"][:1] == b"y"
 
 
 async def sessions(server: EmbeddedServer, names: Iterable[str], *, user: str = "board") -> None:
@@ -384,9 +408,15 @@ async def test_after_a_crash_of_the_server_the_streams_are_made_again_before_a_c
                     break
             await asyncio.sleep(0.05)
     bus = await nats.connect(server.url_with_login(), name="test")
-    retained, *_ = await mqtt_store.contents(bus)
-    assert (retained.messages, retained.limit) == (1, 4 << 20)
-    await bus.close()
+    try:
+
+        async def is_stored() -> bool:
+            retained, *_ = await mqtt_store.contents(bus)
+            return (retained.messages, retained.limit) == (1, 4 << 20)
+
+        await becomes(is_stored)
+    finally:
+        await bus.close()
 
 
 @pytest.mark.parametrize(
@@ -425,9 +455,9 @@ async def test_a_retained_message_reaches_every_subscription_that_covers_it(serv
     async with mqtt(server, "flow", "sesame") as board:
         await board.publish(topic, b"21.5", qos=1, retain=True)
     for pattern in (topic, "#" if not topic.startswith("/") else "/#", "/".join(["+"] * (topic.count("/") + 1))):
-        async with mqtt(server, "flow", "sesame") as late, asyncio.timeout(PATIENCE_S):
-            await late.subscribe(pattern, qos=1)
-            async for message in late.messages:
-                if str(message.topic) == topic:
-                    assert message.retain and message.payload == b"21.5"
-                    break
+        async with mqtt(server, "flow", "sesame") as late, subscribed(late, pattern) as messages:
+            async with asyncio.timeout(PATIENCE_S):
+                async for message in messages:
+                    if str(message.topic) == topic:
+                        assert message.retain and message.payload == b"21.5"
+                        break

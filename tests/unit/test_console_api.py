@@ -24,6 +24,7 @@ from countingroom.core.series import (
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage
+from tests.figures import console_figures_with
 
 
 @pytest.fixture
@@ -309,9 +310,8 @@ async def test_the_figures_of_the_history_are_among_those_of_the_console(here: S
         return metrics.text()
 
     async with here.bus.client().respond("query.history.metrics", answer):
-        figures = (await web.get("/metrics")).text
+        figures = await console_figures_with(web, "countingroom_history_points_total 7.0")
     names = {line.split()[2] for line in figures.splitlines() if line.startswith("# TYPE")}
-    assert "countingroom_history_points_total 7.0" in figures
     assert {"countingroom_bus_connected", "countingroom_history_delay_seconds"} <= names
     assert figures.count("# TYPE") == len(names)
 
@@ -328,7 +328,8 @@ async def test_the_figures_of_the_alarm_engine_are_among_those_of_the_console(
 
     assert "countingroom_alarm_evaluations" not in (await web.get("/metrics")).text
     async with here.bus.client().respond("query.alarms.metrics", answer):
-        figures = (await web.get("/metrics")).text.splitlines()
+        text = await console_figures_with(web, "countingroom_alarm_evaluations_total 7.0")
+    figures = text.splitlines()
     for line in (
         "countingroom_alarm_evaluations_total 7.0",
         'countingroom_alarm_announcements_total{priority="3"} 3.0',

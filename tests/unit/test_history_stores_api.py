@@ -23,6 +23,7 @@ from countingroom.history.service import HistoryService
 from countingroom.history.stores.registry import OPENERS
 from countingroom.history.stores.section import StoreSection
 from tests.console.stage import served, stage
+from tests.figures import console_figures_with
 from tests.patience import PATIENCE_S
 
 S = 1_000_000_000
@@ -52,7 +53,11 @@ async def test_a_store_that_cannot_be_reached_is_told_everywhere_and_the_history
                     await asyncio.sleep(0.02)
                 (site,) = found["stores"]
                 page = (await client.get("/trends")).text
-                metrics = (await client.get("/metrics")).text
+                await console_figures_with(
+                    client,
+                    'countingroom_history_store_failing{store="site"} 1.0',
+                    "countingroom_history_points_total",
+                )
         finally:
             service.cancel()
             with suppress(asyncio.CancelledError):
@@ -60,8 +65,6 @@ async def test_a_store_that_cannot_be_reached_is_told_everywhere_and_the_history
     assert (site["store"], site["kind"], site["late"]) == ("site", "postgresql", False)
     assert address.removeprefix("postgresql://") in site["problem"]
     assert "Further stores" in page
-    assert 'countingroom_history_store_failing{store="site"} 1.0' in metrics
-    assert "countingroom_history_points_total" in metrics
 
 
 def test_one_that_is_late_is_a_warning_and_no_trouble() -> None:

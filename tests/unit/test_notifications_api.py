@@ -21,6 +21,7 @@ from countingroom.core.messages import Event, decode
 from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
 from tests.console.people import house
 from tests.console.stage import Stage, served, stage
+from tests.figures import console_figures_with
 from tests.memory_outbox import MemoryOutbox
 from tests.patience import PATIENCE_S
 
@@ -203,14 +204,13 @@ async def test_messages_of_a_channel_that_is_gone_are_dead() -> None:
 async def test_the_metrics_count_by_channel() -> None:
     async with stage(SystemClock()) as here, sending(here) as one, served(here) as (_, client):
         await one.put(one.message(1, "mail"), one.message(2, "pager"))
-        async with asyncio.timeout(PATIENCE_S):
-            while 'countingroom_notifications_total{channel="pager",outcome="dead"} 1.0' not in (
-                text := (await client.get("/metrics")).text
-            ):
-                await asyncio.sleep(0.01)
-    assert 'countingroom_notifications_total{channel="mail",outcome="sent"} 1.0' in text
-    assert 'countingroom_notification_channel_failing{channel="pager"} 1.0' in text
-    assert 'countingroom_notification_last_sent_seconds{channel="mail"}' in text
+        await console_figures_with(
+            client,
+            'countingroom_notifications_total{channel="pager",outcome="dead"} 1.0',
+            'countingroom_notifications_total{channel="mail",outcome="sent"} 1.0',
+            'countingroom_notification_channel_failing{channel="pager"} 1.0',
+            'countingroom_notification_last_sent_seconds{channel="mail"}',
+        )
 
 
 def test_the_target_of_the_command_is_one_token() -> None:
