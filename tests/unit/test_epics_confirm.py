@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +43,7 @@ class Monitors:
     """A client whose server has this value now."""
 
     dropped = 0
+    misses_first_change = True
 
     def __init__(self, now: Any) -> None:
         self.now = now
@@ -66,6 +67,7 @@ class Monitors:
 
     async def put(self, pv: str, value: float | int | str) -> None: ...
     def renew(self) -> None: ...
+    def resubscribe(self, pvs: Collection[str]) -> None: ...
     async def close(self) -> None: ...
 
 

@@ -111,6 +111,10 @@ def test_an_expression_that_can_take_minutes_is_a_mistake(expression: str, is_sl
         ({"type": "bool"}, "0", False),
         ({"type": "bool", "words": {"RUN": True, "HALT": False}}, "HALT", False),
         ({"type": "string"}, '"CH 1"', '"CH 1"'),
+        ({}, "9.8E37", 9.8e37),
+        ({}, "1.1E38", 1.1e38),
+        ({"no_value": []}, "9.9E37", 9.9e37),
+        ({"no_value": [0]}, "9.91E37", 9.91e37),
     ],
 )
 def test_an_answer_is_a_value(keys: dict[str, Any], answer: str, value: object) -> None:
@@ -131,6 +135,12 @@ def test_an_answer_is_a_value(keys: dict[str, Any], answer: str, value: object) 
         ({}, "-9.900000E+37", "no value"),
         ({}, "-9.91E37", "no value"),
         ({"unit": "V", "scale": 1000}, "-9.9E+37", "no value"),
+        ({}, "9.99999999e+37", "overload, above the range"),
+        ({}, "-9.99999999E37", "overload, below the range"),
+        ({}, "1.0E+38", "overload"),
+        ({}, "-9.910000E+37", "not a number"),
+        ({"type": "int"}, "+9.90000E+37", "overload"),
+        ({"no_value": [9999.9]}, "9999.9", "no value"),
         ({}, "1e999", "is no float"),
         ({"type": "int"}, "1.5", "is no int"),
         ({"reply": "V={value};"}, "I=3;", "does not fit"),

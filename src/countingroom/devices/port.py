@@ -87,6 +87,24 @@ class ThinningDriver(Protocol):
         ...
 
 
+class LinkReport(Struct, frozen=True, kw_only=True):
+    """Something that happened to the link of a device, and that no value tells."""
+
+    code: str
+    message: str
+    points: tuple[str, ...] = ()
+    """The points that it is about."""
+
+
+@runtime_checkable
+class ReportingDriver(Protocol):
+    """A driver that notices what no value tells. The host records each report as an event."""
+
+    def reports(self) -> Sequence[LinkReport]:
+        """What happened since the last call."""
+        ...
+
+
 @runtime_checkable
 class ProvingDriver(MonitoringDriver, Protocol):
     """A monitoring driver of a device that sends changes only: a value that does not change is asked for.

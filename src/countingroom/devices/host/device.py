@@ -26,7 +26,7 @@ from countingroom.devices.host.driver_fault import cause_of, left
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.moves import MoveLimit
-from countingroom.devices.host.notes import Note, ThinnedNotes, of_refusals
+from countingroom.devices.host.notes import Note, ThinnedNotes, of_refusals, of_reports
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.points_in_force import points_in_force
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
@@ -188,6 +188,8 @@ class HostedDevice:
             self._table.describe(in_force)
             self._catalogue = replace(self._catalogue, points=in_force)
             self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
+        for note in of_reports(self.name, self._hosted.driver):
+            self._tell(note)
         calibrations = self._hosted.calibrations
         outdated = self._table.prove(calibrations.with_raw(points), monotonic=self._clock.monotonic())
         return calibrations.of_driver(outdated)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from countingroom.core.errors import Cause
 from countingroom.core.points import Point
 from countingroom.devices.host.points import PointTable
-from countingroom.devices.port import Driver, ThinningDriver
+from countingroom.devices.port import Driver, ReportingDriver, ThinningDriver
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,24 @@ def _of_many(device: str, source: str, refusals: Sequence[tuple[str, str]]) -> N
     message = f"{len(names)} points of {device} are BAD: {shown} and others"
     _log.warning("%s: %d points are BAD: %s and others", source, len(names), shown)
     return Note(message, {"cause": cause, "severity": 3, "data": dict(refusals[:MOST_TOLD])})
+
+
+def of_reports(device: str, driver: Driver) -> Iterator[Note]:
+    """One note for each report of the driver since the last call."""
+    source = f"devices.{device}"
+    for report in driver.reports() if isinstance(driver, ReportingDriver) else ():
+        cause = Cause(
+            code=report.code,
+            message=report.message,
+            source=source,
+            evidence={"points": len(report.points)},
+            suggestion="look whether the server of the device is overloaded or was changed",
+        )
+        _log.warning("%s: %s", source, report.message)
+        yield Note(
+            f"{device}: {report.message}",
+            {"cause": cause, "severity": 3, "data": {"points": report.points[:MOST_TOLD]}},
+        )
 
 
 class ThinnedNotes:

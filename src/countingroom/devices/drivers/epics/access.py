@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -228,6 +228,10 @@ class _Monitor(Struct, kw_only=True):
 class Monitors:
     """The subscriptions of one device: made together, searched for in parallel, closed together."""
 
+    misses_first_change = True
+    """A server sends the first value of a subscription before it lets changes through: one that comes between the two
+    is never sent."""
+
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._monitors: list[_Monitor] = []
@@ -261,6 +265,14 @@ class Monitors:
                 self._dropped += one.subscription.dropped_callbacks
                 one.subscription = one.make()
 
+    def resubscribe(self, pvs: Collection[str]) -> None:
+        """Close the subscriptions of these variables and make them anew."""
+        for one in self._monitors:
+            if one.pv in pvs:
+                self._dropped += one.subscription.dropped_callbacks
+                one.subscription.close()
+                one.subscription = one.make()
+
     def server_of(self, pv: str) -> str:
         """`host:port` of the server that answers for this variable, which must be linked."""
         channel = _channels().get(pv)
@@ -277,11 +289,8 @@ class Monitors:
         return True
 
     async def present(self, pv: str, datatype: int | None) -> Any:
-        """Its value now, with its time stamp; None where there is no answer.
-
-        A server of Channel Access sends the first value of a subscription before it lets changes through: one that
-        comes between the two is never sent. It answers a request of the same circuit after both.
-        """
+        """Its value now, with its time stamp; None where there is no answer. A server answers it after the first value
+        of a subscription that was made before, and after the changes that it has sent until then."""
         try:
             return await _aioca.caget(pv, datatype=datatype, format=aioca.FORMAT_TIME, count=0, timeout=self._timeout_s)
         except (aioca.CANothing, _library.cadef.CAException, _library.cadef.Disconnected):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 Callback = Callable[[Any], None]
@@ -15,6 +15,11 @@ class EpicsMonitors(Protocol):
     @property
     def dropped(self) -> int:
         """Changes that the client library dropped so far, as far as it counts them."""
+        ...
+
+    @property
+    def misses_first_change(self) -> bool:
+        """Whether a change in the moment of the subscription may never be sent."""
         ...
 
     def add(
@@ -33,6 +38,10 @@ class EpicsMonitors(Protocol):
         """Make every subscription anew that a refused update has closed."""
         ...
 
+    def resubscribe(self, pvs: Collection[str]) -> None:
+        """Close the subscriptions of these variables and make them anew."""
+        ...
+
     def server_of(self, pv: str) -> str:
         """The server that answers for this variable; empty where that is not known."""
         ...
@@ -42,7 +51,7 @@ class EpicsMonitors(Protocol):
         ...
 
     async def present(self, pv: str, datatype: int | None) -> Any:
-        """Its value now, as an update has it; None where there is no answer, or where a subscription misses none."""
+        """Its value now, as an update has it; None where there is no answer."""
         ...
 
     async def describe(self, pv: str) -> Any:

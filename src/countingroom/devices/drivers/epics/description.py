@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from countingroom.core.points import Point, Type
 from countingroom.core.subjects import is_token
 from countingroom.devices.drivers.epics.completion import IOC, Unsaid
-from countingroom.devices.section import DeviceSection, Plain, Precision, Problem, TableValue
+from countingroom.devices.section import DeviceSection, Duration, Plain, Precision, Problem, TableValue
 
 STALE_AFTER_S = 10.0
 """An IOC sends changes only, so its server is asked every `poll`. Without an answer for so long a value is STALE."""
@@ -37,6 +37,9 @@ class ChannelAccessSection(DeviceSection):
     """Where to search by UDP, `host` or `host:port`: as EPICS_CA_ADDR_LIST."""
     name_servers: list[str] = []
     """Where to search by TCP, `host` or `host:port`: as EPICS_CA_NAME_SERVERS."""
+    refresh: Duration = 60.0
+    """A variable without an update for so long is asked for its value, because a server may have lost the
+    subscription. It is then subscribed to again."""
 
 
 class EpicsValue(TableValue):

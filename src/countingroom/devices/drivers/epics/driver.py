@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from countingroom.core.clock import timeout
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
@@ -18,12 +20,16 @@ from countingroom.devices.drivers.epics.client import EpicsClient
 from countingroom.devices.drivers.epics.completion import Unsaid, completed
 from countingroom.devices.drivers.epics.convert import Variable, not_found, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
-from countingroom.devices.port import Sample, Sink
+from countingroom.devices.drivers.epics.silent import SilentVariables
+from countingroom.devices.port import LinkReport, Sample, Sink
 
 ASKED_AT_ONCE = 500
 """Variables whose unit, precision and limits, or values, are asked for together."""
 ASKED_AGAIN = 50
 """Setpoints that are asked again for their limits at each `prove`, in turn: an operator of the IOC may change them."""
+
+MOST_SHOWN = 5
+"""Variables that a report names."""
 
 
 class EpicsDriver:
@@ -60,6 +66,10 @@ class EpicsDriver:
         self._limited = [name for name, variable in self._variables.items() if Unsaid.WRITE_LIMITS in variable.unsaid]
         """Setpoints in the order in which they are asked again for their limits."""
         self._points = tuple(variable.point for variable in self._variables.values())
+        self._silent = SilentVariables(self._variables, section.refresh)
+        self._told: set[str] = set()
+        """Points of which it was told that the server did not send their changes."""
+        self._reports: list[LinkReport] = []
         self._turn = 0
         self._all_linked = asyncio.Event()
 
@@ -125,16 +135,62 @@ class EpicsDriver:
         self._turn += 1
         asked = [names[self._turn % len(names)] for names in by_server.values()]
         answered = await asyncio.gather(*(self._monitors.answers(self._variables[name].pv) for name in asked))
-        return [
+        proven = {
             name
             for names, is_answered in zip(by_server.values(), answered, strict=True)
             if is_answered
             for name in names
-            if name in self._linked
-        ]
+        }
+        await self._ask_silent(proven)
+        return proven & self._linked
+
+    def reports(self) -> Sequence[LinkReport]:
+        """Subscriptions that servers have lost, since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    async def _ask_silent(self, proven: set[str]) -> None:
+        """Ask for some variables without an update, of servers that answer, and subscribe to those again of which a
+        change was not sent."""
+        asked = self._silent.due(self._latest, proven & self._linked, asyncio.get_running_loop().time())
+        before = {name: self._latest[name] for name in asked}
+        variables = [self._variables[name] for name in asked]
+        found = await asyncio.gather(*(self._monitors.present(one.pv, one.datatype) for one in variables))
+        forgotten: list[str] = []
+        for name, variable, given in zip(asked, variables, found, strict=True):
+            last = before[name]
+            if name not in self._linked or self._latest[name] is not last:
+                continue  # an update has come meanwhile
+            news = None if given is None else sample(variable, given)
+            if not self._silent.is_forgotten(name, last, news):
+                continue
+            forgotten.append(name)
+            if news is not None:
+                self._take(news)
+            else:
+                self._linked.discard(name)
+                self.missing.add(name)
+                reason = f"{variable.pv}: its server answers for other variables, but not for this one"
+                self._take(replace(last, quality=Quality.STALE, reason=reason))
+        if forgotten:
+            self._monitors.resubscribe({self._variables[name].pv for name in forgotten})
+            self._report(forgotten)
+
+    def _report(self, forgotten: Collection[str]) -> None:
+        """Each point once for each link: a record with a deadband (MDEL) never sends its small changes."""
+        news = [name for name in forgotten if name not in self._told]
+        self._told.update(news)
+        if news:
+            shown = ", ".join(self._variables[name].pv for name in news[:MOST_SHOWN])
+            rest = len(news) - MOST_SHOWN
+            others = f" and {rest} others" if rest > 0 else ""
+            message = f"changes of {shown}{others} were not sent by the server; subscribed again"
+            self._reports.append(LinkReport(code="subscription_lost", message=message, points=tuple(news)))
 
     async def _confirm(self) -> None:
         """Ask once for the values of what was linked, of some variables at a time, and take those that are newer."""
+        if not self._monitors.misses_first_change:
+            self._unconfirmed.clear()
         asked = sorted(self._unconfirmed & self._linked)[:ASKED_AT_ONCE]
         self._unconfirmed.difference_update(asked)
         variables = [self._variables[name] for name in asked]
@@ -185,6 +241,8 @@ class EpicsDriver:
         self.missing.clear()
         self._undescribed = {name for name, variable in self._variables.items() if variable.unsaid}
         self._servers.clear()
+        self._silent.clear()
+        self._told.clear()
         self._latest.clear()
         self._pending.clear()
         await self._monitors.close()

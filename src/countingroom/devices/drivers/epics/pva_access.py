@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -88,6 +88,9 @@ class _PvMonitor(Struct, kw_only=True, eq=False):
 class PvMonitors:
     """The subscriptions of one device."""
 
+    misses_first_change = False
+    """A subscription of PVAccess begins with the value that it then follows."""
+
     def __init__(self, access: PvAccess, timeout_s: float) -> None:
         self._access = access
         self._timeout_s = timeout_s
@@ -126,6 +129,14 @@ class PvMonitors:
             if monitor.subscription is None:
                 self._subscribe(monitor)
 
+    def resubscribe(self, pvs: Collection[str]) -> None:
+        """Close the subscriptions of these variables and make them anew."""
+        for pv in pvs:
+            for monitor in self._monitors.get(pv, ()):
+                if monitor.subscription is not None:
+                    self._end(monitor)
+                self._subscribe(monitor)
+
     def server_of(self, pv: str) -> str:
         """p4p does not tell it."""
         return ""
@@ -141,8 +152,11 @@ class PvMonitors:
         return True
 
     async def present(self, pv: str, datatype: int | None) -> Any:
-        """None: a subscription of PVAccess begins with the value that it then follows."""
-        return None
+        """Its value now, as an update has it; None where there is no answer."""
+        try:
+            return update(await self._get(pv), as_text=datatype == ENUM_AS_TEXT)
+        except (TimeoutError, LinkError, _raw.RemoteError, _raw.Finished, _raw.Disconnected, _raw.Cancelled):
+            return None
 
     async def describe(self, pv: str) -> Any:
         """Unit, precision and limits, or the words of an enum; None where the server does not tell them."""

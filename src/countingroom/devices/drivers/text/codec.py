@@ -16,6 +16,9 @@ MOST_LETTERS = 4096
 """Of an answer; a longer one is not read."""
 _SHOWN = 60
 _YES = {"1": True, "on": True, "true": True, "0": False, "off": False, "false": False}
+_NOT_A_NUMBER = 9.91e37
+_OVERLOAD, _OVERLOAD_TO = 9.9e37, 1e38
+"""SCPI-99 has the first; others round the largest number of the meter up, as 9.99999999e37."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -44,8 +47,8 @@ class TableRow:
         if value is None:
             kind = f"word of {', '.join(self.value.words)}" if self.value.words else self.value.type
             return self.bad(f"{text[:_SHOWN]!r} is no {kind}")
-        if self._is_none(value):
-            return self.bad(f"{text} means that there is no value")
+        if reason := self._why_none(value):
+            return self.bad(f"{text} means {reason}")
         return Sample(point=self.name, value=self._scaled(value))
 
     def bad(self, reason: str) -> Sample:
@@ -76,10 +79,14 @@ class TableRow:
             case _:
                 return _number(text, keeps_whole=row.type == "int", is_whole=row.type == "int" and self._is_plain)
 
-    def _is_none(self, value: Scalar) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return any(math.isclose(value, one, rel_tol=1e-6) for one in self.value.no_value)
+    def _why_none(self, value: Scalar) -> str:
+        """What this number of the instrument stands for, where it is no value."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or self.value.words:
+            return ""
+        if self.value.no_value is None:
+            return _meaning(value)
+        is_none = any(math.isclose(value, one, rel_tol=1e-6) for one in self.value.no_value)
+        return "that there is no value" if is_none else ""
 
     def _scaled(self, value: Scalar) -> Scalar:
         row = self.value
@@ -87,6 +94,17 @@ class TableRow:
             return value
         given = scaled(value, row.scale, row.offset)
         return round(given) if row.type == "int" and math.isfinite(given) else float(given)
+
+
+def _meaning(value: float) -> str:
+    """What numbers of about 1e38 stand for: SCPI has 9.91e37 for what is no number, and 9.9e37 beyond the range."""
+    size = abs(value)
+    if math.isclose(size, _NOT_A_NUMBER, rel_tol=1e-6):
+        return "that there is no value (not a number)"
+    if _OVERLOAD * (1 - 1e-6) <= size <= _OVERLOAD_TO * (1 + 1e-6):
+        side = "below" if value < 0 else "above"
+        return f"that there is no value (overload, {side} the range)"
+    return ""
 
 
 def _number(text: str, *, keeps_whole: bool, is_whole: bool) -> float | int | None:

@@ -79,9 +79,10 @@ class TextValue(TableValue):
     offset: float = 0.0
     words: dict[str, Plain] = {}
     """Text of the instrument -> value: `{CV: 0, CC: 1}`. Other texts are BAD."""
-    no_value: list[float] = [9.9e37, -9.9e37, 9.91e37, -9.91e37]
-    """Numbers that mean that there is no value; the default is those of SCPI: beyond the range on both sides, and not a
-    number. Such a value is BAD."""
+    no_value: list[float] | None = None
+    """Numbers that mean that there is no value. Such a value is BAD. Without this key: those of SCPI (9.9e37 beyond the
+    range, 9.91e37 not a number), and every other from 9.9e37 to 1e38, of both signs: meters write the overload as
+    9.99999999e37, too. With it only these: `[]` takes all numbers."""
     poll: Duration | None = None
     """Where it is asked for more seldom than the others."""
     set: Line = ""
