@@ -53,10 +53,14 @@ DEADLINE_S = 1200
 def main() -> int:
     """The table; status 1 where a goal is missed or a benchmark failed."""
     words = sys.argv[1:]
+    if unknown := [word for word in words if word.startswith("-") and word != "--json"]:
+        asked = unknown[0] in {"-h", "--help"}
+        (sys.stdout if asked else sys.stderr).write(f"{__doc__}\nBenchmarks: {', '.join(MODULES)}\n")
+        return 0 if asked else 2
     parameters = [word for word in words if "=" in word]
     wanted = [word for word in words if not word.startswith("-") and "=" not in word] or list(MODULES)
-    if unknown := [name for name in wanted if find_spec(f"bench.{name}") is None]:
-        sys.stderr.write(f"there is no benchmark {unknown[0]}; there are {', '.join(MODULES)}\n")
+    if missing := [name for name in wanted if find_spec(f"bench.{name}") is None]:
+        sys.stderr.write(f"there is no benchmark {missing[0]}; there are {', '.join(MODULES)}\n")
         return 2
     rows: list[Row] = []
     failed = False
