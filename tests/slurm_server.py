@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -58,10 +58,18 @@ class SlurmServer:
     def kill(self, name: str) -> None:
         """A whole host: its slurmd, and the steps of jobs that run there."""
         found: list[psutil.Process] = []
-        for one in programs(lambda _, environment: self._is_of_job(environment, name)):
-            with suppress(psutil.NoSuchProcess):
-                found += [step for step in reversed(one.parents()) if step.name() == "slurmstepd"] + [one]
+        for one in self.programs(name):
+            found += [*_steps_above(one), one]
         self.hosts[name].kill(found)
+
+    def kill_steps(self, name: str) -> None:
+        """Each slurmstepd of a host: the programs of its jobs are left."""
+        for step in {step for one in self.programs(name) for step in _steps_above(one)}:
+            step.kill()
+
+    def programs(self, name: str) -> Iterator[psutil.Process]:
+        """Those of the jobs of a host."""
+        return programs(lambda _, environment: self._is_of_job(environment, name))
 
     def start(self, name: str) -> None:
         """A host that was killed, as a computer that has booted: its jobs are gone. By what slurmd tells at its start
@@ -101,6 +109,13 @@ class SlurmServer:
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
         return done.stdout
+
+
+def _steps_above(program: psutil.Process) -> list[psutil.Process]:
+    """The slurmstepd of a program, and what stands between, from above."""
+    with suppress(psutil.NoSuchProcess):
+        return [step for step in reversed(program.parents()) if step.name() == "slurmstepd"]
+    return []
 
 
 @contextmanager

@@ -15,10 +15,11 @@ import pytest
 from msgspec import Struct
 
 from countingroom.core.clock import SystemClock
-from countingroom.core.errors import DeviceError, NotFound
+from countingroom.core.errors import DeviceError, LinkError, NotFound
 from countingroom.core.fleet.batch_jobs import ClusterAccess
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode, digest
 from countingroom.fleet.engines.docker import DockerEngine
+from countingroom.fleet.engines.lease_guard import GuardedEngine
 from countingroom.fleet.engines.log_files import read_record
 from countingroom.fleet.engines.port import Engine, EngineInstance, MakeOrder
 from countingroom.fleet.engines.process import ProcessEngine, RunnerState
@@ -176,6 +177,45 @@ async def test_a_replacement_that_cannot_be_made_leaves_the_present_instance(eng
         await engine.replace(order("/nothing/here", change="r2-0"), 0.0)
     after = await only(engine)
     assert after.is_running and (after.digest, after.change) == (before.digest, before.change)
+
+
+async def test_a_keeper_that_has_lost_its_lease_changes_nothing(engine: Engine) -> None:
+    assert isinstance(engine, GuardedEngine)
+    await engine.make(order())
+    before = await only(engine)
+    engine.may_act = lambda: False
+    try:
+        for acting in (
+            lambda: engine.make(order(id=InstanceId("camera", "n1", 1))),
+            lambda: engine.replace(order("sleep", "500", change="r2-0"), 0.0),
+            lambda: engine.remove(ONE, 0.0),
+        ):
+            with pytest.raises(LinkError, match="does not keep the fleet any more"):
+                await acting()
+    finally:
+        engine.may_act = lambda: True
+    after = await only(engine)
+    assert after.is_running and (after.engine_id, after.change) == (before.engine_id, before.change)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+async def test_a_keeper_that_loses_its_lease_in_a_replacement_stops_there_and_the_next_one_ends_it(
+    engine: Engine, steps: int
+) -> None:
+    assert isinstance(engine, GuardedEngine)
+    await engine.make(order())
+    answers = iter([True] * steps)
+    engine.may_act = lambda: next(answers, False)
+    try:
+        await engine.replace(order("sleep", "500", change="r2-0"), 0.0)
+    except LinkError as error:
+        assert error.cause.code == "lease_lost"
+    finally:
+        engine.may_act = lambda: True
+    await engine.instances()
+    await engine.replace(order("sleep", "400", change="r3-0"), 0.0)
+    after = await only(engine)
+    assert after.is_running and after.change == "r3-0"
 
 
 async def test_what_is_not_there_is_removed_without_an_error_and_not_started(engine: Engine) -> None:

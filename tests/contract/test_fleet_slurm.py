@@ -137,6 +137,37 @@ async def test_a_job_that_waits_or_loses_its_host_says_why(
     assert found[1].exit_status is None and found[1].reason.startswith("it was cancelled in Slurm")
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["its host", "its slurmstepd"])
+async def test_a_job_that_only_the_controller_believes_to_run_is_ended_and_started_again(
+    engine: SlurmEngine, slurm: SlurmServer, tmp_path: Path, *, is_whole: bool
+) -> None:
+    """A host that is back within 11 s keeps its dead jobs as running; a killed slurmstepd leaves its program."""
+    made = order(tmp_path, "sleep", "600", slurm=JobOptions(hosts=("n2",)))
+    await engine.make(made)
+    looking = asyncio.create_task(looks(engine))
+    try:
+        before = (await until(engine, lambda found: found[0].is_running))[0]
+        async with asyncio.timeout(PATIENCE_S):
+            while not (await engine.use()).instances[made.id].memory_bytes:
+                await asyncio.sleep(0.1)
+        if is_whole:
+            slurm.kill("n2")
+            slurm.hosts["n2"].start()
+        else:
+            slurm.kill_steps("n2")
+        ended = (await until(engine, lambda found: not found[0].is_running))[0]
+        assert ended.exit_status is None and ended.crashes == 1 and not ended.waits
+        assert "Slurm still showed it as running" in ended.reason and "n2" in ended.reason
+        assert ("slurmd of its host" in ended.reason) == is_whole
+        assert not list(slurm.programs("n2"))
+        await engine.start(made.id)
+        after = (await until(engine, lambda found: found[0].is_running))[0]
+        assert after.engine_id != before.engine_id and len(list(slurm.programs("n2"))) == 1
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
+
+
 @pytest.mark.parametrize(
     ("options", "memory", "said", "hint"),
     [

@@ -10,6 +10,7 @@ import msgspec
 from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError, LinkError, NotFound
 from countingroom.core.fleet.specs import InstanceId
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, LogLine, MakeOrder, Progress
 
 
@@ -34,6 +35,7 @@ class FakeEngine:
         """Images, or first words of commands, whose health check fails."""
         self.output: dict[InstanceId, list[LogLine]] = {}
         """What its instances have written."""
+        self.may_act: MayAct = lambda: True
         self._said = asyncio.Event()
         self._clock = clock
         self._news = asyncio.Event()
@@ -62,6 +64,7 @@ class FakeEngine:
 
     async def make(self, order: MakeOrder) -> None:
         await self._work()
+        check_lease(self.may_act, "fake")
         self._check(order)
         self.made.append(order)
         self.present[order.id] = EngineInstance(
@@ -80,17 +83,20 @@ class FakeEngine:
 
     async def replace(self, order: MakeOrder, grace_s: float) -> None:
         await self._work()
+        check_lease(self.may_act, "fake")
         self._check(order)
         await self.make(order)
 
     async def start(self, id: InstanceId) -> None:
         await self._work()
+        check_lease(self.may_act, "fake")
         one = self._find(id)
         self.present[id] = msgspec.structs.replace(one, is_running=True, since_ns=self._clock.now_ns())
         self.tell()
 
     async def remove(self, id: InstanceId, grace_s: float) -> None:
         await self._work()
+        check_lease(self.may_act, "fake")
         self.present.pop(id, None)
         self.tell()
 

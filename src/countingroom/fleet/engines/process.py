@@ -26,6 +26,7 @@ from countingroom.core.fleet.specs import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, In
 from countingroom.core.fleet.usb import usb_environment
 from countingroom.fleet.engines import process_runner
 from countingroom.fleet.engines.environment import kept_environment
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
 from countingroom.fleet.engines.local_use import LocalUse
 from countingroom.fleet.engines.log_files import TAIL_BYTES, read_record, write_record
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
@@ -77,6 +78,8 @@ class ProcessEngine:
         self._use = LocalUse(self._folder)
         self._watched: dict[int, int] = {}
         """Process number of a runner -> the descriptor by which its end is told."""
+        self.may_act: MayAct = lambda: True
+        """Asked before a program is ended, started or forgotten."""
 
     async def connect(self) -> EngineFacts:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,6 +108,7 @@ class ProcessEngine:
     async def make(self, order: MakeOrder) -> None:
         folder = self._place(order.id)
         await self._end(folder, 0.0)
+        self._check_lease()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = Made(
             id=order.id,
@@ -143,6 +147,7 @@ class ProcessEngine:
         if made is None:
             raise NotFound(f"there is no instance {id}", source="fleet.process")
         state = read_record(folder / "state.json", RunnerState)
+        self._check_lease()
         if state and _is_locked(folder):
             with suppress(ProcessLookupError):
                 os.kill(state.runner, signal.SIGUSR1)
@@ -152,6 +157,7 @@ class ProcessEngine:
     async def remove(self, id: InstanceId, grace_s: float) -> None:
         folder = self._place(id)
         await self._end(folder, grace_s)
+        self._check_lease()
         self._secrets.pop(id, None)
         for name in ("made.json", "state.json"):
             (folder / name).unlink(missing_ok=True)
@@ -279,6 +285,9 @@ class ProcessEngine:
             **self._secrets[made.id],
         }
 
+    def _check_lease(self) -> None:
+        check_lease(self.may_act, "fleet.process")
+
     async def _run(self, folder: Path, made: Made) -> None:
         """Start the runner. Returns when it has its order."""
         spec = made.spec
@@ -294,6 +303,7 @@ class ProcessEngine:
             "first_s": FIRST_BACKOFF_S,
             "longest_s": LONGEST_BACKOFF_S,
         }
+        self._check_lease()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", process_runner.__file__),
             stdin=asyncio.subprocess.PIPE,
@@ -316,6 +326,7 @@ class ProcessEngine:
 
     async def _end(self, folder: Path, grace_s: float) -> None:
         """End the runner with its program. Nothing to be done where there is none."""
+        self._check_lease()
         state = read_record(folder / "state.json", RunnerState)
         if state and state.runner and _is_locked(folder):
             with suppress(ProcessLookupError):

@@ -19,8 +19,10 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError, NotFound
 from countingroom.core.fleet.specs import InstanceId, WantedNode
 from countingroom.fleet.engines import slurm_jobs as forms
+from countingroom.fleet.engines.lease_guard import MayAct
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.slurm_commands import SlurmCommands
+from countingroom.fleet.engines.slurm_gone import GoneJobs
 from countingroom.fleet.engines.slurm_jobs import Job, JobEnd
 from countingroom.fleet.engines.slurm_records import JobRecords, MadeJob, ended_instance, live_instance
 from countingroom.fleet.engines.slurm_submission import Submission
@@ -31,6 +33,8 @@ LOOK_S = 2.0
 """Slurm tells nothing by itself: it is asked so often."""
 _CUT_S = 20.0
 """The logs of all instances are looked at so often, so that they stay within their bound."""
+_LOOKS_OF_GONE = 5
+"""At every so many looks the hosts are asked whether they still have the programs of their jobs."""
 _ASK_S = 0.2
 """While an action waits."""
 _GATHER_S = 0.05
@@ -59,6 +63,7 @@ class SlurmEngine:
         self._source = f"fleet.{node.name}"
         self._records = JobRecords(shared, clock, self._source)
         self._slurm = SlurmCommands(str(directory / node.slurm.conf) if node.slurm.conf else "", self._source)
+        self._gone = GoneJobs(clock, self._slurm, self._records)
         self._submission = Submission(self._slurm, self._records, experiment, node.name, directory)
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
         self._seen: dict[InstanceId, EngineInstance] = {}
@@ -70,6 +75,15 @@ class SlurmEngine:
         """The same by token and instance: each of a thousand copies looks for its job."""
         self._gathered: dict[tuple[str, str, int], list[tuple[MakeOrder, asyncio.Future[MadeJob]]]] = {}
         self._gathering: set[asyncio.Task[None]] = set()
+
+    @property
+    def may_act(self) -> MayAct:
+        """Asked before each change of a job or of what is remembered of it."""
+        return self._slurm.may_act
+
+    @may_act.setter
+    def may_act(self, may_act: MayAct) -> None:
+        self._slurm.may_act = may_act
 
     async def connect(self) -> EngineFacts:
         await self._records.prepare()
@@ -138,6 +152,7 @@ class SlurmEngine:
     async def remove(self, id: InstanceId, grace_s: float) -> None:
         with self._works_on(id):
             await self._end([job for job in await self._jobs() if job.id == id], grace_s)
+            self._slurm.check_lease()
             self._secrets.pop(id, None)
             await self._records.forget(id)
 
@@ -164,16 +179,22 @@ class SlurmEngine:
 
     async def changes(self) -> AsyncGenerator[None]:
         last: list[Job] | None = None
-        cut_s = float("-inf")
-        while True:
-            jobs = await self._jobs(self._look_s / 2)
-            if last is not None and jobs != last:
-                yield
-            last = jobs
-            if self._clock.monotonic() - cut_s >= _CUT_S:
-                await self._records.cut_logs()
-                cut_s = self._clock.monotonic()
-            await self._clock.sleep(self._look_s)
+        cut_s = gone_s = float("-inf")
+        try:
+            while True:
+                jobs = await self._jobs(self._look_s / 2)
+                if last is not None and jobs != last:
+                    yield
+                last, now_s = jobs, self._clock.monotonic()
+                if now_s - cut_s >= _CUT_S:
+                    await self._records.cut_logs()
+                    cut_s = now_s
+                if now_s - gone_s >= _LOOKS_OF_GONE * self._look_s:
+                    self._gone.begin(jobs, self._working)
+                    gone_s = now_s
+                await self._clock.sleep(self._look_s)
+        finally:
+            await self._gone.close()
 
     async def close(self) -> None:
         """Nothing is open. Submissions under way are ended; what they have submitted is found by its mark."""

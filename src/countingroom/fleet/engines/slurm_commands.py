@@ -11,6 +11,7 @@ from contextlib import suppress
 from countingroom.core.clock import timeout
 from countingroom.core.errors import CountingRoomError, DeviceError, LinkError
 from countingroom.fleet.engines.environment import kept_environment
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
 from countingroom.fleet.engines.log_files import TAIL_BYTES
 from countingroom.fleet.engines.slurm_jobs import COLUMNS
 
@@ -52,6 +53,12 @@ class SlurmCommands:
         """`conf`: the file slurm.conf; empty: that of this computer."""
         self._source = source
         self._environment = kept_environment() | ({"SLURM_CONF": conf} if conf else {})
+        self.may_act: MayAct = lambda: True
+        """Asked before a job is submitted or ended."""
+
+    def check_lease(self) -> None:
+        """LinkError where this process does not keep the fleet."""
+        check_lease(self.may_act, self._source)
 
     async def version(self) -> str:
         """`22.05.8`."""
@@ -70,6 +77,7 @@ class SlurmCommands:
     async def submit(self, arguments: Sequence[str], script: str, secrets: Mapping[str, str]) -> str:
         """The number of a new job. `secrets`: further variables of its environment. DeviceError where Slurm refuses it;
         after LinkError it may be there or not."""
+        self.check_lease()
         words = ("--parsable", "--no-requeue", "--export=ALL", "--open-mode=append", *arguments)
         status, output, wrong = await self._run("sbatch", *words, given=script.encode(), more=secrets)
         if status:
@@ -88,6 +96,7 @@ class SlurmCommands:
 
     async def cancel(self, names: Sequence[str], signal_name: str = "") -> None:
         """End jobs, or send a signal to all of their processes. What has ended is no error."""
+        self.check_lease()
         words = (f"--signal={signal_name}", "--full") if signal_name else ()
         status, _, wrong = await self._run("scancel", *words, *names)
         if status and not all(any(one in line for one in _OVER) for line in wrong.lower().strip().split("\n")):
@@ -103,6 +112,25 @@ class SlurmCommands:
         words = ("--noheader", "--parsable2", "--allocations", f"--jobs={name}", "--format=State,ExitCode,End")
         status, output, _ = await self._run("sacct", *words, more={"SLURM_TIME_FORMAT": "%s"})
         return "" if status else output.decode(errors="replace")
+
+    async def batch_steps(self, numbers: Sequence[int]) -> tuple[frozenset[int], frozenset[int]]:
+        """(those that their host has, those that it has not) of jobs on one host, as its slurmd says. A job of which
+        nothing is told is in none of them."""
+        steps = ",".join(f"{number}.batch" for number in numbers)
+        words = ("--noheader", "--parsable2", "--pidformat", f"--jobs={steps}")
+        status, output, wrong = await self._run("sstat", *words)
+        told = (line.partition(".batch|")[0] for line in output.decode(errors="replace").split("\n"))
+        there = frozenset(int(number) for number in told if number.isdigit())
+        if status or any("not found running" not in line for line in wrong.strip().split("\n") if line):
+            return there, frozenset()
+        return there, frozenset(numbers) - there
+
+    async def host_starts(self, name: str) -> tuple[int, int]:
+        """When a host was booted, and when its slurmd was started, ns since the epoch; 0: not known."""
+        _, output, _ = await self._run("scontrol", "--oneliner", "show", "node", name, more={"SLURM_TIME_FORMAT": "%s"})
+        facts = dict(word.split("=", 1) for word in output.decode(errors="replace").split() if "=" in word)
+        booted, served = (facts.get(key, "") for key in ("BootTime", "SlurmdStartTime"))
+        return _time_ns(booted), _time_ns(served)
 
     async def run_beside(
         self, number: int, command: Sequence[str], directory: str, environment: Mapping[str, str], timeout_s: float
@@ -183,6 +211,10 @@ class SlurmCommands:
             source=self._source,
             suggestion="see whether its controller runs: scontrol ping",
         )
+
+
+def _time_ns(text: str) -> int:
+    return int(text) * 1_000_000_000 if text.isdigit() else 0
 
 
 def _is_unreached(wrong: str) -> bool:

@@ -210,13 +210,23 @@ def outcome(job: Job) -> JobEnd:
     is_own = job.state in ("COMPLETED", "FAILED", "OUT_OF_MEMORY", "COMPLETING")
     if job.state == "FAILED" and (not status or status == _NO_LOG):
         status, reason = NOT_STARTED[0], "its host could not write its log: is the folder of the node shared with it?"
-    ran_ns = job.ended_ns - job.started_ns if job.started_ns else 0
     return JobEnd(
         since_ns=job.ended_ns or job.submitted_ns,
         status=status if is_own else None,
-        crashes=1 if ran_ns >= STEADY_NS else job.mark.crashes + 1,
+        crashes=_crashes(job, job.ended_ns),
         reason=reason,
     )
+
+
+def gone(job: Job, now_ns: int, why: str) -> JobEnd:
+    """The end of a job that the controller shows as running although its program is gone."""
+    return JobEnd(since_ns=now_ns, crashes=_crashes(job, now_ns), reason=why)
+
+
+def _crashes(job: Job, ended_ns: int) -> int:
+    """Ends in a row, with this one."""
+    ran_ns = ended_ns - job.started_ns if job.started_ns else 0
+    return 1 if ran_ns >= STEADY_NS else job.mark.crashes + 1
 
 
 def wait_status(raw: int) -> int:

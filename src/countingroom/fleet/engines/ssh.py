@@ -21,6 +21,7 @@ from countingroom.core.errors import DeviceError, LinkError, NotFound
 from countingroom.core.fleet.node_answers import log_lines, node_answer, usb_devices
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec, WantedNode
 from countingroom.core.fleet.usb import UsbDevice, usb_environment
+from countingroom.fleet.engines.lease_guard import MayAct, check_lease
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.process import Made
 from countingroom.fleet.engines.shell_text import exports, order_text, place, quoted, words
@@ -75,6 +76,8 @@ class SshEngine:
         self._ahead_ns = 0
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
         self._seen: dict[InstanceId, EngineInstance] = {}
+        self.may_act: MayAct = lambda: True
+        """Asked before each script that changes something: what a script does is done to its end."""
 
     async def connect(self) -> EngineFacts:
         await self._connection.open()
@@ -125,12 +128,14 @@ class SshEngine:
     async def start(self, id: InstanceId) -> None:
         made = await self._made(id)
         variables = {"order": quoted(await self._order(made))}
+        check_lease(self.may_act, self._source)
         said = await self._call(f"start {self._place(id)}", f"{id} could not be started", variables=variables)
         self._check_ready(said, f"{id} could not be started")
 
     async def remove(self, id: InstanceId, grace_s: float) -> None:
         limit_s = math.ceil(grace_s) + _SPARE_S
         what = f"{id} could not be ended"
+        check_lease(self.may_act, self._source)
         said = await self._call(f"remove {self._place(id)} {limit_s}", what, _DEADLINE_S + limit_s)
         self._check_ready(said, what)
         self._secrets.pop(id, None)
@@ -210,6 +215,7 @@ class SshEngine:
         }
         what = f"{id} could not be made"
         try:
+            check_lease(self.may_act, self._source)
             said = await self._call(f"make {self._place(id)} {limit_s}", what, _DEADLINE_S + limit_s, variables)
             self._check_ready(said, what)
         except DeviceError:
