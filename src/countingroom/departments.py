@@ -21,7 +21,8 @@ from countingroom.core.department import (
     live,
     load,
 )
-from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, MIRROR, PVS, RUNS
+from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, PVS, RUNS
+from countingroom.mirror_department import MIRROR_ROW
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
 
@@ -292,32 +293,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         pages=(f"{_PAGES}.snapshot_pages",),
         links=(NavigationLink(title="Snapshots", address="/snapshots", pages=("snapshots", "snapshot")),),
     ),
-    Department(
-        name="mirror",
-        title="the mirror",
-        section=_section("mirror", "MirrorSection", "What of the experiment leaves the laboratory, and in which form."),
-        roles=(
-            ProcessRole(
-                name="mirror",
-                start="countingroom.app.mirror:mirror",
-                commands=("mirror",),
-                owner="the mirror",
-                bus=MIRROR,
-                modules=("countingroom.mirror.store.store",),
-            ),
-        ),
-        state=(
-            live("mirror", "mirror.states:FeedState"),
-            live("mirror_templates", "mirror.template_queries:TemplatesState"),
-            live("upstreams", "mirror.control:UpstreamControlState"),
-        ),
-        api=_api("mirror", "mirror_control", "mirror_templates"),
-        pages=(f"{_PAGES}.control_room_pages", f"{_PAGES}.mirror_pages"),
-        links=(
-            NavigationLink(title="Control room", address="/control", pages=("control",), needs=("has_control",)),
-            NavigationLink(title="Log lines", address="/log-lines", pages=("log-lines",), needs=("has_log_lines",)),
-        ),
-    ),
+    MIRROR_ROW,
     Department(
         name="pvs",
         title="the process variables",

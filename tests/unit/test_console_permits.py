@@ -100,6 +100,7 @@ UPSTREAM = {
     "made_up": A,
 }
 MIRROR = {**dict.fromkeys(("approve", "confirm", "refuse", "withdraw"), E), "made_up": A}
+NOTE = {**dict.fromkeys(("add", "edit", "update", "end", "withdraw"), S), "made_up": A}
 COMMANDS = {
     "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
@@ -115,6 +116,8 @@ COMMANDS = {
     "POST /api/v1/mirror/upstreams/{upstream}/plan/{command}": ("upstream.farm", UPSTREAM),
     "POST /api/v1/mirror/upstreams/{upstream}/commands/{command}": ("upstream.farm", UPSTREAM),
     "POST /api/v1/mirror/templates/commands/{command}": ("_experiment", MIRROR),
+    "POST /api/v1/mirror/notes/preview/{command}": ("_experiment", NOTE),
+    "POST /api/v1/mirror/notes/commands/{command}": ("_experiment", NOTE),
 }
 FIXED = {
     **{

@@ -59,7 +59,7 @@ def mirror(setting: Setting) -> Role:
     keep = section.store
     retention = PublicRetention(age_us=round(keep.keep * 1e6), documents=keep.documents, records=keep.records)
     store = PublicStore(section.store.address(setting.data), setting.clock)
-    feed_of = make_feed(setting, rules, store) if section.has_feed else None
+    feed_of = make_feed(setting, rules, redactor, store) if section.has_feed else None
     reports = ReportSchedule(
         section.report,
         section.report.folder or setting.data / REPORTS,
@@ -70,7 +70,7 @@ def mirror(setting: Setting) -> Role:
     async def run(platform: Platform) -> None:
         service = GrabberService(store, setting.clock, upstreams, redactor, retention)
         publisher = Publisher(platform.bus, setting.clock, "mirror")
-        feed = feed_of(platform.bus, publisher) if feed_of else None
+        feed, notes = feed_of(platform.bus, publisher) if feed_of else (None, None)
         templates = make_templates(setting, rules, queue, platform.bus, publisher)
         parts = (service, reports, feed) if feed else (service, reports)
         computers = sum(len(one.hosts) or 1 for one in upstreams)
@@ -93,8 +93,8 @@ def mirror(setting: Setting) -> Role:
                 group.create_task(templates.run())
                 facts: dict[str, object] = {"upstreams": len(upstreams), "computers": computers}
                 facts |= {"store": store.address} if section.has_store else {"feeds": section.feed.to}
-                if feed:
-                    group.create_task(feed.run())
+                for one in filter(None, (feed, notes)):
+                    group.create_task(one.run())
                 if section.has_store:
                     group.create_task(reports.run())
                     await service.run(lambda: platform.ready(facts))

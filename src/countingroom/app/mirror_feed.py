@@ -9,17 +9,23 @@ from countingroom.app.roles import Setting
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core.mirror.publication import FeedRules
+from countingroom.core.mirror.redactor import Redactor
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.feed.intake import FeedIntake
 from countingroom.mirror.feed.service import FeedService, FeedSettings, Issue
 from countingroom.mirror.feed.target import FeedTarget, HttpsTarget
+from countingroom.mirror.note_book import NOTES, NoteBook
+from countingroom.mirror.note_service import NoteService
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
 
 
-def make_feed(setting: Setting, rules: Policy, store: PublicStore) -> Callable[[Bus, Publisher], FeedService]:
-    """The feed, to be given its bus and the publisher of the role. `store`: where it goes without a receiver.
-    ConfigurationError for a token, certificate or outbox that cannot be used."""
+def make_feed(
+    setting: Setting, rules: Policy, redactor: Callable[[], Redactor], store: PublicStore
+) -> Callable[[Bus, Publisher], tuple[FeedService, NoteService]]:
+    """The feed, and the notes that it follows, to be given the bus and the publisher of the role. `redactor` gives the
+    one in force; `store`: where it goes without a receiver. ConfigurationError for a token, certificate, outbox or file
+    of notes that cannot be used."""
     section = setting.experiment.section(MirrorSection)
     feed = section.feed
     target: FeedTarget
@@ -43,7 +49,10 @@ def make_feed(setting: Setting, rules: Policy, store: PublicStore) -> Callable[[
         for_s = (period + 1) * section.rotate - now_s + 1 if section.rotate else None
         return Issue(publication=publication, for_s=for_s)
 
-    def made(bus: Bus, publisher: Publisher) -> FeedService:
-        return FeedService(bus, setting.clock, settings, setting.data, issue, target, publisher)
+    book = NoteBook(setting.data / NOTES)
+
+    def made(bus: Bus, publisher: Publisher) -> tuple[FeedService, NoteService]:
+        made = FeedService(bus, setting.clock, settings, setting.data, issue, target, publisher, book)
+        return made, NoteService(bus, setting.clock, publisher, book, redactor, made.published_names)
 
     return made

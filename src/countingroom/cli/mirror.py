@@ -1,7 +1,9 @@
 """The command `mirror`: it shows what of a record or a log leaves and why, and learns the templates of log lines.
 
 These need no running experiment, and send nothing. The commands about what is published are in `mirror_feed.py`, the
-public site is in `mirror_site.py`, its report in `mirror_report.py`, the control room in `mirror_control.py`.
+those
+about notes for the public in `mirror_notes.py`, the public site is in `mirror_site.py`, its report in
+`mirror_report.py`, the control room in `mirror_control.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import msgspec
 import typer
 
-from countingroom.cli import mirror_control, mirror_feed, mirror_report, mirror_site, mirror_templates
+from countingroom.cli import mirror_control, mirror_feed, mirror_notes, mirror_report, mirror_site, mirror_templates
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.errors import ConfigurationError
 
@@ -42,6 +44,7 @@ mirror_site.add_to(app)
 mirror_report.add_to(app)
 mirror_control.add_to(app)
 mirror_templates.add_to(app)
+mirror_notes.add_to(app)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.fleet import FLEET
 from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.mirror import MIRROR
+from countingroom.core.commands.notes import NOTES
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.results import RESULTS
@@ -66,6 +67,11 @@ def of_rule(command: str) -> Permission:
 def of_mirror(command: str) -> Permission:
     """The permission for a command to the mirror."""
     return _of(MIRROR, command)
+
+
+def of_note(command: str) -> Permission:
+    """The permission for a command about a note for the public."""
+    return _of(NOTES, command)
 
 
 def of_program(command: str, role: str) -> Permission:

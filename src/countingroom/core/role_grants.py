@@ -57,7 +57,7 @@ MIRROR = BusGrants(
     answers=("query.mirror.*",),
     hears=("presence.>", "live.readings.*"),
     stores=("events.mirror.*",),
-    states=("mirror", "mirror_templates", "upstreams"),
+    states=("mirror", "mirror_templates", "mirror_notes", "upstreams"),
     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
 )
 

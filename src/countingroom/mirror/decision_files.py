@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.core.errors import ConfigurationError
 from countingroom.core.mirror.approvals import TemplateDecision
 from countingroom.core.mirror.templates import problem_of
+from countingroom.mirror.line_files import append_lines, read_lines
 from countingroom.mirror.withheld import WithheldQueue
 
 _log = logging.getLogger(__name__)
@@ -26,15 +27,8 @@ _FOR_OWNER = 0o600
 def read_decisions(path: Path) -> list[TemplateDecision]:
     """All of the file, in their order. ConfigurationError where it cannot be read or a line is damaged: a refusal that
     is lost would let lines out. A last line that was cut off by a crash was never answered, and is left out."""
-    try:
-        data = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise ConfigurationError(f"it cannot be read: {error.strerror}", source=str(path)) from error
-    whole, _, cut = data.rpartition(b"\n")
-    if cut:
-        _log.warning("%s: its last line was cut off, and is left out", path)
     found: list[TemplateDecision] = []
-    for number, line in enumerate(whole.splitlines() if whole else (), 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             one = msgspec.json.decode(line, type=TemplateDecision)
             wrong = problem_of(one.approval)
@@ -54,37 +48,7 @@ def read_decisions(path: Path) -> list[TemplateDecision]:
 
 def append_decisions(path: Path, decisions: Iterable[TemplateDecision]) -> None:
     """Add them, on the disk when it returns. LinkError where that fails; then none counts."""
-    lines = b"".join(msgspec.json.encode(one) + b"\n" for one in decisions)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _FOR_OWNER)
-        with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 (a descriptor)
-            size = os.fstat(descriptor).st_size
-            file.seek(0)
-            kept = size if not size else _end_of_whole_lines(descriptor, size)
-            if kept != size:
-                file.truncate(kept)  # what a crash cut off must not become a part of the next line
-            file.write(lines)
-            os.fsync(descriptor)
-    except OSError as error:
-        raise LinkError(
-            f"the decision cannot be kept: {error.strerror}",
-            source=str(path),
-            code="not_kept",
-            suggestion="see whether the disk is full and the file is writable, then decide again",
-        ) from error
-
-
-def _end_of_whole_lines(descriptor: int, size: int) -> int:
-    step = 1 << 16
-    end = size
-    while end > 0:
-        begin = max(0, end - step)
-        place = os.pread(descriptor, end - begin, begin).rfind(b"\n")
-        if place >= 0:
-            return begin + place + 1
-        end = begin
-    return 0
+    append_lines(path, (msgspec.json.encode(one) for one in decisions), "the decision")
 
 
 def read_queue(path: Path, queue: WithheldQueue) -> None:

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, model_validator
 
 from countingroom.core.commands.mirror import TARGET
+from countingroom.core.commands.notes import NOTES_TARGET
 from countingroom.core.mirror import fields
 from countingroom.core.mirror.default_policy import DEFAULT, DEFAULT_POLICY, FEED_KINDS
 from countingroom.core.mirror.last_check import LEAST
+from countingroom.core.mirror.notes import KIND as NOTE
 from countingroom.core.text_patterns import expression
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
@@ -22,6 +24,7 @@ from countingroom.mirror.upstream_section import PublicStoreSection, UpstreamSec
 Problem = tuple[tuple[str | int, ...], str]
 
 _WORDS = ("boolean", "time", "log")
+_SETTINGS = ("integer", "number", "text", "pseudonym", "items", "table")
 
 
 class FieldSection(Section):
@@ -43,6 +46,9 @@ class FieldSection(Section):
     """A time: ISO 8601 with a zone, or seconds, milliseconds or nanoseconds since 1970."""
     pseudonym: Name | None = None
     """A name that leaves as its alias; the kind of the name: `host`."""
+    text: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """A text that people write for the outside, with at most so many characters, of the kind `note`. What may name a
+    person, a computer or a place is masked in it."""
     log: bool = False
     """Lines of a log: a line leaves where its template is approved."""
     items: FieldSection | None = None
@@ -66,10 +72,16 @@ class FieldSection(Section):
         raise ValueError(f"a rule is one of the words {', '.join(_WORDS)}, or has settings: {{ integer: [0, 100] }}")
 
     @property
+    def has_text(self) -> bool:
+        """Whether a rule `text` is in it."""
+        inner = (self.items, self.table, self.key, *self.fields.values())
+        return self.text is not None or any(one.has_text for one in inner if one)
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that are given; exactly one is right."""
         flags = {one: bool(getattr(self, one)) for one in (*_WORDS, "one_of", "pattern", "fields")}
-        given = {one: getattr(self, one) is not None for one in ("integer", "number", "pseudonym", "items", "table")}
+        given = {one: getattr(self, one) is not None for one in _SETTINGS}
         return tuple(name for name, is_given in {**flags, **given}.items() if is_given)
 
     def written(self) -> Any:
@@ -143,6 +155,8 @@ class FieldSection(Section):
             return fields.IntegerRule(least=self.integer[0], most=self.integer[1])
         if self.number:
             return fields.NumberRule(least=self.number[0], most=self.number[1], digits=self.digits)
+        if self.text:
+            return fields.TextRule(most=self.text)
         if self.pseudonym:
             return fields.AliasRule(of=self.pseudonym)
         if self.items:
@@ -152,7 +166,7 @@ class FieldSection(Section):
         return fields.RecordRule(fields={name: one.rule() for name, one in self.fields.items()})
 
 
-_KINDS = (*_WORDS, "integer", "number", "one_of", "pattern", "pseudonym", "items", "table", "fields")
+_KINDS = (*_WORDS, "integer", "number", "one_of", "pattern", "text", "pseudonym", "items", "table", "fields")
 _OF_KEYS = ("integer", "one_of", "pattern", "pseudonym", "time")
 
 
@@ -271,13 +285,16 @@ class MirrorSection(Section):
             for name, one in given.items():
                 for path, text in one.problems():
                     yield ("publish", kind, name, *path), text
+                if kind != NOTE and one.has_text:
+                    yield ("publish", kind, name), f"text is a rule of the kind {NOTE} alone: use pattern or log"
         for path, text in self.never.problems():
             yield ("never", *path), text
         for path, text in self.store.problems():
             yield ("store", *path), text
         for name, upstream in self.upstreams.items():
-            if name == TARGET:
-                yield ("upstreams", name), f"{TARGET} is the target of commands about log lines: choose another name"
+            if name in (TARGET, NOTES_TARGET):
+                what = "log lines" if name == TARGET else "notes"
+                yield ("upstreams", name), f"{name} is the target of commands about {what}: choose another name"
             for path, text in upstream.problems():
                 yield ("upstreams", name, *path), text
         if self.upstreams and not self.publish:

@@ -1,4 +1,4 @@
-"""The page of log lines that are withheld from the outside: what waits for a decision, and what was decided."""
+"""The pages of log lines that are withheld from the outside, and of notes for the public."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from starlette.responses import HTMLResponse
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
+from countingroom.core.mirror.notes import MOST_TEXT, MOST_TITLE, SORTS
 
 
 class MirrorPages:
-    """One page, for experts: it shows raw lines of the inside."""
+    """The page of log lines is for experts: it shows raw lines of the inside."""
 
     def __init__(self, context: ConsoleContext, render: Render) -> None:
         self._context = context
         self._render = render
 
     def add_to(self, router: APIRouter) -> None:
-        """Add its route."""
+        """Add their routes."""
         router.add_api_route("/log-lines", self.log_lines)
+        router.add_api_route("/public-notes", self.notes)
 
     async def overview(self, request: Request) -> dict[str, Any]:
         """Empty: the overview has no part for the mirror."""
@@ -31,6 +33,11 @@ class MirrorPages:
         """The page asks the API for what waits, and again when it changes."""
         data = {"me": requester(request).name}
         return self._render(request, "log-lines.html", "log-lines", "Log lines", data=data)
+
+    async def notes(self, request: Request) -> HTMLResponse:
+        """The page asks the API for the notes, and again when they change."""
+        data = {"sorts": SORTS, "most": {"title": MOST_TITLE, "text": MOST_TEXT}}
+        return self._render(request, "public-notes.html", "public-notes", "Public notes", data=data)
 
 
 pages = MirrorPages

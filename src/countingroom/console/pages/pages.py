@@ -31,6 +31,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.fleet.states import FLEET_KEY
 from countingroom.core.fleet.usage import DRIVER
 from countingroom.core.mirror.control import CONTROL_KEY
+from countingroom.core.mirror.note_queries import NOTES_KEY
 from countingroom.core.mirror.template_queries import TEMPLATES_KEY
 from countingroom.core.policy import Permission, Role, decide
 from countingroom.core.subjects import EXPERIMENT
@@ -162,6 +163,7 @@ class Pages:
             "trees": self._trees,
             "has_fleet": FLEET_KEY in context.latest.words,
             "has_control": CONTROL_KEY in context.latest.words,
+            "has_notes": NOTES_KEY in context.latest.words,
             "has_log_lines": TEMPLATES_KEY in context.latest.words and self._may_configure(request),
         }
         # The bar of every page has a button.

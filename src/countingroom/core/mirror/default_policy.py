@@ -1,5 +1,6 @@
 """The policy `default`: fields of each kind of record that tell the state of an experiment and no name of a person,
-computer, path or address. Texts that people write, such as titles and messages, are not in it. Pure.
+computer, path or address. Texts that people write, such as titles and messages, are not in it, but for notes that are
+written for the public. Pure.
 
 The rules are written as in the description: `countingroom mirror policy` shows them so, to be copied.
 """
@@ -139,6 +140,20 @@ DEFAULT_POLICY: Final[Mapping[str, Mapping[str, Any]]] = {
         "before": _STATE,
         "after": _STATE,
         "run": _RUN,
+    },
+    "note": {
+        "note": {"integer": [1, 1_000_000]},
+        "sort": {"one_of": ["incident", "maintenance", "note"]},
+        "state": {"one_of": ["open", "ended"]},
+        "title": {"text": 120},
+        "text": {"text": 2000},
+        "parts": {"items": _PATH},
+        "from": "time",
+        "to": "time",
+        "ended": "time",
+        "made": "time",
+        "changed": "time",
+        "updates": {"items": {"fields": {"time": "time", "text": {"text": 2000}}}},
     },
     **UPSTREAM_POLICY,
 }

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
+from countingroom.core.mirror.prose import masked
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 
 LONGEST_TEXT = 200
@@ -72,6 +73,13 @@ class CheckedLines(list[str]):
     """Lines that the last check has seen."""
 
 
+class TextRule(FieldRule, frozen=True, kw_only=True, tag="text"):
+    """A text that people write for the outside. What may name a person, a computer or a place is masked in it."""
+
+    most: int
+    """Characters."""
+
+
 class LogRule(FieldRule, frozen=True, kw_only=True, tag="log"):
     """A log, a text or a list of texts: each line leaves if its template is approved."""
 
@@ -121,11 +129,14 @@ LinesOf = Callable[[Sequence[str], str], LinesTaken]
 class FieldReader:
     """Applies rules to one record."""
 
-    def __init__(self, pseudonyms: Pseudonyms, lines: LinesOf) -> None:
-        """`lines` carries out the rule `log`."""
+    def __init__(self, pseudonyms: Pseudonyms, lines: LinesOf, known: Sequence[str] = ()) -> None:
+        """`lines` carries out the rule `log`. `known`: names that are not masked by the rule `text`."""
         self._pseudonyms = pseudonyms
+        self._known = known
         self._lines = lines
         self.decisions: list[FieldDecision] = []
+        self.masks = 0
+        """Pieces that the rule `text` masked."""
 
     def take(self, value: Any, rule: FieldRule, path: str = "", depth: int = 0) -> Any:
         """The value as it leaves, or `WITHHELD`."""
@@ -139,6 +150,8 @@ class FieldReader:
             return self._table(value, rule, path, depth)
         if isinstance(rule, LogRule):
             return self._log(value, path)
+        if isinstance(rule, TextRule):
+            return self._text(value, rule, path)
         if value is None:  # "no value" tells nothing
             self._tell(path, "published")
             return None
@@ -206,6 +219,20 @@ class FieldReader:
         taken = self._lines(given, path)
         self.decisions += taken.decisions
         return taken.value
+
+    def _text(self, value: Any, rule: TextRule, path: str) -> Any:
+        if value is None or value == "":
+            self._tell(path, "published")
+            return value
+        if not isinstance(value, str):
+            return self._withhold(path, f"it is {_kind(value)}, not a text")
+        if len(value) > rule.most:
+            return self._withhold(path, f"it is longer than {rule.most} characters")
+        found, masks = masked(value, self._known)
+        self.masks += masks
+        why = f"{masks} pieces are masked" if masks else ""
+        self._tell(path, "replaced" if masks else "published", why)
+        return found
 
     def _withhold(self, path: str, why: str) -> Any:
         self._tell(path, "withheld", why)

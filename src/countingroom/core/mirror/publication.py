@@ -68,7 +68,7 @@ class FeedRules:
         """The record as it leaves; None where its kind is not published, or nothing of it is."""
         if raw.kind not in self.kinds:
             return None
-        found = self._redactor.record(raw.kind, raw.fields)
+        found = self._redactor.record(raw.kind, raw.fields, known=raw.known)
         if found.hit:
             return HeldBack(kind=raw.kind, key=self._alias(raw), hit=found.hit)
         body = {name: one for name, one in (found.record or {}).items() if one is not None}

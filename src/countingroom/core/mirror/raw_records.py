@@ -49,6 +49,8 @@ class RawRecord(Struct, frozen=True, kw_only=True):
     at_ns: int
     sort: Sort = Sort.STATE
     fields: Mapping[str, Any] = {}
+    known: tuple[str, ...] = ()
+    """Names that are published anyway, so that its texts may hold them."""
 
 
 def of_partition(state: PartitionState) -> RawRecord:

@@ -140,6 +140,8 @@ class Redacted(Struct, frozen=True, kw_only=True):
     public: PublicFields | None = None
     """The same, for the public store."""
     decisions: tuple[FieldDecision, ...]
+    masks: int = 0
+    """Pieces that the rule `text` masked."""
     hit: Hit | None = None
     """What the last check found: an alarm inside, as the rules should not have let it pass."""
     log: LogCount
@@ -167,14 +169,17 @@ class Redactor:
         self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
         self._undecided = undecided
 
-    def record(self, kind: str, record: Mapping[str, Any], own: Sequence[str] = ()) -> Redacted:
-        """The record as it leaves. `own`: its host, process id and user, which its log must not tell."""
+    def record(
+        self, kind: str, record: Mapping[str, Any], own: Sequence[str] = (), *, known: Sequence[str] = ()
+    ) -> Redacted:
+        """The record as it leaves. `own`: its host, process id and user, which its log must not tell. `known`: names
+        that its texts may hold."""
         log = LogCount()
         if (rules := self._records.get(kind)) is None:
             why = f"records of the kind {kind} are not published"
             return Redacted(record=None, decisions=(FieldDecision(path=kind, what="not listed", why=why),), log=log)
         lines = _LogLines(self, log, own)
-        reader = FieldReader(self._pseudonyms, lines)
+        reader = FieldReader(self._pseudonyms, lines, known)
         taken = reader.take(record, rules)
         decisions = tuple(reader.decisions)
         if taken is WITHHELD:
@@ -183,7 +188,12 @@ class Redactor:
             why = f"the last check found a {hit.kind} in it, {hit.how}"
             decisions = (*decisions, FieldDecision(path="the record", what="withheld", why=why))
             return Redacted(record=None, decisions=decisions, hit=hit, log=log)
-        return Redacted(record=taken, public=Public(taken, _SEAL), decisions=decisions, log=log)
+        public = Public(taken, _SEAL)
+        return Redacted(record=taken, public=public, decisions=decisions, masks=reader.masks, log=log)
+
+    def takes(self, kind: str) -> bool:
+        """Whether anything of this kind of record may leave."""
+        return kind in self._records
 
     def alias(self, kind: str, name: str) -> Public[str]:
         """The alias of a name."""

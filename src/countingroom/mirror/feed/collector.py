@@ -32,11 +32,13 @@ from countingroom.core.messages import (
 )
 from countingroom.core.mirror import raw_records
 from countingroom.core.mirror.chosen_points import ChosenPoints
+from countingroom.core.mirror.notes import KIND as NOTE
 from countingroom.core.mirror.publication import FeedRules, HeldBack, PublicRecord
 from countingroom.core.mirror.raw_records import RawRecord, Sort
 from countingroom.core.partitions import PartitionState
 from countingroom.core.retry import Retry, edge_log
 from countingroom.mirror.feed.outbox import FeedOutbox
+from countingroom.mirror.note_book import NoteBook, follow_notes
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class FeedCollector:
         publication: FeedRules,
         outbox: FeedOutbox,
         points: ChosenPoints,
+        notes: NoteBook | None = None,
         *,
         news: Callable[[], None],
     ) -> None:
@@ -83,6 +86,7 @@ class FeedCollector:
         self._publication = publication
         self._outbox = outbox
         self._points = points
+        self._notes = notes
         self._news = news
         self._waiting: list[PublicRecord] = []
         self._most_waiting = 2 * MOST_IN_MEMORY
@@ -121,6 +125,8 @@ class FeedCollector:
                 group.create_task(self._again("heartbeats", self._hear))
                 group.create_task(self._look_at_roles())
                 group.create_task(self._retire("role", lambda: self._bus.connected))
+            if self._notes and NOTE in kinds:
+                group.create_task(follow_notes(self._notes, self._put, self._gone, lambda: self._retire_now(NOTE)))
             if kinds & {"event", "run"}:
                 group.create_task(self._again("events", self._follow_events))
 
@@ -172,6 +178,9 @@ class FeedCollector:
             await self._clock.sleep(GRACE_S)
         for key in [one for one in self._unconfirmed if inside and one.startswith(inside)]:
             self._gone(key)
+        self._retire_now(kind)
+
+    def _retire_now(self, kind: str) -> None:
         here = {key for known, key in self._keys.values() if known == kind}
         for key in sorted(self._outbox.present(kind) - here):
             self._add(PublicRecord(kind=kind, key=key, at_ns=self._clock.now_ns(), sort=Sort.GONE))

@@ -25,8 +25,10 @@ FEED = "feed"
 KINDS = get_args(RecordKind)
 """Of records in the store; the feed is the one source of them."""
 _US_NS = 1000
-_NO_KEEP = frozenset({"run"})
+_NO_END = frozenset({"run"})
 """Kinds of which nothing ends: one that is gone has only left the present, and its history does not end with it."""
+_NO_HISTORY = frozenset({"note"})
+"""Kinds of which nothing stays but the present: a note that is withdrawn must not be in the store any more."""
 
 
 class FeedIntake:
@@ -107,6 +109,6 @@ def _entry(one: FeedRecord) -> RecordEntry:
         sequence=one.sequence,
         at=one.at_ns // _US_NS,
         body=None if body is None else received(body),
-        keep=one.sort is not Sort.GONE or kind not in _NO_KEEP,
+        keep=kind not in _NO_HISTORY and (one.sort is not Sort.GONE or kind not in _NO_END),
         is_state=one.sort is not Sort.ENTRY,
     )

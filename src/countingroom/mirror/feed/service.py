@@ -21,6 +21,7 @@ from countingroom.mirror.feed.collector import FeedCollector
 from countingroom.mirror.feed.outbox import FeedOutbox
 from countingroom.mirror.feed.sender import FeedSender
 from countingroom.mirror.feed.target import FeedTarget
+from countingroom.mirror.note_book import NoteBook
 
 OUTBOX = Path("mirror") / "outbox.sqlite"
 """In the data folder."""
@@ -60,14 +61,16 @@ class FeedService:
         issue: Callable[[], Issue],
         target: FeedTarget,
         publisher: Publisher,
+        notes: NoteBook | None = None,
     ) -> None:
-        """`issue` gives the policy in force. `publisher`: of the role, which runs it. ConfigurationError for an outbox
-        that cannot be used."""
+        """`issue` gives the policy in force. `publisher`: of the role, which runs it. `notes`: what operators write for
+        the public. ConfigurationError for an outbox that cannot be used."""
         self._bus = bus
         self._clock = clock
         self._settings = settings
         self._issue = issue
         self._publisher = publisher
+        self._notes = notes
         self._began_ns = clock.now_ns()
         self._outbox = FeedOutbox(data / OUTBOX, settings.most_bytes, clock.now_ns())
         self._changed = asyncio.Event()
@@ -107,6 +110,10 @@ class FeedService:
         """What is told to the alarm department."""
         return {identity.MIRROR_CANARY: self._collector.canary if self._collector else ""}
 
+    def published_names(self) -> list[str]:
+        """Names of partitions, devices and services as they are published now."""
+        return sorted(set[str]().union(*(self._outbox.present(kind) for kind in ("partition", "device", "service"))))
+
     def _late(self) -> tuple[float, str] | None:
         cause = self._sender.cause
         if cause is None:
@@ -120,7 +127,7 @@ class FeedService:
             points = ChosenPoints(self._settings.points, self._settings.every_s)
             counts = self._collector.counts if self._collector else None
             self._collector = collector = FeedCollector(
-                self._bus, self._clock, issue.publication, self._outbox, points, news=self._sender.news
+                self._bus, self._clock, issue.publication, self._outbox, points, self._notes, news=self._sender.news
             )
             collector.counts.update(counts or {})
             if issue.for_s is None:

@@ -11,7 +11,7 @@ from countingroom.core.mirror.redactor import Public, PublicFields
 
 SetName = Literal["production", "playback"]
 DocumentKind = Literal["run_client", "graph"]
-RecordKind = Literal["partition", "run", "device", "alarm", "node", "service", "point", "event", "role"]
+RecordKind = Literal["partition", "run", "device", "alarm", "node", "service", "point", "event", "role", "note"]
 SourceKind = Literal["host", "cluster", "feed"]
 Trouble = Literal["", "not_reached", "no_answer", "refused", "bad_answer", "store"]
 """Why a source is not read: never a message, as that names computers."""

@@ -19,6 +19,7 @@ const PAGES = {
   device: "./page-device.js",
   rules: "./page-rules.js",
   "log-lines": "./page-log-lines.js",
+  "public-notes": "./page-public-notes.js",
   interlocks: "./page-interlocks.js",
   trends: "./page-trends.js",
   synoptic: "./page-synoptic.js",
