@@ -106,6 +106,13 @@ class HealthSection(Section):
     timeout: Positive = 2.0
     failures: Annotated[int, Field(ge=1)] = 3
     """So many failed checks in a row make it unhealthy."""
+    restart_after: Positive | None = None
+    """An instance that is unhealthy for so long is made again. Default: it is told, and left as it is."""
+
+    @property
+    def has_kind(self) -> bool:
+        """Whether there is a check."""
+        return bool(self.exec or self.tcp or self.http or self.actor)
 
     def problems(self) -> Iterator[Problem]:
         """Keys that contradict each other."""
@@ -198,6 +205,8 @@ class ServiceSection(Section):
             yield ("secrets", name), f"{name} is in environment too"
         for path, text in self.health.problems():
             yield ("health", *path), text
+        if self.health.restart_after and not (self.health.has_kind or self.run):
+            yield ("health", "restart_after"), "without a check it is never unhealthy: give exec, tcp, http or actor"
         if self.health.actor and not self.actor:
             yield ("health", "actor"), "say where it speaks the actor protocol: actor: {port: 19991}"
         for path, text in self.slurm.problems():

@@ -101,6 +101,7 @@ def _services(
         ),
         category=service.category,
         title=service.title,
+        restart_unhealthy_s=service.health.restart_after or 0.0,
     )
     if not service.run:
         yield one

@@ -221,6 +221,9 @@ class WantedService(Struct, frozen=True, kw_only=True, gc=False):
     """Services that must be healthy on all their reachable nodes before an instance of this one is made."""
     category: str = ""
     title: str = ""
+    restart_unhealthy_s: float = 0.0
+    """An instance that is unhealthy for so long is made again; 0: it is left as it is, and told. It is no part of the
+    spec: what the keeper does with an instance makes none outdated."""
     runs: str = ""
     """What of this experiment it is: `system.STS`, the agent of that system; `role.devices`; empty: nothing of it."""
 

@@ -128,6 +128,8 @@ def keys_in_use(service: WantedService) -> Iterator[str]:
         yield "health"
         yield "health.failures"
         yield "start_period"
+        if service.restart_unhealthy_s:
+            yield "health.restart_after"
     yield "restart"
     yield "grace"
     yield "update"

@@ -92,6 +92,8 @@ class _Step:
         if change.phase is not Phase.HELD and change.phase is not Phase.FAILED:
             self._change(survey, survey.service, change)
         self._start_again(survey)
+        if change.phase not in _CHANGING:
+            self._make_again(survey, survey.service, change)
         return self._after(survey, survey.service, change)
 
     # Failures.
@@ -176,6 +178,32 @@ class _Step:
                 status = "" if seen.exit_status is None else f" with status {seen.exit_status}"
                 self._add(FleetActionKind.START, one, f"it ended{status}")
 
+    def _make_again(self, survey: ServiceSurvey, service: WantedService, change: Change) -> None:
+        """Make again what has been unhealthy for longer than its service allows. Not during a change: what that makes
+        must show by itself whether it works."""
+        if not service.restart_unhealthy_s:
+            return
+        room = service.update.max_parallel - len(survey.busy)
+        for one in survey.current:
+            seen = one.seen
+            if seen is None or seen.health is not Health.UNHEALTHY or one.id in self._touched:
+                continue
+            due_ns = seen.since_ns + int(service.restart_unhealthy_s * _NS)
+            if due_ns > self.now_ns:
+                self.due.append(due_ns)
+            elif cause := self._without_device(one):
+                self.waiting.append(Delay(service.name, cause.message, one.id.node))
+            elif room <= 0:
+                self.waiting.append(Delay(service.name, "others are being made again", one.id.node))
+            elif self._has_image(one, is_changing=False) and not self._retry_waits(
+                self.fleet.observed.failed_actions.get(one.id)
+            ):
+                room -= 1
+                why = f"it was unhealthy for {service.restart_unhealthy_s:g} s" + (
+                    f": {seen.reason}" if seen.reason else ""
+                )
+                self._add(FleetActionKind.REPLACE, one, why, change)
+
     def _change(self, survey: ServiceSurvey, service: WantedService, change: Change) -> None:
         """Make what is missing and replace what is outdated, as far as it may be done now."""
         is_changing = change.phase in _CHANGING
@@ -184,7 +212,7 @@ class _Step:
         )
         if not candidates:
             return
-        ready = [one for one in candidates if self._has_image(one, is_changing)]
+        ready = [one for one in candidates if self._has_image(one, is_changing=is_changing)]
         if is_changing and len(ready) < len(candidates):
             self.waiting.append(Delay(service.name, f"{ready_text(len(ready), len(candidates))} have its image"))
             return
@@ -229,7 +257,7 @@ class _Step:
         node = self.fleet.observed.nodes[one.id.node]
         return refused_usb(one.resolved.spec.devices, node.usb, node.name)
 
-    def _has_image(self, one: WantedInstance, is_changing: bool) -> bool:
+    def _has_image(self, one: WantedInstance, *, is_changing: bool) -> bool:
         """Whether the image is on the node; orders it otherwise."""
         image, node = one.resolved.spec.image, one.id.node
         observed = self.fleet.observed
