@@ -10,19 +10,15 @@ Lines come by the thousand and differ in their numbers only, so what holds for a
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from html import unescape
 from unicodedata import normalize
-from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.mirror.decoding import CodedSpans, coded_spans, decoded, is_readable
 from countingroom.core.mirror.shapes import ShapeTable, shape_of
 
 LEAST = 3
@@ -30,20 +26,10 @@ LEAST = 3
 _ANCHOR = 3
 _SQUEEZED_LEAST = 6
 """Letters and digits of a name that is looked for across signs too. Shorter ones are compared with whole words."""
-_DEPTH = 3
-_MOST_DECODED = 64
-"""Decoded pieces of one text."""
+_MOST_PIECES = 50_000
+"""Decoded pieces that are remembered."""
 _LONGEST_KEPT = 300
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
-_ORDINARY = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[a-z]+(?:_[a-z]+)+|\d+")
-"""A word or a number: base64 of a name of six letters has both cases or digits but for one in a million."""
-_OF_A_NAME = re.compile(rb"[A-Za-z0-9_.@/+-]{4}")
-_LONGEST_WORD = 20
-_LINE_ENDS = re.compile(r"\s*\n\s*")
-_HEX = re.compile(r"(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ :,]?){4,}")
-_HEX_PREFIX = re.compile(r"\\x|0x|[ :,]")
-_ESCAPES = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
 _SIGNS = re.compile(r"[\W_]+")
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("mail address", re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
@@ -55,18 +41,34 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 _CODED = re.compile(r"%[0-9A-Fa-f]{2}|&[#A-Za-z]|[\\\n]")
 """What is decoded with all that stands around it."""
+_ALONE = re.compile(r"[%&\\\n]")
+"""Signs that may mean something else beside another text."""
+_LEAST_CODED = 8
+"""Characters in which something can be decoded."""
 _OF_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _OF_HEX = "0123456789abcdefABCDEFxX :,"
 _ASCII_SIGNS = bytes(one for one in range(128) if not chr(one).isalnum())
 
 
-class _Shape(Struct, frozen=True, gc=False):
+_Splits = frozenset[tuple[str, int]]
+"""Names and places in them: what stands before such a place, or from it on, is at the end or start of a text."""
+
+
+class TextShape(Struct, frozen=True, gc=False):
     """What holds for all texts of a shape."""
 
     is_clean: bool
     """None of them holds a name or a pattern as it stands."""
-    pieces: tuple[tuple[int, int], ...]
-    """Where something could be decoded."""
+    pieces: tuple[tuple[int, int, CodedSpans], ...]
+    """Where something could be decoded, and what in it."""
+    starts: _Splits | None = None
+    """Names whose rest is at the start. None: what stands next to a text must be looked at in full."""
+    ends: _Splits | None = None
+    """Names whose beginning is at the end."""
+    runs: tuple[tuple[int, int], ...] = ((0, 0), (0, 0))
+    """Letters of base64, and of hexadecimal, in a row at the start and at the end."""
+    is_plain: bool = False
+    """Whether it has no sign that may mean something else beside another text."""
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -97,8 +99,12 @@ class LastCheck:
         self._given = given
         self._of_shapes: LastCheck | None = None
         """The same for the shapes of the names."""
-        self._shapes: ShapeTable[_Shape] = ShapeTable()
-        self._of_piece = lru_cache(maxsize=50_000)(self._decoded)
+        self._starts: dict[str, set[tuple[str, int]]] = {}
+        self._ends: dict[str, set[tuple[str, int]]] = {}
+        self._joined: ShapeTable[CodedSpans] = ShapeTable()
+        """What could be decoded in what two texts make up."""
+        self._shapes: ShapeTable[TextShape] = ShapeTable()
+        self._decodings: dict[str, Hit | None] = {}
 
     def _add(self, kind: str, name: str) -> None:
         text = _folded(name).strip()
@@ -118,12 +124,45 @@ class LastCheck:
     def find(self, text: str, before: str = "") -> Hit | None:
         """The first name found in a text; None where it may leave. `before`: what stands next to it outside, the field
         or line before: a name must not be made of the end of the one and the start of the other."""
-        shape = self._shape(text)
+        return self.holds(text, self.shape(text)) or (self.across(text, before) if before else None)
+
+    def holds(self, text: str, shape: TextShape | None) -> Hit | None:
+        """The first name in a text of this shape."""
         if shape is None or not shape.is_clean:
-            hit = self._stands(text) or self._decoded(text)
-        else:
-            hit = next((one for start, end in shape.pieces if (one := self._of_piece(text[start:end]))), None)
-        return hit or (self.across(text, before) if before else None)
+            return self._stands(text) or self._decoded(text)
+        for start, end, spans in shape.pieces:
+            if hit := self._of_piece(text[start:end], spans):
+                return hit
+        return None
+
+    def joins(self, before: str, before_shape: TextShape | None, text: str, shape: TextShape | None) -> bool:
+        """Whether `across` finds a name. `before` ends with a text of the shape `before_shape`, and all of it that
+        counts is plain; without this shape it may be any. All texts have been looked at by themselves."""
+        if before_shape is None or shape is None or before_shape.ends is None or shape.starts is None:
+            return self.across(text, before) is not None
+        if not before_shape.ends.isdisjoint(shape.starts) or (text[0] in "xX" and before[-1] == "0"):
+            return self.across(text, before) is not None
+        for (_, left), (right, _) in zip(before_shape.runs, shape.runs, strict=True):
+            if left and right and left + right >= _LEAST_CODED and self._of_join(before[-left:] + text[:right]):
+                return True
+        return False
+
+    def _of_piece(self, piece: str, spans: CodedSpans | None = None) -> Hit | None:
+        """What is found in a piece of base64 or hexadecimal. Most hold times and numbers, in which nothing is read."""
+        if piece not in self._decodings:
+            if len(self._decodings) >= _MOST_PIECES:
+                self._decodings.clear()
+            self._decodings[piece] = self._decoded(piece) if is_readable(piece, spans or coded_spans(piece)) else None
+        return self._decodings[piece]
+
+    def _of_join(self, piece: str) -> Hit | None:
+        shape = shape_of(piece)
+        if shape is not None:
+            spans = self._joined.get(shape)
+            if spans is None:
+                spans = self._joined.keep(shape, coded_spans(shape.decode()))
+            return self._of_piece(piece, spans) if any(spans) else None
+        return self._of_piece(piece)
 
     def across(self, text: str, before: str) -> Hit | None:
         """A name that the end of `before` and the start of `text` make up."""
@@ -142,22 +181,46 @@ class LastCheck:
                 return hit
         return None
 
-    def _shape(self, text: str) -> _Shape | None:
+    def shape(self, text: str) -> TextShape | None:
+        """What is known of all texts of its shape; None for a text without one."""
         shape = shape_of(text)
         if shape is None:
             return None
         return self._shapes.get(shape) or self._shapes.keep(shape, self._judged(shape.decode()))
 
-    def _judged(self, shape: str) -> _Shape:
+    def _judged(self, shape: str) -> TextShape:
         if _is_coded(shape):
-            return _Shape(is_clean=False, pieces=())
+            return TextShape(is_clean=False, pieces=())
         if self._of_shapes is None:
             # The names with their digits made one, as they are looked for: a text whose shape holds none holds no name.
             alike = ((kind, _one_digit(_folded(name))) for kind, name in self._given)
             self._of_shapes = LastCheck(alike, patterns=bool(self._patterns))
-        pieces = [one.span() for one in _HEX.finditer(shape)]
-        pieces += [one.span() for one in _BASE64.finditer(shape) if not _is_ordinary(one[0])]
-        return _Shape(is_clean=self._of_shapes._stands(shape) is None, pieces=tuple(pieces))
+            self._starts, self._ends = self._of_shapes._splits()
+        is_clean, pieces = self._of_shapes._stands(shape) is None, _pieces(shape)
+        if _ALONE.search(shape):
+            return TextShape(is_clean=is_clean, pieces=pieces)
+        runs = tuple(
+            (len(shape) - len(shape.lstrip(signs)), len(shape) - len(shape.rstrip(signs)))
+            for signs in (_OF_BASE64, _OF_HEX)
+        )
+        start, end = _bare_ascii(shape[:_LONGEST_KEPT]), _bare_ascii(shape[-_LONGEST_KEPT:])
+        starts = ends = None
+        if max(one for one, _ in runs) < _LONGEST_KEPT:
+            starts = _found(self._starts, (start[:size] for size in range(1, self.longest)))
+        # Of a text that is one word, or shorter than a name, what stands before it is looked at too.
+        if max(one for _, one in runs) < min(_LONGEST_KEPT, len(shape)) and len(end) >= self.longest:
+            ends = _found(self._ends, (end[-size:] for size in range(1, self.longest)))
+        return TextShape(is_clean=is_clean, pieces=pieces, starts=starts, ends=ends, runs=runs, is_plain=True)
+
+    def _splits(self) -> tuple[dict[str, set[tuple[str, int]]], dict[str, set[tuple[str, int]]]]:
+        """Rest of a name, and beginning of a name -> the names, with the place in each."""
+        rests: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        beginnings: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        for bare in {bare for names in self._squeezed.values() for bare, _, _ in names}:
+            for place in range(1, len(bare)):
+                rests[bare[place:]].add((bare, place))
+                beginnings[bare[:place]].add((bare, place))
+        return rests, beginnings
 
     def _stands(self, text: str) -> Hit | None:
         """A name or a pattern in the text as it stands."""
@@ -194,68 +257,18 @@ class LastCheck:
         return None
 
 
-def decoded(text: str) -> Iterator[str]:
-    """What a reader could decode from a text: percent signs, HTML entities, escapes, base64 and hexadecimal, also
-    within each other."""
-    seen = {text}
-    waiting = [text]
-    for _ in range(_DEPTH):
-        found: list[str] = []
-        for one in waiting:
-            for piece in _once(one):
-                if piece and piece not in seen and len(seen) < _MOST_DECODED:
-                    seen.add(piece)
-                    found.append(piece)
-        yield from found
-        waiting = found
+def _pieces(shape: str) -> tuple[tuple[int, int, CodedSpans], ...]:
+    hexes, bases = coded_spans(shape)
+    return tuple((start, end, coded_spans(shape[start:end])) for start, end in (*hexes, *bases))
 
 
-def _once(text: str) -> Iterator[str]:
-    if "%" in text:
-        yield unquote_to_bytes(text).decode(errors="replace")
-    if "&" in text:
-        yield unescape(text)
-    if "\\" in text:
-        yield _ESCAPES.sub(_escaped, text)
-    for match in _HEX.finditer(text):
-        digits = _HEX_PREFIX.sub("", match[0])
-        for shift in (0, 1):
-            even = digits[shift : shift + (len(digits) - shift) // 2 * 2]
-            yield _readable(bytes.fromhex(even))
-    if "\n" in text:  # base64 is cut into lines
-        text = _LINE_ENDS.sub("", text)
-    for candidate in _BASE64.findall(text):
-        if _is_ordinary(candidate):
-            continue
-        body = candidate.replace("-", "+").replace("_", "/")
-        for shift in range(4):
-            part = body[shift : shift + (len(body) - shift) // 4 * 4]
-            rest = body[shift + len(part) :]
-            padded = part + (rest + "=" * (4 - len(rest)) if len(rest) > 1 else "")
-            try:
-                yield _readable(b64decode(padded))
-            except (binascii.Error, ValueError):
-                continue
+def _found(known: dict[str, set[tuple[str, int]]], texts: Iterable[str]) -> _Splits:
+    return frozenset(one for text in texts for one in known.get(text, ()))
 
 
 def _is_coded(text: str) -> bool:
     signs = "%" in text or "&" in text or "\\" in text or "\n" in text
     return signs and _CODED.search(text) is not None
-
-
-def _is_ordinary(candidate: str) -> bool:
-    return len(candidate) < _LONGEST_WORD and _ORDINARY.fullmatch(candidate) is not None
-
-
-def _readable(data: bytes) -> str:
-    """The text in bytes; empty where no four characters of a name stand side by side."""
-    bare = data.replace(b"\0", b"")  # of UTF-16
-    return bare.decode("latin-1") if _OF_A_NAME.search(bare) else ""
-
-
-def _escaped(match: re.Match[str]) -> str:
-    digits, base = (match[1] or match[2], 16) if match[1] or match[2] else (match[3], 8)
-    return chr(int(digits, base))
 
 
 def _folded(text: str) -> str:

@@ -21,17 +21,12 @@ from countingroom.core.mirror.fields import (
     RecordRule,
 )
 from countingroom.core.mirror.last_check import LEAST, Hit, LastCheck
+from countingroom.core.mirror.log_texts import BEFORE, TOO_LONG, LogTexts, withheld_text
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.templates import Approval, LineReader, Part, ReadLine, own_names, render
 
-TOO_LONG = "(a line that is too long or has too many slots)"
-"""In place of its template in the count of withheld lines."""
-
-
 _LOGS = 200
 """Logs that are remembered."""
-_BEFORE = 300
-"""Characters that are looked at together with the next text."""
 
 T = TypeVar("T")
 Undecided = Callable[[Sequence[tuple[ReadLine, str]], str], None]
@@ -102,7 +97,7 @@ class PublicLine(Struct, frozen=True, omit_defaults=True):
     def text(self) -> str:
         """The line as text."""
         if self.withheld:
-            return f"[{self.withheld} line{'s' if self.withheld > 1 else ''} withheld]"
+            return withheld_text(self.withheld)
         return "".join(one.text for one in self.parts)
 
 
@@ -168,6 +163,7 @@ class Redactor:
         self._remembered = lru_cache(maxsize=_LOGS)(self._log)
         self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
         self._undecided = undecided
+        self._texts = LogTexts(self._approvals, pseudonyms, check)
 
     def record(
         self, kind: str, record: Mapping[str, Any], own: Sequence[str] = (), *, known: Sequence[str] = ()
@@ -227,8 +223,8 @@ class Redactor:
         own: Sequence[str] = (),
         undecided: list[tuple[ReadLine, str]] | None = None,
     ) -> list[PublicLine]:
-        """A log as it leaves; what was done is added to `count`, and to `undecided` the lines of which nothing was
-        decided."""
+        """A log as it leaves, with the pieces of its lines, for a person who looks at it; what was done is added to
+        `count`, and to `undecided` the lines of which nothing was decided."""
         out: list[PublicLine] = []
         withheld = 0
         before = ""
@@ -243,7 +239,7 @@ class Redactor:
             if withheld:
                 out.append(PublicLine(withheld=withheld))
                 withheld = 0
-            before = before[-_BEFORE:] + text
+            before = before[-BEFORE:] + text
             out.append(PublicLine(parts))
             count.kept += 1
             count.whole += not any(one.is_masked for one in parts)
@@ -253,12 +249,13 @@ class Redactor:
 
     def _log(self, lines: tuple[str, ...], own: tuple[str, ...], version: int) -> tuple[tuple[str, ...], LogCount]:
         """`version`: of the approvals, so that what is remembered of earlier ones is not used."""
-        count = LogCount()
+        withheld: dict[str, int] = {}
         undecided: list[tuple[ReadLine, str]] | None = None if self._undecided is None else []
-        texts = tuple(one.text for one in self.lines(lines, count, own, undecided))
+        texts, done = self._texts.take(lines, own_names(own), withheld, undecided)
+        count = LogCount(done.lines, done.kept, done.whole, Counter(withheld), done.hits)
         if self._undecided is not None and undecided:
             self._undecided(undecided, hashlib.sha256(repr(own or lines).encode()).hexdigest()[:16])
-        return texts, count
+        return tuple(texts), count
 
     def _line(
         self,
@@ -298,7 +295,7 @@ class Redactor:
                 if kind in kinds:
                     if before and (hit := self._check.across(text, before)):
                         return hit
-                    before = before[-_BEFORE:] + text
+                    before = before[-BEFORE:] + text
         return None
 
 

@@ -89,7 +89,7 @@ class LineReader:
     """Reads lines as `read_line` does. Lines of one shape have the same tokens, which are found once."""
 
     def __init__(self) -> None:
-        self._shapes: ShapeTable[_LineShape] = ShapeTable()
+        self._shapes: ShapeTable[LineShape] = ShapeTable()
 
     def read(self, line: str) -> ReadLine | None:
         """The line as template and slots, with the words between two slots as one piece."""
@@ -102,30 +102,35 @@ class LineReader:
             read = read_line(text)
             if read is None:
                 return None
-            known = self._shapes.keep(shape, _line_shape(read))
+            known = self._shapes.keep(shape, line_shape(read))
         pieces = tuple(
             one if isinstance(one, Token) else Token(one.kind, text[one.start : one.end]) for one in known.pieces
         )
         return ReadLine(known.template, pieces)
 
 
-class _Slot(Struct, frozen=True, gc=False):
+class ShapeSlot(Struct, frozen=True, gc=False):
+    """Where a slot stands in all lines of a shape."""
+
     kind: str
     start: int
     end: int
 
 
-class _LineShape(Struct, frozen=True):
+class LineShape(Struct, frozen=True):
+    """What all lines of a shape have in common."""
+
     template: str
-    pieces: tuple[Token | _Slot, ...]
+    pieces: tuple[Token | ShapeSlot, ...]
 
 
-def _line_shape(line: ReadLine) -> _LineShape:
-    pieces: list[Token | _Slot] = []
+def line_shape(line: ReadLine) -> LineShape:
+    """What holds for all lines of the shape of this one."""
+    pieces: list[Token | ShapeSlot] = []
     at = 0
     for one in line.pieces:
         if one.kind:
-            pieces.append(_Slot(one.kind, at, at + len(one.text)))
+            pieces.append(ShapeSlot(one.kind, at, at + len(one.text)))
         else:
             text = " " if one.text.isspace() else one.text  # there are no digits in it
             last = pieces[-1] if pieces else None
@@ -134,7 +139,7 @@ def _line_shape(line: ReadLine) -> _LineShape:
             else:
                 pieces.append(Token("", text))
         at += len(one.text)
-    return _LineShape(line.template, tuple(pieces))
+    return LineShape(line.template, tuple(pieces))
 
 
 def _template_text(piece: Token) -> str:
@@ -201,10 +206,10 @@ def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: froz
         rule = approval.slots[number] if number < len(approval.slots) else SlotRule()
         if rule.how == "pseudonym":
             # Own names too: the same host has the same alias everywhere.
-            parts.append(Part(pseudonyms.of(rule.kind, _unquoted(piece)), rule.kind))
-        elif rule.how == "mask" or _bare(piece.text) in own:
+            parts.append(Part(pseudonyms.of(rule.kind, unquoted(piece.kind, piece.text)), rule.kind))
+        elif rule.how == "mask" or bare_value(piece.text) in own:
             parts.append(_masked(piece))
-        elif _fits(piece, rule):
+        elif is_published(piece.kind, piece.text, rule):
             _add(parts, piece.text)
         else:
             outside.append(number)
@@ -215,7 +220,7 @@ def render(line: ReadLine, approval: Approval, pseudonyms: Pseudonyms, own: froz
 
 def own_names(own: Collection[str]) -> frozenset[str]:
     """Names of a record itself as `render` compares them: made once for all lines of its log."""
-    return frozenset(_bare(one) for one in own if one)
+    return frozenset(bare_value(one) for one in own if one)
 
 
 def _add(parts: list[Part], text: str) -> None:
@@ -226,28 +231,35 @@ def _add(parts: list[Part], text: str) -> None:
 
 
 def _masked(piece: Token) -> Part:
-    return Part(f"[{piece.kind}]", piece.kind, is_masked=True)
+    return Part(mask_of(piece.kind), piece.kind, is_masked=True)
 
 
-def _unquoted(piece: Token) -> str:
-    return piece.text[1:-1] if piece.kind == "quoted" else piece.text
+def mask_of(kind: str) -> str:
+    """What stands in place of a slot of this kind."""
+    return f"[{kind}]"
 
 
-def _bare(text: str) -> str:
+def unquoted(kind: str, text: str) -> str:
+    """The text of a slot as a name."""
+    return text[1:-1] if kind == "quoted" else text
+
+
+def bare_value(text: str) -> str:
     """For the comparison with the record's own names: 041551 and 41551 are the same process."""
     return text.casefold().lstrip("+0") or "0"
 
 
-def _fits(piece: Token, rule: SlotRule) -> bool:
+def is_published(kind: str, text: str, rule: SlotRule) -> bool:
+    """Whether a slot of this kind with this text leaves as it is, by a rule that neither masks nor replaces it."""
     if rule.how == "one_of":
-        return piece.text in rule.values
-    if piece.kind not in PLAIN:
+        return text in rule.values
+    if kind not in PLAIN:
         return False
-    if piece.kind in _NUMBERS:
+    if kind in _NUMBERS:
         return (
             rule.least is not None
             and rule.most is not None
-            and len(piece.text) <= MOST_DIGITS
-            and rule.least <= float(piece.text) <= rule.most
+            and len(text) <= MOST_DIGITS
+            and rule.least <= float(text) <= rule.most
         )
     return True
