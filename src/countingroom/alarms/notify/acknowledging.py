@@ -1,6 +1,6 @@
-"""Puts the one-time link that acknowledges into a message, right before it is sent.
+"""Adds a one-time link for the acknowledgement to a message, right before it is sent.
 
-The secret of a link is in the message that goes out and nowhere else: the outbox has none, so each try has its own.
+The secret of a link exists only in the message that is sent. The outbox does not store it, so each try gets a new link.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ TITLE = "Acknowledge"
 
 
 class LinkStore(Protocol):
-    """What is needed of the database; `storage/notifications.py` is it."""
+    """What the linker needs from the database; implemented by `storage/notifications.py`."""
 
     def issue_link(self, writer: int, message: Notification, user: str) -> Awaitable[str | None]: ...
 
 
 class AcknowledgeLinker:
-    """Adds a link where the message asks for an acknowledgement, the console has an address, and the channel belongs
-    to one person who has an account."""
+    """Adds a link if the message asks for an acknowledgement, the console has an address, and the channel belongs to
+    one person with an account."""
 
     def __init__(self, section: NotifySection, directory: Recipients, store: LinkStore, writer: int) -> None:
         """`writer`: the number from `Alarms.take_over`."""
@@ -37,7 +37,7 @@ class AcknowledgeLinker:
         self._writer = writer
 
     async def linked(self, message: Notification) -> Notification:
-        """The message, with the link first where it gets one. LinkError while the database does not answer."""
+        """The message, with the link as its first link if it gets one. LinkError while the database does not answer."""
         user = self._users.get(self._directory.owner(message.channel), "")
         if not (self._console and user and message.kind.asks_for_acknowledgement):
             return message

@@ -1,10 +1,10 @@
-"""All other channels by the library Apprise, whose plug-ins speak to services of messages.
+"""All other channels, by the plug-ins of the library Apprise for message services.
 
-Apprise is imported when the first message is sent this way, and of its plug-ins the one that is needed: all of them
-take 0.5 s and much memory. Schemas that write files, run programs or show windows on this computer are not in the
-table.
+Apprise is imported when the first message is sent this way, and only the plug-in that is needed: the import of all
+plug-ins takes 0.5 s and much memory. Schemas that write files, run programs or show windows on this computer are not in
+the table.
 
-Apprise says no more than "sent" or "not sent": a try that failed may have been delivered.
+Apprise says only "sent" or "not sent", so a try that failed may still have been delivered.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class AppriseSender:
         self.kind = "apprise"
 
     def abort(self) -> None:
-        """Apprise cannot be ended; it has a time-out for each step."""
+        """Does no work: a call of Apprise cannot be ended. It has a time-out for each step."""
 
     def send(self, message: Notification, is_wanted: IsWanted) -> Delivery:
         try:
@@ -97,7 +97,7 @@ class AppriseSender:
                 return refused(f"the address is none of {schema}")
             step_s = max(1.0, self._timeout_s / 4)
             settings |= {"asset": _asset(), "cto": step_s, "rto": step_s}
-            # One object for each message: the one of a plug-in may sleep between two of its messages.
+            # A new object for each message: some plug-ins sleep between two messages of one object.
             service = plugin(**settings)
         except ImportError as error:
             return refused(f"Apprise cannot be imported: {error}")
@@ -120,7 +120,7 @@ def schema_of(address: str) -> str:
 
 
 def address_problem(address: str) -> str:
-    """What is wrong with an address of Apprise, without the address itself; empty: nothing."""
+    """What is wrong with an Apprise address, without the address itself, which is secret; empty if it is right."""
     schema, sign, rest = address.partition("://")
     if not sign:
         return "the secret is no address of Apprise, such as ntfys://host/topic"
@@ -144,7 +144,7 @@ def _plugin(schema: str) -> Any:
 
 
 def _asset() -> Any:
-    """Nothing is stored on disk, no further plug-ins are loaded, secrets are masked in what is logged."""
+    """Settings of Apprise: no storage on disk, no further plug-ins, secrets masked in its log lines."""
     import apprise
 
     library = cast(Any, apprise)
@@ -154,7 +154,7 @@ def _asset() -> Any:
 
 
 def _type(message: Notification) -> str:
-    """How services colour it."""
+    """The message type, by which services choose a colour."""
     if message.kind in (NotificationKind.FOLLOW_UP, NotificationKind.TEST, NotificationKind.RULE):
         return "info"
     return "failure" if message.priority <= 2 else "warning"
@@ -168,7 +168,7 @@ def _keep_quiet() -> None:
 
 
 class _Lines(logging.Handler):
-    """What Apprise logs in this thread: the only place where it says why it failed."""
+    """Collects the log lines of Apprise in this thread: it gives the reason of a failure only there."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -188,7 +188,7 @@ class _Lines(logging.Handler):
 
 
 def _secrets(address: str) -> Iterator[str]:
-    """All parts of an address but its schema: which of them is secret depends on the service."""
+    """All parts of an address except the schema, because it depends on the service which part is secret."""
     yield address
     parts = urlsplit(address)
     yield from (part for part in (parts.netloc, parts.username, parts.password, parts.hostname) if part)

@@ -1,4 +1,4 @@
-"""The text of a message as people read it, with its links and the mark of a possible repeat. Pure."""
+"""The body of a message: its text, its links and the mark of a possible repeat. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A copy on the bus of what a successor must know of urgent messages while the database is away: which have not ended,
-and which alarms were told.
+"""A copy on the bus of urgent messages that have not ended, and of alarms about which messages were sent. The next
+engine needs it if the database is away.
 
-It is in memory of the bus server, which a full disk does not reach. In the outbox stands the same, and more; the copy
-counts where it has come further than the outbox, or while that does not answer.
+The copy is in the memory of the bus server, so a full disk does not affect it. The outbox in the database has the same
+and more. The copy is used where it is ahead of the outbox, or while the outbox does not answer.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from countingroom.core.notify.tracks import Key, Track
 T = TypeVar("T", bound=Struct)
 
 CONFIRM_S = 2.0
-"""The most that an urgent message waits for the bus."""
+"""The longest time that an urgent message waits for the bus."""
 AT_ONCE = 500
-"""Tracks that are given to the bus at once: the states of alarms come between them."""
+"""The most tracks that are given to the bus at once, so that states of alarms can be published between them."""
 _messages = MessageDecoder(OutboxEntry)
 _tracks = MessageDecoder(Track)
 
 
 class Copied(Struct, frozen=True, kw_only=True):
-    """What the last engine left on the bus."""
+    """The copy that the last engine left on the bus."""
 
     messages: tuple[OutboxEntry, ...] = ()
     tracks: Mapping[Key, Track] = {}
@@ -45,38 +45,38 @@ class Copied(Struct, frozen=True, kw_only=True):
 
 
 class BusCopy:
-    """Writes the copy of one engine, and reads that of the last one."""
+    """Writes the copy of this engine, and reads the copy of the last one."""
 
     def __init__(self, bus: Bus, publisher: Publisher, clock: Clock, leads: Callable[[], bool]) -> None:
-        """`leads`: whether no other process may have taken over; one that was stopped must not write over its
-        successor."""
+        """`leads`: whether this engine still holds the lease. A process that was suspended must not overwrite the copy
+        of its successor."""
         self._bus = bus
         self._publisher = publisher
         self._clock = clock
         self._leads = leads
         self._tracks: set[Key] = set()
-        """Those that are on the bus."""
+        """Keys of the tracks that are on the bus."""
         self._dropped: set[Key] = set()
-        """Those of them that the planner has forgotten, and the database has not."""
+        """Keys of `_tracks` that the planner has deleted, but the database still has."""
 
     def message(self, entry: OutboxEntry) -> None:
-        """This is not ended, or the database does not know its end."""
+        """Copy a message that has not ended, or whose end is not in the database yet."""
         if self._leads():
             self._publisher.state(subjects.notify_message_key(entry.notification.id), entry)
 
     def ended(self, id: str) -> None:
-        """The database has its end."""
+        """Delete the copy of a message, because its end is in the database."""
         if self._leads():
             self._publisher.delete(subjects.notify_message_key(id))
 
     async def confirmed(self) -> None:
-        """Return when the bus has what was told before, after CONFIRM_S at the latest."""
+        """Return when the bus has all earlier copies, after CONFIRM_S at the latest."""
         with suppress(TimeoutError):
             async with within(self._clock, CONFIRM_S):
                 await self._publisher.flush()
 
     async def planned(self, changed: Mapping[Key, Track | None], messages: Iterable[Planned]) -> None:
-        """Keep the tracks of alarms that are told by urgent messages."""
+        """Copy the tracks of alarms about which urgent messages are sent."""
         urgent = {
             (one.route, track.alarm)
             for one in messages
@@ -94,7 +94,7 @@ class BusCopy:
                 self._dropped.add(key)
 
     def stored(self) -> None:
-        """The database has what was planned: delete what is forgotten."""
+        """The database has stored the plan: delete the tracks that the planner deleted."""
         for key in self._dropped:
             if self._leads():
                 self._publisher.delete(_key(key))
@@ -102,8 +102,8 @@ class BusCopy:
         self._dropped.clear()
 
     async def read(self, shifts: Mapping[str, int]) -> Copied:
-        """What the last engine left. `shifts`: alarm -> by how much its occurrence has become another one. LinkError
-        while the bus is away."""
+        """The copy that the last engine left. `shifts`: alarm -> number to add to its occurrences. LinkError while the
+        bus is away."""
         messages = await self._read(f"{subjects.NOTIFY_MESSAGES}.*", _messages)
         tracks = [renumbered(one, shifts) for one in await self._read(f"{subjects.NOTIFY_TRACKS}.*", _tracks)]
         self._tracks |= {one.key for one in tracks}
@@ -117,7 +117,7 @@ class BusCopy:
         return found
 
     def forget(self, tracks: Collection[Key]) -> None:
-        """Delete these, which the database knows better."""
+        """Delete the copies of these tracks at the next `stored`, because the database has newer ones."""
         self._dropped |= self._tracks.intersection(tracks)
 
     def _write(self, track: Track) -> None:

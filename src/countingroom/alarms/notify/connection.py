@@ -1,7 +1,7 @@
-"""The connection of one try, which another thread can end at the deadline.
+"""The connection of one try; another thread can end it at the deadline.
 
-The time-out of a socket holds for each step alone: a server that sends one byte from time to time keeps a thread for
-ever.
+The time-out of a socket holds for each single step, so a server that sends one byte from time to time would keep a
+thread for ever.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ class TryConnection:
         self._is_aborted = False
 
     def begin(self) -> None:
-        """A new try begins."""
+        """Begin a new try."""
         with self._lock:
             self._is_aborted = False
 
     def open(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        """A connection by TCP; OSError where it fails."""
+        """Open a TCP connection. OSError if it fails, TimeoutError if the try was aborted in the meantime."""
         connection = socket.create_connection((host, port), timeout_s)
         with self._lock:
             if self._is_aborted:
                 connection.close()
                 raise TimeoutError("the try took too long")
-            # TLS takes the socket itself away; a copy still ends the connection.
+            # `wrap_socket` takes over the file descriptor of the socket; a duplicate can still end the connection.
             self._copy = connection.dup()
         return connection
 
     def end(self) -> None:
-        """The try has ended."""
+        """End the try and forget its connection."""
         with self._lock:
             if self._copy is not None:
                 self._copy.close()

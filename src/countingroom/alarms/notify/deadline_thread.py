@@ -1,7 +1,8 @@
-"""A thread that runs the tries of one channel one at a time, each with a deadline, so a channel that hangs delays no
-other.
+"""Runs the tries of one channel in threads, one at a time and each with a deadline. So a channel that hangs does not
+delay other channels.
 
-A thread cannot be killed. While one does not end after its deadline there is no further try, and it is told of.
+A thread cannot be killed. While a thread does not end after its deadline, there is no further try, and the channel is
+reported as hanging.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from countingroom.core.clock import Clock, within
 _log = logging.getLogger(__name__)
 
 GRACE_S = 2.0
-"""A try that was aborted ends within this time."""
+"""The time that an aborted try has to end."""
 
 
 class DeadlineThread:
     """A thread for each try, one at a time."""
 
     def __init__(self, name: str, clock: Clock, timeout_s: float, abort: Callable[[], None]) -> None:
-        """`abort` ends the work that is under way, from another thread; it may do nothing."""
+        """`abort`: ends the running work, called from another thread; it may have no effect."""
         self._name = name
         self._clock = clock
         self._timeout_s = timeout_s
@@ -36,7 +37,7 @@ class DeadlineThread:
 
     @property
     def is_hanging(self) -> bool:
-        """Whether an earlier try still has not ended."""
+        """Whether an earlier try has not ended yet."""
         return self._hanging is not None and not self._hanging.done()
 
     async def freed(self) -> None:
@@ -45,7 +46,8 @@ class DeadlineThread:
             await asyncio.wait([self._hanging])
 
     async def run(self, work: Callable[[], Delivery]) -> Delivery:
-        """What came of the work, at its deadline at the latest. While an earlier try hangs it is not begun."""
+        """Run the work and return its result, at the deadline at the latest. While an earlier try hangs, the work does
+        not begin and the result is a failure."""
         async with self._turn:
             if self.is_hanging:
                 return failed("an earlier try still hangs")
@@ -79,7 +81,7 @@ class DeadlineThread:
             try:
                 delivery = work()
             except Exception as error:
-                # Without the message of the error, in which an address with a secret may stand.
+                # The message of the error is left out: it may contain an address with a secret.
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 kind = type(error).__name__
                 _log.error("%s failed in a way that is not foreseen: %s at %s:%s", self._name, kind, *place[:2])
@@ -87,6 +89,6 @@ class DeadlineThread:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(give, delivery)
 
-        # A daemon: one that hangs must not keep the process from its end.
+        # A daemon thread: a thread that hangs must not keep the process alive.
         threading.Thread(target=do, name=self._name, daemon=True).start()
         return result

@@ -1,6 +1,6 @@
-"""All that goes out to people: a worker for each channel of the description, and the heartbeat to the outside.
+"""Sends all messages to people, with one worker for each described channel, and the heartbeat to an outside service.
 
-The planner recovers the outbox after a takeover and calls `wake`; from then on the workers send what it puts there.
+After a takeover the planner recovers the outbox and calls `wake`; from then on the workers send the messages in it.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ class Deliveries:
         leads: Callable[[], bool] = lambda: True,
         line: Callable[[str, ChannelSection, Clock], Line] = line_of,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`; the first `wake` comes after `Notifications.recover`.
-        `still_wanted`: asked right before a message is sent. `troubles`: why the department is not ready;
-        then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it.
-        `linked`: adds the link that acknowledges, right before a message is sent. `held`: what is sent although the
-        database is away. `leads`: whether no other process may have taken over; it is called in any thread."""
+        """`writer`: the number from `Alarms.take_over`. `still_wanted`: called right before a message is sent.
+        `troubles`: why the department is not ready; if there are any, the heartbeat stops. `dead`: called for each
+        message that is given up, after the outbox has recorded it. `linked`: adds the link for the acknowledgement
+        right before a message is sent. `held`: the outbox in memory, for urgent messages while the database is away.
+        `leads`: whether this engine still holds the lease; called in any thread. The first `wake` must come after
+        `Notifications.recover`."""
         self._store = store
         self._writer = writer
         self._clock = clock
@@ -98,17 +99,17 @@ class Deliveries:
         return tuple(self._workers)
 
     def states(self) -> Sequence[ChannelState]:
-        """What is known of each channel."""
+        """The state of each channel."""
         return tuple(one.state for one in self._workers.values())
 
     def wake(self) -> None:
-        """There may be new messages in the outbox."""
+        """Tell all workers that the outbox may have new messages."""
         self._is_recovered.set()
         for worker in self._workers.values():
             worker.wake()
 
     def wake_held(self) -> None:
-        """There are new messages that are sent although the database is away."""
+        """Tell the workers of the outbox in memory that it has new messages."""
         for worker in self._held_workers.values():
             worker.wake()
 
@@ -121,7 +122,7 @@ class Deliveries:
         ]
 
     def warnings(self) -> list[str]:
-        """What is to be looked at, one sentence each."""
+        """Problems of channels that do not make the department unready, one sentence each."""
         found = [
             f"messages through the channel {one.channel} are not sent: {one.problem}"
             for one in self.states()
@@ -138,14 +139,15 @@ class Deliveries:
                 group.create_task(self._heartbeat.run())
             for worker in self._held_workers.values():
                 group.create_task(worker.run())
-            # A message that is being tried now must not be taken for one of the last process.
+            # `recover` marks all messages in a try as those of the last process. So a worker may begin only after it.
             await self._is_recovered.wait()
             await self._end_unknown()
             for worker in self._workers.values():
                 group.create_task(worker.run())
 
     async def test(self, channel: str, by: str) -> None:
-        """Send a test message through a channel, past the outbox. NotFound; Refused with what the server said."""
+        """Send a test message through a channel at once, without the outbox. NotFound if there is no such channel,
+        Refused with the answer of the server if it does not take the message."""
         worker = self._workers.get(channel)
         if worker is None:
             known = ", ".join(self._workers) or "none"
@@ -169,7 +171,7 @@ class Deliveries:
             raise Refused(failure(channel, delivery))
 
     async def _end_unknown(self) -> None:
-        """Messages of channels that the description has no more are not sent any more."""
+        """Give up the messages of channels that the description no longer has."""
         retry = Retry(
             self._clock,
             edge_log(_log, "alarms: the outbox is not reached", "alarms: it is reached again"),

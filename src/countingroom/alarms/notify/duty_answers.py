@@ -1,4 +1,4 @@
-"""Answers the question which persons are on duty, `query.alarms.duty`."""
+"""Answers the query `query.alarms.duty`: which persons are on duty."""
 
 from __future__ import annotations
 

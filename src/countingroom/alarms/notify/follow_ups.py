@@ -1,6 +1,8 @@
-"""To which channels the return of alarms is really told: to those that were told of the alarms, or may have been.
+"""Finds the channels that get the message about the return of alarms: those through which a message about the alarms
+was sent, or may have been sent.
 
-What was planned may have been cancelled, or could not be sent; then those are told that got the message in its place.
+The message that was planned may have been cancelled, or could not be sent. Then the channels that got a message in its
+place get the follow-up.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from countingroom.core.notify.tracks import Track
 T = TypeVar("T")
 
 ENDED = 1_000
-"""Messages of a channel in which is looked for what it was told of."""
+"""The number of last messages of a channel that are searched for the alarms."""
 
 
 class SentMessages(Protocol):
-    """What is needed of the outbox; `storage/notifications.py` is it."""
+    """What follow-ups need from the outbox; implemented by `storage/notifications.py`."""
 
     def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
     def ended(
@@ -32,13 +34,13 @@ class SentMessages(Protocol):
 
 
 class WithDatabase(Protocol):
-    """The result of a call, which is repeated until the database answers."""
+    """Runs a call of the database and returns its result."""
 
     async def __call__(self, call: Callable[[], Awaitable[T]], /) -> T: ...
 
 
 class FollowUps:
-    """Reads the outbox for follow-ups that are planned."""
+    """Finds the receivers of planned follow-ups in the outbox."""
 
     def __init__(self, store: SentMessages, directory: Recipients, with_database: WithDatabase) -> None:
         self._store = store
@@ -46,8 +48,8 @@ class FollowUps:
         self._with_database = with_database
 
     async def really(self, planned: Sequence[Planned]) -> list[Planned]:
-        """These follow-ups with those of their alarms that the channels were told of, and those to channels that got a
-        message in place of one of these."""
+        """The follow-ups that must be sent: the planned ones, each with the alarms of which its channel got a message,
+        and further ones for channels that got a message in place of a planned channel."""
         found: list[Planned] = []
         instead: dict[tuple[str, str], dict[str, Track]] = {}
         threads: dict[tuple[str, str], str] = {}
@@ -67,7 +69,7 @@ class FollowUps:
         return found
 
     def _make(self, route: str, channel: str, tracks: Mapping[str, Track], planned: Iterable[Planned]) -> Planned:
-        """The follow-up of a route to a channel that stands in."""
+        """The follow-up of a route to a channel that got a message in place of another channel."""
         of = next(one for one in planned if one.route == route)
         named = (f"{track.alarm}@{track.announced_ns}" for track in tracks.values())
         id = notification_id("follow_up", "elsewhere", route, channel, *sorted(named))
@@ -75,7 +77,7 @@ class FollowUps:
         return replace(of, id=id, channel=channel, person=owner, tracks=tuple(tracks.values()))
 
     async def _of(self, channel: str) -> list[OutboxEntry]:
-        """The messages of this channel that were tried, and those that ended, the last first."""
+        """The messages of this channel that were tried or have ended, the newest first."""
         pending = await self._with_database(self._store.pending)
         trying = [
             one
@@ -83,11 +85,11 @@ class FollowUps:
             if one.notification.channel == channel
             and (one.state is NotificationState.TRYING or one.notification.is_repeat)
         ]
-        # Read last, so that a message that ends meanwhile is found.
+        # The ended ones are read after the pending ones, so that a message that ends between the two reads is found.
         return [*trying, *await self._with_database(partial(self._store.ended, channel=channel, limit=ENDED))]
 
     async def _in_place_of(self, planned: Planned) -> list[Notification]:
-        """The messages that were made because the channel could not send those about these alarms."""
+        """The messages that were made because the planned channel could not send its messages about these alarms."""
         return [
             entry.notification
             for channel in sorted(self._directory.channels - {planned.channel})
@@ -97,20 +99,21 @@ class FollowUps:
 
 
 def _is_about(entry: OutboxEntry, planned: Planned) -> bool:
-    """Whether the message tells of one of the alarms, for the same route."""
+    """Whether a message is about one of the alarms and of the same route."""
     about = {(track.alarm, track.occurrence) for track in planned.tracks}
     return entry.notification.route == planned.route and not about.isdisjoint(entry.notification.alarms)
 
 
 def _told(planned: Planned, entries: Iterable[OutboxEntry]) -> Planned | None:
-    """The follow-up with those of its alarms of which its channel was told last that they are active; None: with
-    none. `entries`: the messages of the channel, the last first."""
+    """The follow-up with those of its alarms for which the last message of its channel said that they are active; None
+    if there is no such alarm. `entries`: the messages of the channel, the newest first."""
     last: dict[str, tuple[int, bool]] = {}
     for entry in entries:
-        # One that is a repeat may have been delivered before it was cancelled or dead.
+        # A message with the mark of a repeat may have been delivered by an earlier try, whatever became of it later.
         if entry.state in (NotificationState.SENT, NotificationState.TRYING) or entry.notification.is_repeat:
             for alarm, occurrence in entry.notification.alarms:
-                # The return of an earlier occurrence may be sent after a later one was told: the channel failed.
+                # If the channel failed for a while, the return of an earlier occurrence can be sent after the message
+                # about a later occurrence. So the occurrence counts, not the order.
                 if alarm not in last or occurrence > last[alarm][0]:
                     last[alarm] = occurrence, entry.notification.kind.asks_for_acknowledgement
     is_active = {alarm for alarm, (_, asks) in last.items() if asks}

@@ -1,4 +1,4 @@
-"""States of channels on the bus that the description has no more are deleted at a takeover."""
+"""Deletes the states of channels on the bus that the description no longer has; called at a takeover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from countingroom.core import subjects
 
 
 async def delete_gone(bus: Bus, publisher: Publisher, channels: Iterable[str]) -> None:
-    """Delete the states of all channels but these. LinkError where the bus is not reached."""
+    """Delete the states of all channels except these. LinkError if the bus is not reached."""
     kept = {subjects.notification_key(name) for name in channels}
     async with bus.watch(subjects.STATE_BUCKET, "notification.*") as items:
         async for item in items:

@@ -1,6 +1,7 @@
-"""Rows of the alarm history that the keeper told of, until they are planned from: read from the database, or before.
+"""Rows of the alarm history that the keeper has reported, until the notifier plans messages from them.
 
-Each row is given once: one that was planned before it was read is left out when it is read.
+Normally the notifier reads the rows from the database. While the database is away it takes them from here. Each row is
+given once: a row that was taken from here is left out when it is read later.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from itertools import islice
 from countingroom.core.alarms.history import AlarmEntry
 
 HEARD = 20_000
-"""Rows that are remembered until they are read; the oldest are forgotten."""
+"""The most rows that are remembered until they are read; beyond it the oldest are forgotten."""
 
 RowKey = tuple[int, str, str, int]
-"""What makes a row of the history another one, before it has a number."""
+"""Identifies a row before the database has given it a number: time (ns), alarm, kind, occurrence."""
 
 
 class HeardRows:
@@ -25,15 +26,15 @@ class HeardRows:
         """Whether rows were forgotten before they were given."""
         self._heard: dict[RowKey, AlarmEntry] = {}
         self._unsaved: set[RowKey] = set()
-        """Those of them that the keeper could not save."""
+        """Rows that the keeper could not save yet."""
         self._taken: dict[RowKey, None] = {}
-        """Rows that were given before they were read."""
+        """Rows that were given before they were read from the database."""
 
     def __len__(self) -> int:
         return len(self._heard)
 
     def saved(self, rows: Iterable[AlarmEntry]) -> None:
-        """The database has these."""
+        """Take in rows that the database has."""
         for row in rows:
             if _key(row) not in self._taken:
                 self._heard[_key(row)] = row
@@ -41,32 +42,32 @@ class HeardRows:
         self._bound()
 
     def unsaved(self, rows: Iterable[AlarmEntry]) -> None:
-        """The database gets these later."""
+        """Take in rows that the keeper saves later."""
         for row in rows:
             self._heard[_key(row)] = row
             self._unsaved.add(_key(row))
         self._bound()
 
     def keys(self) -> Collection[RowKey]:
-        """Those that wait now; to be asked before a read."""
+        """Keys of the rows that wait now. Call it before a read of the database."""
         return tuple(self._heard)
 
     def read(self, rows: Sequence[AlarmEntry], before: Collection[RowKey], *, is_whole: bool) -> list[AlarmEntry]:
-        """The rows that were read and not given yet. `is_whole`: the database has no more; of those that waited
-        `before` the unsaved ones are given too."""
+        """The rows of a read that were not given yet. `is_whole`: the database has no further rows; then the unsaved
+        rows among `before`, the keys that waited before the read, are given too."""
         found = [row for row in rows if _key(row) not in self._taken]
         for key in map(_key, rows):
             self._heard.pop(key, None)
             self._taken.pop(key, None)
             self._unsaved.discard(key)
-        if is_whole:  # what was saved before is read, so that the rest of it is not saved
+        if is_whole:  # all saved rows of `before` were in this read, so the rest of `before` is not saved
             found += self._take([key for key in before if key in self._unsaved])
             for key in before:
                 self._heard.pop(key, None)
         return found
 
     def take(self) -> list[AlarmEntry]:
-        """All that wait, before they are read."""
+        """Give all rows that wait, without a read of the database."""
         return self._take(list(self._heard))
 
     def _take(self, keys: Iterable[RowKey]) -> list[AlarmEntry]:

@@ -1,8 +1,8 @@
-"""The heartbeat to a service outside, which tells people when it stops: so the silence of the counting room itself is
-noticed.
+"""The heartbeat to an outside service, which alerts people when the heartbeat stops. So people learn of it if this
+control system itself fails.
 
-It goes past the outbox, because an old heartbeat is of no use. It is not sent while the department is not ready: an
-experiment whose alarms do not reach people is to be looked at too.
+It does not use the outbox, because an old heartbeat is useless. It is not sent while the department is not ready: if
+alarms do not reach people, people must look at the experiment too.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class OutsideHeartbeat:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last heartbeat was not accepted, or not sent."""
+        """Whether the last heartbeat was not sent or not accepted."""
         return self._report.is_failing
 
     async def run(self) -> None:
-        """Send one heartbeat after the other."""
+        """Send heartbeats until cancelled."""
         while True:
             began_s = self._clock.monotonic()
             troubles = self._troubles()
@@ -61,7 +61,7 @@ class OutsideHeartbeat:
             await self._clock.sleep(self._section.every - (self._clock.monotonic() - began_s))
 
     async def beat(self) -> Delivery:
-        """Send one heartbeat, and say what came of it."""
+        """Send one heartbeat and return the result."""
         return await self._thread.run(self._post)
 
     def _post(self) -> Delivery:

@@ -1,9 +1,9 @@
-"""The outbox in memory, for urgent messages while the database is away: they are sent at once, and stored later.
+"""The outbox in memory, for urgent messages while the database is away: they are sent at once and stored later.
 
-A message is sent either from here or from the outbox of the database, never from both: the workers of the database tell
-which ones they have, and leave those that are here. What came of a try that the database cannot take is kept here too.
-What is not ended is stored as being tried: should this process be killed, the next one sends it again with the mark of
-a repeat.
+A message is sent either from here or from the outbox of the database, never from both. The workers of the database
+announce here which messages they have, and leave out the messages that are here. If the database does not take the
+result of a try, the result is kept here too. A message that has not ended is stored as being tried: if this process is
+killed, the next one sends it again with the mark of a repeat.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from countingroom.core.clock import Clock
 from countingroom.core.notify.messages import Notification, NotificationState, OutboxEntry, begun, failed_try, is_due
 
 REMEMBERED = 20_000
-"""Identities of messages that are remembered after they left."""
+"""The number of ids that are remembered after their messages left this outbox."""
 
 _DUE, _TRYING = NotificationState.DUE, NotificationState.TRYING
 
 
 class HeldCopy(Protocol):
-    """Where a copy outlives this process; `bus_copy.py` is it."""
+    """A copy that outlives this process; implemented by `bus_copy.py`."""
 
     def message(self, entry: OutboxEntry) -> None:
-        """This is not ended, or the database does not know its end."""
+        """Copy a message that has not ended, or whose end is not in the database yet."""
         ...
 
     def ended(self, id: str) -> None:
-        """The database has its end."""
+        """Delete the copy of a message, because its end is in the database."""
         ...
 
     async def confirmed(self) -> None:
-        """Return when what was told before is kept, and soon at the latest."""
+        """Return when the earlier copies are kept, or after a short time."""
         ...
 
 
 class HeldOutbox:
-    """What a worker needs of an outbox (`worker.py`), and what the notifier does with it."""
+    """Implements the outbox port of a worker (`worker.py`), and the part that the notifier uses."""
 
     def __init__(
         self,
@@ -47,34 +47,34 @@ class HeldOutbox:
         ended: Callable[[], None],
         copy: HeldCopy | None = None,
     ) -> None:
-        """`offered` is called when there are messages to be sent, `ended` when one of them has ended. `copy`: None
-        where nothing shall outlive this process."""
+        """`offered`: called when there are messages to send. `ended`: called when a message has ended. `copy`: None if
+        no copy is needed."""
         self._clock = clock
         self._offered = offered
         self._ended = ended
         self._copy = copy or _NoCopy()
         self._kept: dict[str, Notification] = {}
-        """Urgent messages that the database has, or is to get, and that have not ended."""
+        """Urgent messages that have not ended and are in the database, or are being stored there."""
         self._entries: dict[str, OutboxEntry] = {}
         self._stored: dict[str, OutboxEntry] = {}
-        """What the database has of them."""
+        """Id -> the entry as the database has it."""
         self._left: dict[str, None] = {}
         self._claimed: set[str] = set()
-        """Those that a worker of the database has."""
+        """Ids of messages that a worker of the database has."""
 
     def keep(self, messages: Iterable[Notification]) -> None:
-        """Remember those that are urgent until they have ended: the database may be away before."""
+        """Remember urgent messages until they have ended, because the database may fail before that."""
         for one in messages:
             if one.is_urgent and one.id not in self._kept and one.id not in self._entries and one.id not in self._left:
                 self._kept[one.id] = one
                 self._copy.message(OutboxEntry(notification=one, state=_DUE))
 
     def send_kept(self) -> None:
-        """Send from here what is kept, but for what a worker of the database has."""
+        """Send the remembered messages from here, except those that a worker of the database has."""
         self.offer([one for one in self._kept.values() if one.id not in self._claimed])
 
     def offer(self, messages: Iterable[Notification]) -> None:
-        """Send these from here, but for those that are here already or that the database has given to a worker."""
+        """Send these messages from here, except those that are here already or that a worker of the database has."""
         new = [
             one
             for one in messages
@@ -87,28 +87,28 @@ class HeldOutbox:
             self._offered()
 
     def may_send(self, id: str) -> bool:
-        """Whether a worker that got this message from the database may send it: it is not taken here until the worker
-        gives it back."""
+        """Whether a worker that got this message from the database may send it. If so, it is not sent from here until
+        the worker gives it back."""
         if id in self._entries or id in self._left:
             return False
         self._claimed.add(id)
         return True
 
     def give_back(self, message: Notification) -> None:
-        """The worker of the database tries it later, and the database knows it."""
+        """The worker of the database will try the message again later, and the database has recorded that."""
         self._claimed.discard(message.id)
         if message.id in self._kept:
             self._kept[message.id] = message
 
     def finished(self, id: str) -> None:
-        """The database knows how it has ended."""
+        """The database has recorded the end of the message."""
         self._claimed.discard(id)
         if self._kept.pop(id, None) is not None:
             self._copy.ended(id)
             self._remember(id)
 
     def adopt(self, entry: OutboxEntry) -> None:
-        """What came of the try of a worker of the database, which does not take it."""
+        """Take over the result of a try from a worker of the database, because the database does not take it."""
         id = entry.notification.id
         self._claimed.discard(id)
         self._kept.pop(id, None)
@@ -116,23 +116,23 @@ class HeldOutbox:
         (self._offered if entry.state.is_pending else self._ended)()
 
     def ids(self) -> frozenset[str]:
-        """Those that are here."""
+        """Ids of the messages that are here."""
         return frozenset(self._entries)
 
     def has(self, id: str) -> bool:
-        """Whether it is here."""
+        """Whether a message is here."""
         return id in self._entries
 
     def unstored(self) -> tuple[OutboxEntry, ...]:
-        """What the database does not have yet."""
+        """The entries that the database does not have yet."""
         return tuple(entry for id, entry in self._entries.items() if self._stored.get(id) is not entry)
 
     def stored(self, entries: Iterable[OutboxEntry]) -> None:
-        """The database has these. Those that ended leave."""
+        """The database has stored these entries. Messages that ended leave this outbox."""
         for entry in entries:
             id = entry.notification.id
             if self._entries.get(id) is not entry:
-                continue
+                continue  # it changed while it was being stored, and must be stored again
             if entry.state.is_pending:
                 self._stored[id] = entry
             else:
@@ -142,37 +142,38 @@ class HeldOutbox:
                 self._remember(id)
 
     async def claim(self, writer: int, channel: str, now_ns: int) -> Notification | None:
-        """The message of this channel that is due first, marked as being tried; None where none is due."""
+        """The message of this channel that is due first, marked as being tried; None if no message is due."""
         due = [one for one in self._due(channel) if is_due(one.due_ns, now_ns)]
         if not due:
             return None
         claimed = begun(due[0], now_ns)
         self._put(OutboxEntry(notification=claimed, state=_TRYING))
+        # Before the message is sent, so that a successor knows that it may have been sent.
         await self._copy.confirmed()
         return claimed
 
     async def release(self, writer: int, channel: str, held: Iterable[str]) -> None:
-        """The outcome of each `claim` is known here."""
+        """Does no work: in memory the result of each `claim` is always known."""
 
     async def next_due_ns(self, channel: str) -> int | None:
-        """When the next message of this channel is due; None: none waits."""
+        """When the next message of this channel is due; None if no message waits."""
         return min((one.due_ns for one in self._due(channel)), default=None)
 
     async def sent(self, writer: int, id: str, note: str = "") -> None:
-        """The receiver accepted it."""
+        """Record that the receiver accepted the message."""
         self._end(id, NotificationState.SENT, note)
 
     async def failed(self, writer: int, id: str, error: str, *, next_ns: int, may_repeat: bool) -> None:
-        """The try failed; the next one is not before `next_ns`."""
+        """Record that a try failed; the next one is not before `next_ns`. `may_repeat`: it may have been delivered."""
         again = failed_try(self._entries[id].notification, next_ns=next_ns, may_repeat=may_repeat)
         self._put(OutboxEntry(notification=again, state=_DUE, error=error))
 
     async def dead(self, writer: int, id: str, error: str) -> None:
-        """It is not tried any more."""
+        """Record that the message is given up."""
         self._end(id, NotificationState.DEAD, error)
 
     async def cancel(self, writer: int, id: str, reason: str = "") -> None:
-        """It is not sent, because it has no use any more."""
+        """Record that the message is not sent because it is no longer wanted."""
         self._end(id, NotificationState.CANCELLED, reason)
 
     async def pending(self) -> tuple[OutboxEntry, ...]:
@@ -199,7 +200,7 @@ class HeldOutbox:
 
 
 class _NoCopy:
-    """Nothing outlives this process."""
+    """Makes no copy."""
 
     def message(self, entry: OutboxEntry) -> None: ...
 

@@ -1,5 +1,7 @@
-"""One POST request with a deadline, in the thread of a channel. Redirects are not followed: a secret goes to the
-address of the description and to no other."""
+"""One POST request with a deadline, in the thread of a channel.
+
+Redirects are not followed, because a secret may be sent only to the described address.
+"""
 
 from __future__ import annotations
 
@@ -17,28 +19,28 @@ from countingroom.alarms.notify.sender import UNWANTED, Delivery, IsWanted, TryO
 from countingroom.alarms.notify.server_text import failure_words, server_words
 
 _MOST_BYTES = 16_384
-"""Of an answer; more is not read."""
+"""The most bytes that are read of an answer."""
 _AGAIN = (408, 425, 429)
-"""The server has not taken it, and another try may be accepted."""
+"""Status codes after which a further try makes sense: the server has not taken the request."""
 
 
 class HttpAddress(Struct, frozen=True, kw_only=True):
-    """Where a request goes."""
+    """The address of a request, in its parts."""
 
     host: str
     port: int
     is_encrypted: bool
     path: str
-    """With the query."""
+    """The path with the query."""
 
     @property
     def place(self) -> str:
-        """For people; the path may be secret."""
+        """Host and port for texts; the path is left out because it may be secret."""
         return f"{self.host}:{self.port}"
 
 
 def http_address(text: str) -> HttpAddress | None:
-    """An address in its parts; None where it is no address of HTTP, or has a login in it."""
+    """The parts of an address; None if it is no HTTP address or contains a login."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -68,7 +70,7 @@ class HttpPost:
         self._connection.abort()
 
     def post(self, address: HttpAddress, headers: Mapping[str, str], body: bytes, is_wanted: IsWanted) -> Delivery:
-        """Send a request; what came of it by the status of the answer."""
+        """Send a request and return the result by the status of the answer."""
         self._connection.begin()
         try:
             context = ssl.create_default_context(cafile=self._tls_ca) if address.is_encrypted else None

@@ -1,4 +1,4 @@
-"""Sends the messages of one channel without blocking the event loop: a sender in a thread of its own."""
+"""Sends the messages of one channel in a thread, so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from countingroom.core.notify.messages import Notification
 
 
 class Line(Protocol):
-    """What a worker needs of its channel."""
+    """What a worker needs from its channel."""
 
     @property
     def kind(self) -> str:
-        """For display: `mail`."""
+        """The kind of the channel for display: `mail`."""
         ...
 
     @property
     def is_hanging(self) -> bool:
-        """Whether an earlier try still has not ended, long after its deadline."""
+        """Whether an earlier try has not ended, although its deadline is over."""
         ...
 
     async def freed(self) -> None:
@@ -32,7 +32,7 @@ class Line(Protocol):
         ...
 
     async def send(self, message: Notification, is_wanted: IsWanted) -> Delivery:
-        """Send one message; the answer comes at the deadline at the latest."""
+        """Send one message and return the result, at the deadline at the latest."""
         ...
 
 
@@ -59,12 +59,12 @@ class ThreadLine:
 
 
 def line_of(channel: str, section: ChannelSection, clock: Clock) -> ThreadLine:
-    """The channel of the description."""
+    """The line of a described channel."""
     return ThreadLine(channel, sender_of(section, clock), clock, section.timeout)
 
 
 def sender_of(section: ChannelSection, clock: Clock) -> Sender:
-    """What sends through the channel; LookupError where it has no kind."""
+    """The sender of a described channel. LookupError if its section names no kind."""
     if section.mail is not None:
         return MailSender(section.mail, section.timeout)
     if section.webhook is not None:

@@ -1,5 +1,5 @@
-"""Mail. Each try of a message has the same `Message-ID`, so mail programs recognise a repeat and show an occurrence as
-one conversation."""
+"""Sends messages by mail. Each try of a message has the same `Message-ID`, so mail programs recognise a repeat and show
+the mails of an occurrence as one conversation."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ REPEAT_HEADER = "X-Countingroom-Repeat"
 _IDENTITY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}")
 _FOR_GOOD = 500
-"""Codes of SMTP from here on are final."""
+"""SMTP codes from this one on are permanent failures."""
 _MOST_PARTLY = 100
 _URGENT = 2
-"""Of this priority and more urgent ones a mail is marked as important."""
+"""Mails of this and more urgent priorities are marked as important."""
 
 
 class MailSender:
@@ -51,7 +51,7 @@ class MailSender:
         self._timeout_s = timeout_s
         self._connection = TryConnection()
         self._accepted: dict[str, frozenset[str]] = {}
-        """Identity of a mail that some receivers were refused for now -> those for whom it was accepted."""
+        """Id of a mail that the server refused for some receivers for now -> the receivers for which it accepted it."""
 
     def abort(self) -> None:
         self._connection.abort()
@@ -87,7 +87,8 @@ class MailSender:
             line.close()
 
     def _prepare(self, line: _Connection, context: ssl.SSLContext | None, password: str, place: str) -> Delivery | None:
-        """Connect, encrypt and log in; what came of it where that failed. Nothing was handed over then."""
+        """Connect, encrypt and log in. Returns the failure, or None if it worked. After a failure the mail was
+        certainly not sent."""
         section = self._section
         try:
             code, answer = line.connect(section.server, section.used_port)
@@ -113,7 +114,7 @@ class MailSender:
         return None
 
     def _hand_over(self, line: _Connection, id: str, mail: EmailMessage, place: str) -> Delivery:
-        """Hand the mail over. Once its text is on its way, a lost answer says nothing of it."""
+        """Give the mail to the server. If the answer is lost after the mail was begun, the result is unknown."""
         section = self._section
         before = self._accepted.pop(id, frozenset[str]())
         to = [one for one in section.to if one not in before]
@@ -137,7 +138,7 @@ class MailSender:
         return self._partly(id, before.union(to) - refusals.keys(), unknown(said))
 
     def _partly(self, id: str, accepted: frozenset[str], found: Delivery) -> Delivery:
-        """Some receivers have it already: the next try is for the others."""
+        """The result if some receivers have the mail already. The next try is for the other receivers only."""
         self._accepted = {**dict(list(self._accepted.items())[-_MOST_PARTLY:]), id: accepted}
         if found.outcome is TryOutcome.REFUSED:
             return Delivery(outcome=TryOutcome.ACCEPTED, text=found.text)
@@ -148,7 +149,8 @@ class MailSender:
 
 
 class _Connection(smtplib.SMTP):
-    """A connection that another thread can end, which asks no name server for the name of this computer."""
+    """An SMTP connection that another thread can end. It does not ask a name server for the name of this computer,
+    because a name server that does not answer would block the try."""
 
     def __init__(self, connection: TryConnection, context: ssl.SSLContext | None, timeout_s: float) -> None:
         name = socket.gethostname()
@@ -157,12 +159,13 @@ class _Connection(smtplib.SMTP):
         self._context = context
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        self._host = host  # `starttls` compares it with the certificate; it is set only where the constructor connects
+        # `starttls` compares `_host` with the certificate, but only the constructor of `SMTP` with a host sets it.
+        self._host = host
         plain = self._connection.open(host, port, timeout)
         return plain if self._context is None else self._context.wrap_socket(plain, server_hostname=host)
 
     def close(self) -> None:
-        """Say goodbye without waiting for the answer, and close."""
+        """Send QUIT without waiting for the answer, and close."""
         try:
             if self.sock is not None:
                 self.sock.sendall(b"QUIT\r\n")
@@ -172,7 +175,7 @@ class _Connection(smtplib.SMTP):
 
 
 def mail_of(message: Notification, section: MailChannel) -> EmailMessage:
-    """The mail of a message. What it says of an alarm cannot add a header or another receiver."""
+    """The mail of a message. Texts of alarms cannot add headers or receivers."""
     host = section.sender.rpartition("@")[2]
     mail = EmailMessage(policy=MAIL_POLICY)
     mail["From"] = section.sender
@@ -201,12 +204,12 @@ def _message_id(id: str, host: str) -> str:
 
 
 def _by_code(code: int, text: str) -> Delivery:
-    """4xx: for now; 5xx: for good."""
+    """The result of an SMTP code: 4xx is temporary, 5xx permanent."""
     return refused(text) if code >= _FOR_GOOD else failed(text)
 
 
 def _lowest_code(refusals: Mapping[str, tuple[int, bytes]]) -> int:
-    """One receiver that is refused for now only is worth another try."""
+    """The lowest code: if one receiver is refused only for now, a further try makes sense."""
     return min((code for code, _ in refusals.values()), default=0)
 
 

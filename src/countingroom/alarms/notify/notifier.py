@@ -1,12 +1,11 @@
-"""Plans messages from the saved history of alarms, and stores them in the outbox together with how far it has read.
+"""Plans messages from the saved history of alarms, and stores them in the outbox together with its read position.
 
-It runs beside the keeper in the active engine. The keeper tells it what it saved; it waits for that and for the time of
-the next step. A message is stored before it is sent, and what was planned is stored in the same transaction: an engine
-that takes over goes on from there.
+It runs in the active engine, and waits until the keeper has saved rows or the next step of a plan is due. A message is
+stored before it is sent, in the same transaction as the plan, so an engine that takes over continues from there.
 
-While the database is away it plans from what the keeper could not save. Urgent messages are sent from memory
-(`held_outbox.py`) and stored, with all else, when the database answers. What the next engine must know of them stands
-on the bus (`bus_copy.py`). An engine that begins without the database begins with that, and with the alarms on the bus.
+While the database is away it plans from the rows that the keeper could not save. Urgent messages are sent from memory
+(`held_outbox.py`) and stored later with the rest. A copy on the bus (`bus_copy.py`) keeps what the next engine must
+know of them. An engine that begins without the database uses that copy and the alarms on the bus.
 """
 
 from __future__ import annotations
@@ -49,22 +48,22 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 ROWS = 1_000
-"""Rows of the history that are read at once."""
+"""The most rows of the history that one read gives."""
 STORE_S = 5.0
-"""The most that a call of the database may take."""
+"""The longest time for one call of the database."""
 RETRY_S = 1.0
-"""Between two attempts while the database does not answer."""
+"""The pause between two attempts while the database does not answer."""
 TOGETHER_S = 0.1
-"""Between two looks, so that the batches of a flood are planned together."""
+"""The pause between two rounds of planning, so that the batches of a flood are planned together."""
 SHARE = 5.0
 LONGEST_TOGETHER_S = 2.0
-"""With many alarms it pauses so many times as long as the last look took, at most so long."""
+"""With many alarms the pause is SHARE times as long as the last round took, at most this time."""
 LONGEST_S = 60.0
-"""The time is looked at again after so long, because the wall clock may be set."""
+"""The longest wait before due times are checked again. Due times are wall times, and the wall clock may be set."""
 
 
 class NotifyStore(SentMessages, Protocol):
-    """What the notifier needs of the database; `storage/notifications.py` is it."""
+    """What the notifier needs from the database; implemented by `storage/notifications.py`."""
 
     def recover(self, writer: int) -> Awaitable[NotifyCursor]: ...
     def news(self, after: int, most: int = ...) -> Awaitable[tuple[AlarmEntry, ...]]: ...
@@ -80,7 +79,7 @@ class NotifyStore(SentMessages, Protocol):
 
 
 class Notifier:
-    """`run` until cancelled, or until another process has taken over (Conflict)."""
+    """Plans messages. `run` works until cancelled, or until another process has taken over (Conflict)."""
 
     def __init__(
         self,
@@ -98,11 +97,10 @@ class Notifier:
         copy: BusCopy | None = None,
         shifts: Mapping[str, int] | None = None,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`; None: the database has not answered. `present`: the alarms that
-        are not at rest, and `unsaved` those of them that are saved otherwise than they are: an engine that could not
-        save them may have told of them. `stored` is called when messages were stored. `held` takes what is sent while
-        the database is away, `copy` what the next engine must know of it. `shifts`: alarm -> by how much its occurrence
-        has become another one since the last engine."""
+        """`writer`: the number from `Alarms.take_over`; None: the database did not answer. `present`: the alarms that
+        are not at rest. `unsaved`: those of them whose saved state is out of date; the last engine may have sent
+        messages about them. `stored`: called when messages were stored. `held`: the outbox in memory. `copy`: the copy
+        for the next engine. `shifts`: alarm -> number to add to occurrences that the last engine counted."""
         self._spec = spec
         self._words = words
         self._store = store
@@ -119,11 +117,11 @@ class Notifier:
         self._is_blind = False
         """The database has not answered since this engine began."""
         self._has_looked = False
-        """Whether it was looked for alarms whose rows were lost."""
+        """Whether alarms without history rows were searched for."""
         self._heard = HeardRows()
         self._news = asyncio.Event()
         self._changed: set[str] = set()
-        """Alarms whose state was saved since the last look."""
+        """Alarms whose state was saved since the last round."""
         self._last: NextMessages | None = None
         self._state = PlanState()
         self._sequence = 0
@@ -134,12 +132,12 @@ class Notifier:
         self._follow_ups = FollowUps(store, spec.directory, self._attempt)
 
     def saved(self, changed: Iterable[SavedAlarm], rows: Iterable[AlarmEntry] = ()) -> None:
-        """The keeper has saved these states and the rows that tell of them."""
+        """Take in states and history rows that the keeper has saved."""
         self._take(changed)
         self._heard.saved(rows)
 
     def unsaved(self, changed: Iterable[SavedAlarm], rows: Iterable[AlarmEntry]) -> None:
-        """The keeper could not save these states and rows, and saves them later."""
+        """Take in states and history rows that the keeper could not save, and saves later."""
         self._take(changed)
         self._heard.unsaved(rows)
 
@@ -153,11 +151,11 @@ class Notifier:
         self._news.set()
 
     def wake(self) -> None:
-        """A message that was sent without the database has ended."""
+        """Take in that a message of the outbox in memory has ended."""
         self._news.set()
 
     def troubles(self) -> list[str]:
-        """Why people are not told of alarms, one sentence each."""
+        """Why messages about alarms are not sent, one sentence each."""
         if not self._report.is_failing:
             return []
         if self._is_blind:
@@ -168,14 +166,14 @@ class Notifier:
         return ["messages to people wait for the database, but for those about alarms of priority 1 and 2"]
 
     def warnings(self) -> list[str]:
-        """What the description should provide for, one sentence each."""
+        """Gaps in the description, one sentence each: routes without a person on duty."""
         return [f"route {name} had a message, and no person is on duty to get it" for name in sorted(self._unreached)]
 
     def still_wanted(self, message: Notification) -> bool:
-        """Whether a message has a use now: one that asks for an acknowledgement has none when all its alarms are
-        acknowledged, over, or have a flag."""
-        # One that became a consequence after the message was planned is told all the same: it counts as told, and is
-        # not announced again when its cause is over.
+        """Whether a message must still be sent. A message that asks for an acknowledgement is not sent if all its
+        alarms are acknowledged, over, or have a flag."""
+        # An alarm that became a consequence after the message was planned still counts. The plan says that its message
+        # was sent, so no other message would come when its cause is over.
         if not message.kind.asks_for_acknowledgement:
             return True
         return any(
@@ -208,7 +206,7 @@ class Notifier:
             await self._wait(self._clock.monotonic() - began_s)
 
     async def _begin(self) -> None:
-        """With what the last engine left in the database and on the bus."""
+        """Load what the last engine left in the database and on the bus."""
         copied = Copied()
         if self._copy:
             read = partial(self._copy.read, self._shifts)
@@ -233,22 +231,23 @@ class Notifier:
                     self._copy.ended(id)
             await self._copy.planned(self._state.tracks, ())
             self._copy.forget(copied.tracks.keys() - self._state.tracks.keys())
-        self._stored()  # those of the last engine that were not sent
+        self._stored()  # the last engine may have left messages that were not sent
 
     async def _recover(self, copied: Copied) -> tuple[NotifyCursor, tuple[OutboxEntry, ...]]:
-        """How far the last engine has come, and its messages that may still be sent."""
+        """The read position of the last engine, and its messages that may still be sent."""
         writer = self._known_writer()
         cursor = await self._store.recover(writer)
         if copied.messages:
             tried = [entry for entry in copied.messages if _is_tried(entry)]
             new = [entry.notification for entry in copied.messages if not _is_tried(entry)]
             await self._store.put(writer, new, held=tried)
-            await self._store.recover(writer)  # what it was trying from memory is due again, with the mark
+            # Again: the messages that the last engine tried from memory become due, with the mark of a repeat.
+            await self._store.recover(writer)
         return cursor, await self._store.pending()
 
     async def _without_database(self, copied: Copied) -> tuple[NotifyCursor, tuple[OutboxEntry, ...]]:
-        """Tell people what is urgent until the database answers. What the last engine has told stands on the bus; what
-        it may have told without that is marked as a possible repeat."""
+        """Send urgent messages until the database answers, then return as `_recover`. The copy on the bus has the
+        messages of the last engine; a message that it may have sent is marked as a possible repeat."""
         self._is_blind = True
         self._planning.perhaps_told({state.id: state.announced_ns for state in self._present.values()})
         self._planning.known(copied.tracks.values())
@@ -277,8 +276,8 @@ class Notifier:
         return await self._planning.missed(self._state, self._present, self._clock.now_ns())
 
     async def tell(self, to: Sequence[str], title: str, text: str, principal: str, *, id: str) -> int:
-        """Send a message to channels, persons and calendars, and return to how many channels. The same `id` sends it
-        once. NotFound for an unknown name, or where no person is on duty; LinkError where it could not be stored."""
+        """Send a message to channels, persons and calendars; returns the number of channels. Calls with the same `id`
+        send it once. NotFound for an unknown name or if no person is on duty, LinkError if it cannot be stored."""
         named = f"[{self._words.experiment}] {title}"
         now_ns = self._clock.now_ns()
         messages = rule_messages(self._spec.directory, to, named, text, principal, id=id, now_ns=now_ns)
@@ -287,7 +286,7 @@ class Notifier:
         return len(messages)
 
     async def _read(self) -> tuple[list[AlarmEntry], bool]:
-        """The rows that were not planned yet, and whether they are all that the database has. LinkError."""
+        """The rows without a plan, and whether the database has no further ones. LinkError if it does not answer."""
         heard = self._heard.keys()
         rows = await self._attempt(partial(self._store.news, self._sequence, ROWS))
         is_whole = len(rows) < ROWS
@@ -298,7 +297,7 @@ class Notifier:
         return found, is_whole
 
     async def _plan_heard(self) -> None:
-        """Without the database: plan what the keeper told, and send what is urgent from memory."""
+        """Without the database: plan from the rows that the keeper reported, and send urgent messages from memory."""
         await self._plan(self._heard.take(), last=self._last)
         self._held.send_kept()
 
@@ -315,15 +314,15 @@ class Notifier:
         self._last = found
         self._state = found.state
         self._waiting = self._waiting.then(waiting)
-        # In this order: a track without its messages would say that they were sent.
+        # First the messages, then the tracks: a track says that its messages exist, so the order must not be reversed.
         self._held.keep(waiting.messages)
         if self._copy:
             await self._copy.planned(found.changed.tracks, found.messages)
 
     async def _store_waiting(self) -> None:
-        """Store what was planned and what was sent from memory. LinkError; then the same is stored again until it is
-        known to be: planned anew it could be other messages about the same alarms."""
-        if held := self._held.unstored():  # first: follow-ups look at it
+        """Store the plan and the results of messages that were sent from memory. LinkError if the database does not
+        answer. Then the same plan is stored again, because a new plan could give other messages for the same alarms."""
+        if held := self._held.unstored():  # first, because follow-ups search for these messages
             await self._attempt(lambda: self._store.put(self._known_writer(), held=held))
             self._held.stored(held)
         waiting = self._waiting
@@ -342,7 +341,7 @@ class Notifier:
             self._stored()
 
     async def _wait(self, took_s: float) -> None:
-        """Until something was saved, or the time of the next step. `took_s`: of the last look."""
+        """Wait for saved rows or the time of the next step. `took_s`: how long the last round took."""
         next_ns = self._last.next_ns if self._last else None
         await self._clock.sleep(min(LONGEST_TOGETHER_S, max(TOGETHER_S, SHARE * took_s)))
         longest_s = RETRY_S if self._report.is_failing else LONGEST_S
@@ -355,14 +354,13 @@ class Notifier:
                 pass
 
     async def _with_database(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of the call, which is repeated until the database answers. Conflict where another process has
-        taken over."""
+        """The result of a call, repeated until the database answers. Conflict if another process has taken over."""
 
         return await Retry(self._clock, self._report, pause_s=RETRY_S).run(partial(self._within, call))
 
     async def _attempt(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of the call. LinkError, and it is reported, where the database does not answer. That it works is
-        reported by `run`: one with a full disk can be read and not written."""
+        """The result of a call. LinkError if the database does not answer; the failure is reported. Only `run` reports
+        that it works again, after a write: with a full disk reads work and writes do not."""
         try:
             return await self._within(call)
         except LinkError as error:
@@ -387,9 +385,9 @@ def _no_answer(text: str) -> LinkError:
 
 
 def _is_tried(entry: OutboxEntry) -> bool:
-    """Whether it was sent, or may have been, without the database."""
+    """Whether it was sent, or may have been sent, without the database."""
     return entry.state is not NotificationState.DUE or entry.notification.attempt > 0
 
 
 def _nothing() -> None:
-    """No worker sends what is held."""
+    """Used without an outbox in memory."""

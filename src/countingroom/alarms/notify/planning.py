@@ -1,5 +1,5 @@
-"""Plans and words messages beside the event loop: with ten thousand alarms that takes up to 0.5 s, in which the engine
-has to go on. All that it works on is given to it and is not changed by others."""
+"""Plans and writes messages in a thread. With ten thousand alarms that takes up to 0.5 s, and the event loop of the
+engine must not wait for it. The thread gets copies, so no other code changes its data."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from countingroom.core.set_back import SetBackWatch
 T = TypeVar("T")
 
 INLINE = 100
-"""So many rows and alarms are planned at once: a thread takes longer to begin."""
+"""Below this number of rows and alarms no thread is used: its start would take longer than the work."""
 
 
 class UnstoredPlan(Struct, frozen=True, kw_only=True):
-    """What was planned and is not known to be stored. It is stored as it is: planned anew it could be other messages
-    about the same alarms."""
+    """A plan that may not be stored yet. It is stored unchanged, because a new plan could give other messages for the
+    same alarms."""
 
     messages: tuple[Notification, ...] = ()
     follow_ups: tuple[Planned, ...] = ()
-    """Their receivers are found in the outbox."""
+    """Follow-ups; their receivers are found in the outbox."""
     changed: Mapping[str, str | None] = {}
-    """What the planner remembers otherwise than before."""
+    """The changed parts of the planner's memory; None: deleted."""
     sequence: int = 0
-    """How far the history was read."""
+    """The number of the last history row that was read."""
     is_read: bool = False
-    """Whether it was read further."""
+    """Whether `sequence` moved on."""
 
     def __bool__(self) -> bool:
         return bool(self.messages or self.follow_ups or self.changed or self.is_read)
@@ -69,8 +69,8 @@ class MessagePlanning:
         perhaps_told: Mapping[str, int | None],
         watch: SetBackWatch | None = None,
     ) -> None:
-        """`perhaps_told`: alarms of which an earlier engine may have told without a trace -> their announcement.
-        `watch`: notices that the wall clock was set back."""
+        """`perhaps_told`: alarm about which an earlier engine may have sent an unrecorded message -> time of its
+        announcement (ns). `watch`: notices when the wall clock is set back."""
         self._watch = watch
         self._perhaps_told = perhaps_told
         self._spec = spec
@@ -87,7 +87,7 @@ class MessagePlanning:
         last: NextMessages | None = None,
         changed: Sequence[str] = (),
     ) -> tuple[NextMessages, UnstoredPlan]:
-        """What the planner gives, and what of it is to be stored."""
+        """The next plan, and the part of it that must be stored."""
         moved = PlanChanges()
         if self._watch and (by_ns := self._watch.by_ns()):
             before, moved = set_back(before, by_ns)
@@ -102,36 +102,36 @@ class MessagePlanning:
         return found, UnstoredPlan(changed=saved(moved)).then(waiting) if moved else waiting
 
     async def missed(self, before: PlanState, present: Mapping[str, AlarmState], now_ns: int) -> list[AlarmEntry]:
-        """Rows of alarms that no track knows, and of those that are over."""
+        """Rows for alarms that have no track, and for tracked alarms that are over."""
         return await _beside(len(present), partial(missed, self._spec, before, {**present}, now_ns))
 
     async def worded(self, planned: Sequence[Planned], present: Mapping[str, AlarmState]) -> list[Notification]:
-        """Follow-ups whose receivers are known, with their words."""
+        """The messages of follow-ups whose receivers are known."""
         definitions = {one.tracks[0].alarm: self._find(one.tracks[0].alarm) for one in planned}
         size = sum(len(one.tracks) for one in planned)
         seen = present if size < INLINE else {**present}
         return await _beside(size, lambda: [compose(one, definitions.get, seen, self._words) for one in planned])
 
     def perhaps_told(self, alarms: Mapping[str, int | None]) -> None:
-        """Of these alarms an earlier engine may have told -> their announcement."""
+        """Add alarms about which an earlier engine may have sent messages -> time of their announcement (ns)."""
         self._perhaps_told = {**self._perhaps_told, **alarms}
 
     def known(self, tracks: Iterable[Track]) -> None:
-        """What an earlier engine left of these alarms tells what it told."""
+        """Take in tracks of an earlier engine: for these alarms it is recorded which messages it sent."""
         known = {(track.alarm, track.announced_ns) for track in tracks}
         self._perhaps_told = {alarm: ns for alarm, ns in self._perhaps_told.items() if (alarm, ns) not in known}
 
     async def rejoined(
         self, plan: Mapping[str, str], before: PlanState, waiting: UnstoredPlan, now_ns: int
     ) -> tuple[PlanState, UnstoredPlan]:
-        """What the planner remembers and what is to be stored, when the database gives what was saved. `before` and
-        `waiting`: what is known without it; of each alarm counts what has come further."""
+        """The planner's memory and the unstored plan after the database answers with the saved memory `plan`. `before`
+        and `waiting`: the memory and plan without it. For each alarm the track that is further ahead counts."""
         size = len(plan) + len(before.tracks)
         state, waiting = await _beside(size, partial(_rejoined, plan, before, waiting))
         return await _beside(size, partial(not_ahead, self._spec, state, now_ns)), waiting
 
     def _may_repeat(self, planned: Planned) -> bool:
-        if planned.kind is NotificationKind.REMINDER:  # its time is in its identity: it is another one
+        if planned.kind is NotificationKind.REMINDER:  # its id contains its time, so it is never a repeat
             return False
         return any(self._perhaps_told.get(track.alarm) == track.announced_ns for track in planned.tracks)
 

@@ -1,4 +1,4 @@
-"""What people ask about messages: the command `test` of the target `_notify`, and the question about the outbox."""
+"""Requests of people about messages: the command `test` of the target `_notify`, and the query of the outbox."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class NotifyCommands(TableTarget):
         return self._send([named] if named else known, request.by)
 
     async def _send(self, channels: Collection[str], by: str) -> Mapping[str, Scalar]:
-        """Test the channels at the same time; Refused with the cause of each that did not take the message."""
+        """Test the channels at the same time. Refused with the causes of the channels that did not take the message."""
 
         async def cause(channel: str) -> Cause | None:
             try:
@@ -81,7 +81,7 @@ class NotifyCommands(TableTarget):
 
 
 class OutboxRows(Protocol):
-    """What the answer needs of the database; `storage/notifications.py` is it."""
+    """What the answer needs from the database; implemented by `storage/notifications.py`."""
 
     def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
     def ended(
@@ -95,12 +95,12 @@ class OutboxRows(Protocol):
 
 
 class NotifyRequests:
-    """Serves the command and the question. `run` until cancelled."""
+    """Serves the command and the query. `run` works until cancelled."""
 
     def __init__(
         self, bus: Bus, clock: Clock, publisher: Publisher, store: OutboxRows, deliveries: Deliveries, policy: Policy
     ) -> None:
-        """`policy`: that of the commands of the department."""
+        """`policy`: the policy of the department's commands."""
         self._answers = OutboxAnswers(bus, store, deliveries)
         target = NotifyCommands(deliveries)
         self._server = CommandServer(bus, clock, "alarms", subjects.NOTIFICATIONS, target, publisher, policy=policy)
@@ -121,7 +121,7 @@ class OutboxAnswers:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
-        """Questions are answered while entered."""
+        """Answers queries while entered."""
         async with self._bus.respond(subjects.query("alarms", "notifications"), self._answer):
             yield
 

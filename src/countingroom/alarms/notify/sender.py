@@ -1,6 +1,6 @@
-"""The port of a channel: what sends one message, and what came of it.
+"""The port of a channel: a sender of messages, and the result of a try.
 
-A sender blocks, and runs in the thread of its channel alone.
+A sender blocks, and is called only in the thread of its channel.
 """
 
 from __future__ import annotations
@@ -14,31 +14,30 @@ from msgspec import Struct
 from countingroom.core.notify.messages import Notification
 
 IsWanted = Callable[[], bool]
-"""Whether the message shall still be sent. It is asked in the thread of the channel, and only reads."""
+"""Whether the message must still be sent. Called in the thread of the channel; it only reads."""
 
 
 class TryOutcome(StrEnum):
-    """What came of one try."""
+    """The outcome of one try."""
 
     ACCEPTED = "accepted"
-    """The receiver, or the first server on the way, has taken it over."""
+    """The receiver, or the first server on the way, has accepted the message."""
     REFUSED = "refused"
-    """It was not delivered, and the same message would be refused again."""
+    """Not delivered; the same message would be refused again."""
     FAILED = "failed"
-    """It was not delivered; another try may do it."""
+    """Not delivered; a further try may work."""
     UNKNOWN = "unknown"
-    """The answer was lost or said nothing of it: it may have been delivered. Another try may be a repeat."""
+    """It may have been delivered: the answer was lost or unclear. A further try may be a repeat."""
     UNWANTED = "unwanted"
-    """It was not sent, because it was not wanted any more."""
+    """Not sent, because it was no longer wanted."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """What came of one try."""
+    """The result of one try."""
 
     outcome: TryOutcome
     text: str = ""
-    """In words, with the answer of the server: why it was not accepted, or what was said beside the acceptance. Without
-    secrets."""
+    """The answer of the server as text: why it was not accepted, or a remark to the acceptance. Without secrets."""
 
 
 class Sender(Protocol):
@@ -46,30 +45,31 @@ class Sender(Protocol):
 
     @property
     def kind(self) -> str:
-        """For display: `mail`."""
+        """The kind of the channel for display: `mail`."""
         ...
 
     def send(self, message: Notification, is_wanted: IsWanted) -> Delivery:
-        """Send one message; it blocks and raises nothing that is foreseen. `is_wanted` is asked as late as possible."""
+        """Send one message; blocks. Expected failures are in the result, not raised. Calls `is_wanted` as late as
+        possible."""
         ...
 
     def abort(self) -> None:
-        """End a try that takes too long, from another thread. It may do nothing."""
+        """End a try that takes too long; called from another thread. It may have no effect."""
         ...
 
 
 def refused(text: str) -> Delivery:
-    """It was refused for good."""
+    """The result of a permanent refusal."""
     return Delivery(outcome=TryOutcome.REFUSED, text=text)
 
 
 def failed(text: str) -> Delivery:
-    """It was not delivered this time."""
+    """The result of a failure after which a further try may work."""
     return Delivery(outcome=TryOutcome.FAILED, text=text)
 
 
 def unknown(text: str) -> Delivery:
-    """It may have been delivered."""
+    """The result of a try that may have delivered the message."""
     return Delivery(outcome=TryOutcome.UNKNOWN, text=text)
 
 

@@ -1,4 +1,4 @@
-"""What a server answered and why a connection failed, as words for people, without secrets. Pure."""
+"""Answers of servers and failures of connections as text for people, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from countingroom.core.plain_text import escaped
 
 MOST = 300
 _SHORTEST = 4
-"""A shorter secret is not looked for: it would be found in ordinary words."""
+"""Shorter secrets are not replaced: they would also occur in ordinary words."""
 
 
 def server_words(answer: bytes | str) -> str:

@@ -1,4 +1,4 @@
-"""Notification as a whole, for the active engine: messages are planned, stored, sent, and kept within bounds."""
+"""Notification for the active engine: joins the parts that plan, store, send and delete messages."""
 
 from __future__ import annotations
 
@@ -32,24 +32,23 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 
 KEPT_NS = 90 * 86_400_000_000_000
-"""Messages that were sent are kept so long."""
+"""How long messages are kept after their end."""
 CHUNK = 1_000
 ELSEWHERE_NS = 3_600_000_000_000
-"""What is dead for longer is not sent another way any more."""
+"""A message that was given up longer ago is not sent another way."""
 RETRY_S = 1.0
 DISCARD_S = 600.0
-"""Between two looks for messages that are too old."""
+"""The pause between two deletions of old messages."""
 
 
 class NotifyDatabase(NotifyStore, OutboxStore, OutboxRows, LinkStore, Protocol):
-    """What notification needs of the database; `storage/notifications.py` is it."""
+    """What notification needs from the database; implemented by `storage/notifications.py`."""
 
     def discard(self, before_ns: int, most: int = ...) -> Awaitable[int]: ...
 
 
 class NotifyService:
-    """The parts of notification, each of which runs until cancelled, or until another process has taken over
-    (Conflict)."""
+    """The parts of notification. Each runs until cancelled, or until another process has taken over (Conflict)."""
 
     def __init__(
         self,
@@ -68,11 +67,11 @@ class NotifyService:
         leads: Callable[[], bool] = lambda: True,
         troubles: Callable[[], Sequence[str]],
     ) -> None:
-        """`experiment`: its name, for subjects. `writer`: the number from `Alarms.take_over`; None: the database has
-        not answered, and only urgent messages are sent. `present`: the alarms
-        that are not at rest, and `unsaved` those of them that are saved otherwise. `shifts`: alarm -> by how
-        much its occurrence has become another one. `leads`: whether no other process may have taken over; it is called
-        in any thread. `troubles`: why the department is not ready."""
+        """`experiment`: its name, for titles. `writer`: the number from `Alarms.take_over`; None: the database did not
+        answer, and only urgent messages are sent. `present`: the alarms that are not at rest. `unsaved`: those of them
+        whose saved state is out of date. `shifts`: alarm -> number to add to occurrences that the last engine counted.
+        `leads`: whether this engine still holds the lease; called in any thread. `troubles`: why the department is not
+        ready."""
         self._store = store
         self._clock = clock
         self._publisher = publisher
@@ -80,7 +79,7 @@ class NotifyService:
         self._writer = writer
         self._has_begun = False
         self._news = asyncio.Event()
-        """Messages may be dead that are to be sent another way."""
+        """Set when messages may have been given up that must be sent another way."""
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
         copy = BusCopy(bus, publisher, clock, leads)
         self._held = HeldOutbox(clock, offered=self._wake_held, ended=self._wake_notifier, copy=copy)
@@ -98,7 +97,7 @@ class NotifyService:
             copy=copy,
             shifts=shifts,
         )
-        # Without a number the notifier recovers no outbox, and then nothing is taken from it.
+        # Without a number the notifier does not recover the outbox, so the workers never use this 0.
         number = writer or 0
         self.deliveries = Deliveries(
             section.channels,
@@ -116,15 +115,15 @@ class NotifyService:
         )
 
     def troubles(self) -> list[str]:
-        """Why people are not told of alarms, one sentence each."""
+        """Why messages about alarms are not sent, one sentence each."""
         return [*self.notifier.troubles(), *self.deliveries.troubles()]
 
     def warnings(self) -> list[str]:
-        """What is to be looked at, one sentence each."""
+        """Problems that do not make the department unready, one sentence each."""
         return [*self.notifier.warnings(), *self.deliveries.warnings()]
 
     def parts(self, bus: Bus, policy: Policy) -> Sequence[Callable[[], Awaitable[None]]]:
-        """What is to be run. `policy`: that of the commands of the department."""
+        """The parts that must be run. `policy`: the policy of the department's commands."""
         requests = NotifyRequests(bus, self._clock, self._publisher, self._store, self.deliveries, policy)
         duty = DutyAnswers(bus, self._clock, self._spec)
         return (
@@ -137,7 +136,9 @@ class NotifyService:
         )
 
     def _wake(self) -> None:
-        if not self._has_begun:  # the outbox is recovered: some may have died right before the last engine did
+        # The outbox is recovered now. The last engine may have ended right after it gave up a message, before it sent
+        # the message another way.
+        if not self._has_begun:
             self._has_begun = True
             self._news.set()
         self.deliveries.wake()
@@ -150,11 +151,12 @@ class NotifyService:
 
     def _dead(self, message: Notification, reason: str) -> None:
         self._news.set()
-        if self._held.has(message.id):  # the database may be away for long
+        if self._held.has(message.id):  # not by `_send_elsewhere`, which would wait for the database
             self._held.offer(elsewhere(message, reason, self._spec, self._clock.now_ns()))
 
     async def _send_elsewhere(self) -> None:
-        """Send what is dead another way. What was planned for it before is not stored again."""
+        """Send messages that were given up another way. The ids of the new messages follow from the old ones, so a
+        message that was stored before is not stored again."""
         report = edge_log(_log, "alarms: dead messages are not read", "alarms: dead messages are read again")
         handled: set[str] = set()
         if (writer := self._writer) is None:

@@ -1,5 +1,5 @@
-"""Messages as JSON by HTTP to a program of the site. The same message has the same `Idempotency-Key` at each try, and
-with a key each request is signed."""
+"""Sends messages as JSON by HTTP to a program of the site. All tries of a message have the same `Idempotency-Key`. If
+the channel has a secret, each request is signed."""
 
 from __future__ import annotations
 

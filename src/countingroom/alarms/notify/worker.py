@@ -1,7 +1,8 @@
-"""The worker of one channel: takes its messages from the outbox when they are due, and records what came of each try.
+"""The worker of one channel: takes its messages from the outbox when they are due, and records the result of each try.
 
-Before a message is sent it is marked as being tried, and once more it is asked whether it is still wanted: never after
-an acknowledgement. What is accepted is marked as sent until the database has taken that, and is not sent again.
+Before a message is sent it is marked as being tried, and the worker checks once more whether it is still wanted, so no
+message is sent after an acknowledgement. When a message was accepted, the worker repeats the save until the database
+has recorded that, and does not send it again.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ _log = logging.getLogger(__name__)
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 300.0
 PAUSE_S = 2.0
-"""Between two tries of a channel after one that failed."""
+"""The pause of a channel after a failed try."""
 LONGEST_WAIT_S = 60.0
-"""The outbox is looked at again after so long, because the wall clock of its times may be set."""
+"""The longest wait before the outbox is read again. Due times are wall times, and the wall clock may be set."""
 RETRY_S = 1.0
-"""Between two attempts to reach the database."""
+"""The pause between two attempts to reach the database."""
 LINK_S = 5.0
-"""The most that an urgent message waits for its link."""
+"""The longest time that an urgent message waits for its link."""
 RECORD_S = 5.0
-"""The most that what came of the try of an urgent message waits for the database."""
+"""The longest wait for the database to record the result of an urgent message."""
 
 
 class OutboxStore(Protocol):
-    """What a worker needs of the database; `storage/notifications.py` is it."""
+    """What a worker needs from the database; implemented by `storage/notifications.py`."""
 
     def claim(self, writer: int, channel: str, now_ns: int) -> Awaitable[Notification | None]: ...
     def release(self, writer: int, channel: str, held: Collection[str]) -> Awaitable[None]: ...
@@ -54,7 +55,7 @@ class OutboxStore(Protocol):
 
 
 class Beside(Protocol):
-    """What the worker of the database needs of the outbox in memory; `held_outbox.py` is it."""
+    """What the worker of the database needs from the outbox in memory; implemented by `held_outbox.py`."""
 
     def may_send(self, id: str) -> bool: ...
     def give_back(self, message: Notification) -> None: ...
@@ -64,23 +65,23 @@ class Beside(Protocol):
 
 
 StillWanted = Callable[[Notification], bool]
-"""Whether a message shall still be sent: it is asked right before. It only reads, and is called in any thread."""
+"""Whether a message must still be sent; called right before. It only reads, and may be called in any thread."""
 Linked = Callable[[Notification], Awaitable[Notification]]
-"""The message with the link that acknowledges, where it gets one."""
+"""Returns the message, with the link for the acknowledgement if it gets one."""
 Dead = Callable[[Notification, str], None]
-"""A message is not tried any more, for this reason; the outbox has it already."""
+"""Called with a message that is given up and the reason, after the outbox has recorded it."""
 
 
 def backoff_s(attempt: int) -> float:
-    """The pause after the failure of this try: 5 s, 10 s, 20 s … 5 min."""
+    """The pause, in s, after the failure of a try, counted from 1: 5 s, 10 s, 20 s … 5 min."""
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10))
 
 
 class ChannelRecord:
-    """What is known of a channel. Its workers share it."""
+    """The counts and the state of a channel. Its two workers share it."""
 
     def __init__(self, channel: str, line: Line, changed: Callable[[ChannelState], None]) -> None:
-        """`changed`: what is known has changed."""
+        """`changed`: called with each new state."""
         self._channel = channel
         self._line = line
         self._changed = changed
@@ -92,7 +93,7 @@ class ChannelRecord:
         )
 
     def count(self, delivery: Delivery, now_ns: int) -> None:
-        """Count a try, and log where the channel begins to fail or to work."""
+        """Count a try. A log line is written only when the channel begins to fail or works again."""
         if delivery.outcome is TryOutcome.ACCEPTED:
             self._sending.worked()
             self.tell(structs.replace(self.state, sent=self.state.sent + 1, last_sent_ns=now_ns, problem=""))
@@ -101,15 +102,15 @@ class ChannelRecord:
         self.tell(structs.replace(self.state, failed=self.state.failed + 1, problem=delivery.text))
 
     def cancelled(self) -> None:
-        """A message was cancelled."""
+        """Count a cancelled message."""
         self.tell(structs.replace(self.state, cancelled=self.state.cancelled + 1))
 
     def dead(self) -> None:
-        """A message is not tried any more."""
+        """Count a message that is given up."""
         self.tell(structs.replace(self.state, dead=self.state.dead + 1))
 
     def tell(self, state: ChannelState) -> None:
-        """This is known from now on."""
+        """Set and report the state."""
         self.state = structs.replace(state, kind=self._line.kind)
         self._changed(self.state)
 
@@ -132,9 +133,9 @@ class ChannelWorker:
         beside: Beside | None = None,
         leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`. `linked`: adds to a message what only the sent one has.
-        `beside`: the outbox in memory, where `store` is that of the database. `leads`: whether no other process may
-        have taken over; it only reads, and is called in any thread."""
+        """`writer`: the number from `Alarms.take_over`. `linked`: adds the link for the acknowledgement. `beside`: the
+        outbox in memory, if `store` is that of the database. `leads`: whether this engine still holds the lease; it
+        only reads, and may be called in any thread."""
         self._channel = channel
         self._line = line
         self._store = store
@@ -147,7 +148,7 @@ class ChannelWorker:
         self._beside = beside
         self._leads = leads
         self._is_claim_unknown = False
-        """Whether the database may have given a message that this worker did not get."""
+        """Whether the database may have marked a message as being tried whose answer was lost."""
         self._news = asyncio.Event()
         self._database = edge_log(
             _log,
@@ -157,16 +158,16 @@ class ChannelWorker:
 
     @property
     def state(self) -> ChannelState:
-        """What is known of the channel."""
+        """The state of the channel."""
         return self._record.state
 
     @property
     def is_hanging(self) -> bool:
-        """Whether a try has not ended long after its deadline."""
+        """Whether a try has not ended although its deadline is over."""
         return self._line.is_hanging
 
     def wake(self) -> None:
-        """There may be new messages in the outbox."""
+        """Tell the worker that the outbox may have new messages."""
         self._news.set()
 
     async def run(self) -> None:
@@ -197,7 +198,7 @@ class ChannelWorker:
             raise
 
     async def test(self, message: Notification) -> Delivery:
-        """Send a message at once, past the outbox, and say what came of it."""
+        """Send a message at once, without the outbox, and return the result."""
         delivery = await self._line.send(message, lambda: True)
         self._count(delivery)
         return delivery
@@ -215,8 +216,8 @@ class ChannelWorker:
                 await self._ended(call, message, NotificationState.SENT, delivery.text)
                 self._count(delivery)
             case TryOutcome.UNWANTED:
-                if not self._leads():  # what becomes of it is up to the process that leads now
-                    await asyncio.Event().wait()  # until it is cancelled
+                if not self._leads():  # the process that leads now decides about the message
+                    await asyncio.Event().wait()  # the election cancels this task soon
                 await self._cancel(message)
             case TryOutcome.REFUSED:
                 self._count(delivery)
@@ -227,7 +228,7 @@ class ChannelWorker:
         return None
 
     async def _with_link(self, message: Notification) -> Notification:
-        """The message with what only the sent one has. An urgent one does not wait for a database that is away."""
+        """The message with its link. An urgent message is sent without a link if the database is away."""
         linked = self._linked
         if linked is None:
             return message
@@ -274,8 +275,8 @@ class ChannelWorker:
             self._beside.finished(message.id)
 
     async def _recorded(self, call: Callable[[], Awaitable[None]], entry: OutboxEntry) -> bool:
-        """Whether the database has what came of a try. That of an urgent message does not wait for a database that is
-        away: the outbox in memory goes on with it."""
+        """Record the result of a try; returns whether the database has it. If the database is away, the result of an
+        urgent message is given to the outbox in memory, which continues with the message."""
         if self._beside is None or not entry.notification.is_urgent:
             await self._saved(call)
             return True
@@ -291,7 +292,7 @@ class ChannelWorker:
         self._record.count(delivery, self._clock.now_ns())
 
     async def _wait_for_line(self) -> None:
-        """While a try hangs, messages still expire, so that they are sent another way."""
+        """Wait while a try hangs, and let messages expire in the meantime, so that they are sent another way."""
         waiting = asyncio.ensure_future(self._line.freed())
         try:
             while not waiting.done():
@@ -306,7 +307,7 @@ class ChannelWorker:
             waiting.cancel()
 
     async def _saved(self, action: Callable[[], Awaitable[T]]) -> T:
-        """What the database says, tried until it answers."""
+        """The result of a call, repeated until the database answers."""
         return await Retry(self._clock, self._database, pause_s=RETRY_S).run(action)
 
     async def _wait(self, seconds: float) -> None:
