@@ -1,4 +1,5 @@
-"""Replay: what alarms would have done on what was recorded. Read `run.py` first, then `alarm_replay.py`.
+"""Replay: shows what alarms, rules and interlocks would have done with recorded data. Read `run.py` first, then
+`alarm_replay.py`.
 
-It has no second copy of any rule: it gives what was recorded to the evaluation and the book of the alarm engine.
+It uses the evaluation and the book of the alarm engine, not a copy of them.
 """

@@ -1,5 +1,5 @@
-"""What rules or interlocks would have done in a replay: a table of them, what happened one by one, how it differs from
-what was recorded, and what to draw. Pure.
+"""The part of a report about rules or interlocks: a table, the list of actions, the differences from the record, and
+the spans for the picture. Pure.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from countingroom.core.values import Scalar
 
 
 class Acted(Struct, frozen=True, kw_only=True):
-    """One thing that happened to a rule or an interlock, in the replay or by the record."""
+    """One action of a rule or an interlock, in the replay or in the record."""
 
     name: str
-    """Of the rule or interlock."""
+    """Name of the rule or interlock."""
     time_ns: int
     kind: str
     """`fired`, `held_back`, `trip`, `act`, …"""
     about: str = ""
     """The cause or effect of an interlock."""
     number: int = 0
-    """Of the firing or trip."""
+    """Number of the firing or trip."""
     text: str = ""
-    """What it would have done, or what led to it."""
+    """The actions that would have been done, or the reason."""
     evidence: Mapping[str, Scalar] = {}
-    """Address -> value of what it depends on."""
+    """Address -> value of each input."""
 
     def in_words(self) -> str:
-        """`bath 36.1, pump true`; empty without evidence."""
+        """The evidence as text: `bath 36.1, pump true`; empty without evidence."""
         return ", ".join(f"{name} {_value(value)}" for name, value in self.evidence.items())
 
 
@@ -44,11 +44,11 @@ class ReplayMember(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     text: str = ""
-    """When it acts, in words."""
+    """The trigger as text."""
 
 
 class ActedDifference(Struct, frozen=True, kw_only=True):
-    """What the replay or the record alone has."""
+    """An action that only the replay or only the record has."""
 
     acted: Acted
     replayed: bool
@@ -56,7 +56,7 @@ class ActedDifference(Struct, frozen=True, kw_only=True):
 
 
 DrawSpans = Callable[[Sequence[Acted], int, int], Mapping[str, list[ActiveSpan]]]
-"""(what happened to one, begin, end) -> lane ("" is that of its name) -> spans."""
+"""(actions of one member, begin_ns, end_ns) -> lane -> spans. The lane "" is that of the member itself."""
 
 
 class ActedPart:
@@ -76,22 +76,22 @@ class ActedPart:
         *,
         notes: Sequence[str] = (),
     ) -> None:
-        """`word`: `rule` or `interlock`. `counted`: heading -> the kind that is counted below it, the main one first.
-        `compared`: the kinds that follow from what was recorded alone. `acted`, `recorded`: in the order of time, also
-        from before the begin; `recorded` None: what they did is not known."""
+        """`word`: `rule` or `interlock`. `counted`: heading -> the kind that is counted below it, the main kind first.
+        `compared`: the kinds that follow from recorded data alone. `acted`, `recorded`: in the order of time, also from
+        before the begin; `recorded` None: the record has none."""
         self.word = word
         self.notes = notes
         self._counted = counted
         self._members = members
         self.names = tuple(one.name for one in members)
-        """Of all of them."""
+        """The names of all members."""
         self._end_ns = end_ns
         every, known = list(acted), list(recorded or ())
         self.acted = [one for one in every if begin_ns <= one.time_ns < end_ns]
-        """What happened in the range."""
+        """The actions within the range of the replay."""
         self._recorded = [one for one in known if begin_ns <= one.time_ns < end_ns]
         self.differences = [] if recorded is None else _differences(self.acted, self._recorded, compared)
-        """How the two differ."""
+        """The differences between replay and record."""
         self._spans = {one.name: draw(_of(every, one.name), begin_ns, end_ns) for one in members}
         self._recorded_spans = {one.name: draw(_of(known, one.name), begin_ns, end_ns) for one in members}
         self.head = (word, *counted, "active", "longest", "first", "recorded", "differs")
@@ -99,7 +99,7 @@ class ActedPart:
         self.numbers = (*counted, "active", "longest", "recorded", "differs")
 
     def table(self) -> Iterator[tuple[object, ...]]:
-        """A row for each of them, also for one to which nothing happened."""
+        """A row for each member, also for members without an action."""
         main = next(iter(self._counted.values()))
         for member in self._members:
             mine = _of(self.acted, member.name)
@@ -117,7 +117,7 @@ class ActedPart:
             )
 
     def rows(self, most: int) -> Iterator[tuple[object, ...]]:
-        """What happened, for people: time, name, what, text, evidence."""
+        """The first `most` actions for people: time, name, kind, text, evidence."""
         for one in self.acted[:most]:
             yield second(one.time_ns), one.name, _what(one), one.text, one.in_words()
 
@@ -137,7 +137,7 @@ class ActedPart:
             )  # fmt: skip
 
     def facts(self) -> list[dict[str, Any]]:
-        """All of it, for programs."""
+        """All results for programs."""
         return [
             {
                 self.word: member.name,
@@ -153,7 +153,7 @@ class ActedPart:
         ]
 
     def lanes(self) -> Iterator[Lane]:
-        """What to draw of those to which something happened."""
+        """The lanes of the picture, for members with at least one action."""
         for member in self._members:
             mine, theirs = self._spans[member.name], self._recorded_spans[member.name]
             for key in {**mine, **theirs}:
@@ -166,7 +166,8 @@ class ActedPart:
 
 
 def _differences(mine: Sequence[Acted], theirs: Sequence[Acted], compared: Sequence[str]) -> list[ActedDifference]:
-    """In the order of time. The same are those of one name, kind and object whose times are near."""
+    """The differences in the order of time. Two actions are the same if name, kind and object are equal and their times
+    differ by at most TOLERANCE_NS."""
     left, right = _by_key(mine, compared), _by_key(theirs, compared)
     found: list[ActedDifference] = []
     for key in {**left, **right}:

@@ -1,7 +1,5 @@
-"""What alarms, and rules and interlocks beside them, would have done on what was recorded. Reads no clock, does no I/O.
-
-It is the evaluation and the book of the alarm engine, with the recorded time as the present. Nothing is saved,
-published or announced.
+"""Replays recorded data through the evaluation and the book of the alarm engine, with the recorded time as the present.
+Reads no clock and does no I/O. It does not save, publish or announce. Rules and interlocks can be replayed as well.
 """
 
 from __future__ import annotations
@@ -26,14 +24,14 @@ _NEVER = 1 << 63
 
 
 class Other(Listener, Protocol):
-    """What decides something beside the alarms, from the same readings and states: rules, interlocks."""
+    """Rules or interlocks, which get the same readings and states."""
 
     def pass_time(self, now_ns: int) -> None: ...
     def next_due_ns(self) -> int | None: ...
 
 
 class AlarmReplay:
-    """All alarms of a description. Give it what was recorded in the order of time, then `finish`."""
+    """All alarms of a description. Give it recorded data in the order of time, then call `pass_time` with the end."""
 
     def __init__(
         self,
@@ -46,9 +44,9 @@ class AlarmReplay:
         keep: Callable[[AlarmEntry], None] | None = None,
         others: Sequence[Other] = (),
     ) -> None:
-        """`catalogues`: the devices with their limits. `devices`: the names of all of the description. `saved`: the
-        alarms as they were before. `keep` takes each row of the history; without it they are in `rows`.
-        `others`: rules and interlocks, which are replayed with them."""
+        """`catalogues`: the devices with their limits. `devices`: the names of all described devices. `saved`: the
+        alarms as they were before the begin. `keep`: takes each history row; without it the rows are in `rows`.
+        `others`: rules and interlocks that are replayed as well."""
         self.rows: list[AlarmEntry] = []
         """The history of the alarms, as the engine would have written it."""
         self.readings = 0
@@ -69,7 +67,7 @@ class AlarmReplay:
         """Conditions that cannot be evaluated, one sentence each."""
         self._suppression = Suppression({name: one.reason for name, one in section.suppress.items()})
         self._asks = False
-        """The definitions or the suppressions have changed."""
+        """Whether definitions or suppressions have changed since the last turn."""
         self._found: list[Found] = []
         self._others = tuple(others)
         self._now_ns = begin_ns
@@ -83,17 +81,17 @@ class AlarmReplay:
             listeners=self._others,
         )
         self._unheard = {*(devices or ()), *(one.device for one in catalogues)}
-        """Devices of which nothing was recorded since the begin."""
+        """Devices without recorded data since the begin."""
         self._known_at_ns: int | None = begin_ns + round(HEARD_S * 1e9)
         self._known_by_ns = begin_ns + round(START_UP_S * 1e9)
-        """As an engine, it waits so long for devices that are not heard."""
+        """The end of the wait for devices without data; an engine waits as long after its start."""
         self._due_ns = _NEVER
         for catalogue in catalogues:
             self._evaluation.catalogue(catalogue.device, catalogue, begin_ns)
         self._settle()
 
     def read(self, message: Readings) -> None:
-        """A message of readings. Its time is that at which it was sent."""
+        """Take in a message of readings. The time is the one at which it was sent."""
         now_ns = message.sent_ns
         if now_ns >= self._due_ns:
             self.pass_time(now_ns)
@@ -111,20 +109,20 @@ class AlarmReplay:
             self._turn()
 
     def device(self, key: str, state: DeviceState, now_ns: int) -> None:
-        """The state of a device or channel, at this key of the bucket of states."""
+        """Take in the state of a device or channel. `key`: its key in the state bucket."""
         self._begin(now_ns)
         self._hear(state.device)
         self._evaluation.device(key, state.device, state, self._now_ns)
         self._settle()
 
     def word(self, subject: str, word: str, now_ns: int) -> None:
-        """The state of a partition, of which only conditions are evaluated."""
+        """Take in the state of a partition, which only described conditions use."""
         self._begin(now_ns)
         self._evaluation.word(subject, word, self._now_ns)
         self._settle()
 
     def served(self, device: str, is_alive: bool, now_ns: int) -> None:
-        """Whether the host of a device was alive."""
+        """Take in whether the host of a device was alive."""
         self._begin(now_ns)
         if is_alive:
             self._hear(device)
@@ -132,24 +130,24 @@ class AlarmReplay:
         self._settle()
 
     def find(self, found: Iterable[Found]) -> None:
-        """Take findings of one of the others: what an interlock shows is an alarm as well."""
+        """Take in findings of `others`: the trip of an interlock is an alarm as well."""
         self._found.extend(found)
 
     def act(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]], by: str, now_ns: int) -> None:
-        """What a person did. What the present state refuses has no effect."""
+        """Repeat what a person did to alarms. If the present state refuses it, it has no effect."""
         self._begin(now_ns)
         for row in self._book.command(events(self._book), self._now_ns, by=by).history:
             self._keep(row)
         self._settle()
 
     def happen(self, give: Callable[[int], None], now_ns: int) -> None:
-        """What is given to one of the others alone."""
+        """Call `give` with the time; it gives an input to one of `others`."""
         self._begin(now_ns)
         give(self._now_ns)
         self._settle()
 
     def pass_time(self, now_ns: int) -> None:
-        """Do what was due before this time or at it."""
+        """Do all that is due up to and including `now_ns`."""
         while self._due_ns <= now_ns:
             self._now_ns = max(self._due_ns, self._now_ns)
             if self._known_at_ns is not None and self._known_at_ns <= self._now_ns:
@@ -164,7 +162,7 @@ class AlarmReplay:
             self._settle()
 
     def definition(self, id: str) -> AlarmDefinition | None:
-        """The definition of an alarm; None: the description has none."""
+        """The definition of an alarm; None if the description has none."""
         return self._known.find(id)
 
     def _suppress(self, active: frozenset[str], all_known: bool) -> None:
@@ -177,14 +175,14 @@ class AlarmReplay:
     def _hear(self, device: str) -> None:
         self._unheard.discard(device)
         if not self._unheard and self._known_at_ns == self._known_by_ns:
-            self._known_at_ns = self._due_ns = self._now_ns  # it was the last one that was waited for
+            self._known_at_ns = self._due_ns = self._now_ns  # the last device has data: the wait ends early
 
     def _begin(self, now_ns: int) -> None:
         self.pass_time(now_ns)
         self._now_ns = max(now_ns, self._now_ns)
 
     def _settle(self) -> None:
-        """Take a turn, and find out when the next one is due."""
+        """Take a turn, and compute when the next one is due."""
         self._turn()
         due = (self._evaluation.next_due_ns(), self._book.next_due_ns(), self._known_at_ns)
         due += tuple(one.next_due_ns() for one in self._others)

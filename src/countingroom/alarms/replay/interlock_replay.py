@@ -1,7 +1,7 @@
-"""What the interlocks of a description would have done on what was recorded. Reads no clock and does no I/O.
+"""Replays recorded data through the evaluation of interlocks. Reads no clock and does no I/O.
 
-It is the evaluation of the engine. Effects are told, not done, so whether they would have been reached is not
-known. A trip that a device host found by itself is found here from the same inputs.
+Effects are listed, not carried out, so it is not known whether they would have been reached. A trip that a device host
+made by itself is found here from the same inputs.
 """
 
 from __future__ import annotations
@@ -40,62 +40,63 @@ _COMPARED = (ActionKind.TRIP.value, ActionKind.CAUSE.value, ActionKind.ACT.value
 _OF_EFFECTS = (ActionKind.REACHED.value, ActionKind.NOT_REACHED.value)
 _TRIP_PRIORITY, _EFFECT_PRIORITY = 1, 2
 _RECORDED = "interlock_"
-"""Begin of the action of an event of an interlock (`interlock_records.event_of`)."""
+"""The action of an interlock event begins so (`interlock_records.event_of`)."""
 
 
 class InterlockReplay:
-    """Some interlocks, as a part of a replay."""
+    """The interlocks of a replay."""
 
     def __init__(self, sections: Mapping[str, InterlockSection], now_ns: int) -> None:
-        """From `now_ns` on: none of them is tripped or bypassed then."""
+        """The replay begins at `now_ns`, with all interlocks untripped and without bypasses."""
         self.problems: list[str] = []
         """Interlocks that cannot be evaluated, one sentence each."""
         self.acted: list[Acted] = []
-        """All that happened, in order."""
+        """All actions, in order."""
         self.find: Callable[[Iterable[Found]], None] = lambda _: None
-        """Takes what their alarms show."""
+        """Takes the findings for the alarms of interlocks."""
         specs: list[InterlockSpec] = []
         for name, section in sections.items():
             try:
                 specs.append(interlock_spec(name, section))
             except (ValueError, ConfigurationError) as error:
                 self.problems.append(f"the interlock {name} cannot be evaluated: {error}")
-        # An engine trips what has no values after its start (`complete`); here they may not have been recorded yet.
+        # `complete` is never called. An engine calls it some seconds after its start and then trips interlocks without
+        # values; here the first values may simply be recorded later.
         self._evaluation = InterlockEvaluation(specs, now_ns)
         self._specs = self._evaluation.specs
 
     def read(self, message: Readings, now_ns: int) -> None:
-        """Readings came."""
+        """Take in readings."""
         self._evaluation.read(message, now_ns)
         self._take(now_ns)
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """The state of a device, a channel or a partition."""
+        """Take in the state of a device, channel or partition."""
         self._evaluation.state(subject, word, common, now_ns)
         self._take(now_ns)
 
     def lost(self, device: str, now_ns: int) -> None:
-        """The host of a device was gone."""
+        """Take in that the host of a device was gone."""
         self._evaluation.lost(device, now_ns)
         self._take(now_ns)
 
     def pass_time(self, now_ns: int) -> None:
-        """Do what is due."""
+        """Take the steps that are due."""
         for taken in self._evaluation.steps(now_ns):
             self._add(taken)
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no interlock waits for a time."""
         return self._evaluation.next_due_ns()
 
     def act(self, name: str, event: InterlockEvent, now_ns: int) -> None:
-        """What a person did. What the present state refuses has no effect."""
+        """Repeat the command of a person. If the present state refuses it, it has no effect."""
         if self._evaluation.is_ready(name):
             self._add(self._evaluation.ask(name, event, now_ns))
 
     def inputs(self, about: Iterable[Event], *, people: bool) -> Iterator[OtherAt]:
-        """What people did, from the recorded events of these interlocks. Until when a cause was bypassed is not
-        recorded: at most as long as the description allows, or until the recorded end."""
+        """The commands of people, from the recorded events of these interlocks. The end of a bypass is not recorded
+        with its begin: it lasts for the longest allowed time, or until its recorded end."""
         for event in about if people else ():
             name, by, role = event.source, event.principal, Role.ADMINISTRATOR
             spec, cause = self._specs.get(name), str(event.data.get("name", ""))
@@ -118,7 +119,7 @@ class InterlockReplay:
                 yield OtherAt(time_ns=event.time_ns, give=partial(self.act, name, given))
 
     def part(self, about: Sequence[Event] | None, begin_ns: int, end_ns: int) -> ActedPart:
-        """What came of it. `about`: the recorded events of these interlocks; None: they are not known."""
+        """The part of the report. `about`: the recorded events of these interlocks; None: not recorded."""
         members = [
             ReplayMember(name=name, title=spec.shown, text="; ".join(_cause_words(spec)))
             for name, spec in self._specs.items()
@@ -189,7 +190,7 @@ def input_keys(sections: Iterable[InterlockSection]) -> Iterator[ConditionKeys]:
 
 
 def trip_spans(acted: Sequence[Acted], begin_ns: int, end_ns: int) -> Mapping[str, list[ActiveSpan]]:
-    """ "" -> the times in which it was tripped; effect -> those in which it acted."""
+    """ "" -> the spans in which the interlock was tripped; effect -> the spans in which it acted."""
     found: dict[str, list[ActiveSpan]] = {}
     begun: dict[str, Acted] = {}
 

@@ -1,4 +1,4 @@
-"""The report of a replay as one HTML page: the picture, the tables, the differences. It needs nothing of a network."""
+"""The report of a replay as one HTML page: the picture, the tables, the differences. It loads no other files."""
 
 from __future__ import annotations
 

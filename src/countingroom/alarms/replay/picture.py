@@ -1,5 +1,5 @@
-"""The picture of a replay as SVG: a time axis, for each alarm the spans of the replay and those of the record, and
-below them the value with its limits. Pure.
+"""The picture of a replay as SVG: a time axis, and for each alarm the spans of the replay, the spans of the record, and
+the value with its limits. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from countingroom.core.points import Limits
 from countingroom.core.series import Series
 
 MOST_LANES = 60
-"""Alarms in one picture; a table has them all."""
+"""The most alarms in one picture; the table has all alarms."""
 CURVE_POINTS = 800
 """Values of a curve: about one for each pixel."""
 
@@ -44,13 +44,13 @@ text { fill: #dde4ec; } .small { fill: #98a5b3; } .page { fill: #12181f; } .grid
 
 
 class Lane(Struct, frozen=True, kw_only=True):
-    """What the picture shows of one alarm, rule or interlock."""
+    """The part of the picture for one alarm, rule or interlock."""
 
     name: str
     title: str
     replayed: tuple[ActiveSpan, ...] = ()
     recorded: tuple[ActiveSpan, ...] | None = None
-    """None: nothing of it is recorded."""
+    """None: the record has no spans of it."""
     curve: Series | None = None
     """The value below the spans."""
     limits: Limits | None = None
@@ -58,12 +58,12 @@ class Lane(Struct, frozen=True, kw_only=True):
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return _BAR + _THIN + 4 + (_CURVE if self.curve else 0) + _GAP
 
 
 class _Axis:
-    """From a time to pixels."""
+    """Converts times to pixels."""
 
     def __init__(self, begin_ns: int, end_ns: int) -> None:
         self.begin_ns = begin_ns
@@ -71,7 +71,7 @@ class _Axis:
         self._scale = (_WIDTH - _LEFT - _RIGHT) / max(1, end_ns - begin_ns)
 
     def x(self, time_ns: int) -> float:
-        """Within the frame, also for times outside."""
+        """The x position of a time in pixels, cut to the frame."""
         time_ns = min(max(time_ns, self.begin_ns), self.end_ns)
         return round(_LEFT + (time_ns - self.begin_ns) * self._scale, 1)
 
@@ -169,12 +169,12 @@ def _curve(lane: Lane, series: Series, axis: _Axis, top: int) -> Iterator[str]:
 
 
 def _steps(xs: Sequence[float], ys: Sequence[float]) -> list[str]:
-    """A value holds until the next one; `xs` has one more."""
+    """The points of a stepped line: a value holds until the next one. `xs` has one element more than `ys`."""
     return [f"{x},{y}" for row, y in enumerate(ys) for x in (xs[row], xs[row + 1])]
 
 
 def _unbroken(series: Series) -> Iterator[list[int]]:
-    """Rows between gaps."""
+    """The groups of consecutive rows with values."""
     part: list[int] = []
     for row, mean in enumerate(series.mean):
         if mean is not None and series.low[row] is not None and series.high[row] is not None:

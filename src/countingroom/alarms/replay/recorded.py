@@ -1,7 +1,6 @@
-"""What was recorded beside readings, in the form in which a replay takes it: states of devices, hosts that were gone,
-and what people did.
+"""Makes the inputs of a replay other than readings: states of devices, hosts that were gone, and acts of people.
 
-States and links come from the events of device hosts, all else from the history of alarms.
+States and links come from the recorded events of device hosts, all others from the history of alarms.
 """
 
 from __future__ import annotations
@@ -54,15 +53,15 @@ class ServedAt(Struct, frozen=True, kw_only=True):
 
 
 class ActAt(Struct, frozen=True, kw_only=True):
-    """What a person did to an alarm."""
+    """An act of a person on an alarm."""
 
     time_ns: int
     row: AlarmEntry
     once: bool = False
-    """A shelf that ended with the first return."""
+    """Whether it was a shelf that ended with the first return."""
 
     def events(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
-        """For the alarm as it is in the replay: its occurrence may have another number there."""
+        """The event for the alarm as it is in the replay, where its occurrence may have another number."""
         row = self.row
         entry = book.get(row.alarm)
         match row.kind:
@@ -86,7 +85,7 @@ class ActAt(Struct, frozen=True, kw_only=True):
 
 
 class OtherAt(Struct, frozen=True, kw_only=True):
-    """What is given to rules or interlocks alone: an event, or what a person did to them."""
+    """An input for rules or interlocks only: an event, or an act of a person."""
 
     time_ns: int
     give: Callable[[int], None]
@@ -97,8 +96,8 @@ Input = StateAt | WordAt | ServedAt | ActAt | OtherAt
 
 
 def first_states(catalogue: Catalogue, inactive: Iterable[str], begin_ns: int) -> list[DeviceState]:
-    """A device and its channels before anything is known: connected, in no state. `inactive`: channels that are
-    monitored only."""
+    """The states of a device and its channels before the first event: connected, without a state. `inactive`: channels
+    that are monitored only."""
     own = DeviceState(device=catalogue.device, state="", link=Link.CONNECTED, since_ns=begin_ns)
     off = set(inactive)
     channels = [structs.replace(own, channel=one, active=one not in off) for one in catalogue.channels]
@@ -106,10 +105,10 @@ def first_states(catalogue: Catalogue, inactive: Iterable[str], begin_ns: int) -
 
 
 class DeviceStates:
-    """The states of one device, from its events."""
+    """The states of one device, derived from its events."""
 
     def __init__(self, catalogue: Catalogue, inactive: Iterable[str], events: Sequence[Event], begin_ns: int) -> None:
-        """`events`: of this device, in the order of time."""
+        """`events`: the events of this device, in the order of time."""
         self._catalogue = catalogue
         self._states = {one.channel: one for one in first_states(catalogue, inactive, begin_ns)}
         before: dict[str, str] = {}
@@ -126,20 +125,20 @@ class DeviceStates:
                 self._states[channel] = self._state(self._states[channel], word, begin_ns)
 
     def first(self, begin_ns: int) -> Iterator[Input]:
-        """Its states at the begin: what the first events say was before."""
+        """The states at the begin: the first event of each channel names the state before it."""
         for state in self._states.values():
             yield StateAt(time_ns=begin_ns, state=structs.replace(state, link=self._link))
 
     def take(self, event: Event) -> Iterator[Input]:
-        """The states that follow from an event."""
+        """The states after an event."""
         if event.kind is EventKind.LINK:
             self._link = Link(event.after) if event.after in set(Link) else self._link
             if self._link is Link.CONNECTED:
-                # In which state they are is told by events of their own; the one of the device comes last.
+                # Separate events follow with the states of the channels; the event of the device comes last.
                 for channel in filter(None, self._states):
                     yield from self._put(channel, "", event)
                 return
-            # The device first: its lost link is one alarm, not one for each of its channels.
+            # The device ("" sorts first) before its channels: so the lost link is one alarm, not one for each channel.
             for channel in sorted(self._states):
                 yield from self._put(channel, DISCONNECTED, event)
         elif event.kind is EventKind.STATE and event.channel in self._states:
@@ -169,8 +168,8 @@ def inputs(
     *,
     people: bool = True,
 ) -> list[Input]:
-    """All of it in the order of time. `events` and `rows` are those from `begin_ns` on, in the order of time.
-    `inactive`: device -> channels that are monitored only. `people`: also what people did to alarms."""
+    """All inputs in the order of time. `events`, `rows`: those from `begin_ns` on, in the order of time. `inactive`:
+    device -> channels that are monitored only. `people`: include the acts of people on alarms."""
     found: list[Input] = []
     devices: dict[str, DeviceStates] = {}
     known = list(catalogues)
@@ -201,7 +200,7 @@ def inputs(
 
 
 def _served(rows: Iterable[AlarmEntry], devices: Mapping[str, object]) -> Iterator[Input]:
-    """A host that was gone, as the alarm of the link of its device tells."""
+    """The times in which hosts were gone, from the history of the link alarms."""
     gone: set[str] = set()
     for row in rows:
         words = row.alarm.split(".")

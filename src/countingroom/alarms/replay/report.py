@@ -1,4 +1,4 @@
-"""The report of a replay: one row for each alarm, the differences from what was recorded, and what to draw."""
+"""The report of a replay: one row for each alarm, the differences from the record, and the lanes of the picture."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MAY_DIFFER = (
     "that ended in the time left out ended for the engine up to a minute later",
     "may differ: what the engine got more than 2 s after it was sent, as after a lost link of the bus",
 )
-"""Why a replay may have other rows than an engine that is right."""
+"""Reasons why a correct replay may have other rows than the engine had."""
 
 
 class Report:
-    """What came of one replay."""
+    """The results of one replay."""
 
     HEAD: ClassVar = (
         "alarm", "priority", "times", "announced", "active", "longest", "first", "recorded", "active then", "differs",
@@ -53,7 +53,7 @@ class Report:
         has_alarms: bool = True,
     ) -> None:
         """`rows`, `recorded`: in the order of time, also from before the begin. `points`: address -> point. `parts`:
-        rules, and interlocks. `has_alarms`: alarms are asked for."""
+        the parts about rules and interlocks. `has_alarms`: whether the report has alarms."""
         self.parts = parts
         self.has_alarms = has_alarms
         self.begin_ns = begin_ns
@@ -75,7 +75,7 @@ class Report:
         self._spans = spans(every, begin_ns, end_ns)
         self._recorded_spans = spans(known, begin_ns, end_ns)
         self.rows = [row for row in every if begin_ns <= row.time_ns < end_ns]
-        """Those of the replay in its range."""
+        """The history rows of the replay within its range."""
         self._recorded = [row for row in known if begin_ns <= row.time_ns < end_ns]
 
     @property
@@ -84,12 +84,12 @@ class Report:
         return f"Replay of {second(self.begin_ns)} to {second(self.end_ns)}: {self.readings:,} readings"
 
     def names(self) -> list[str]:
-        """The alarms that were active in the replay or by the record, the most urgent first."""
+        """The alarms that were active in the replay or in the record, the most urgent first."""
         found = {**self._spans, **self._recorded_spans}
         return sorted(found, key=lambda name: (self._priority(name), -self._total(name).active_ns, name))
 
     def differences(self) -> list[Difference]:
-        """The rows that the replay or the record alone has."""
+        """The rows that only the replay or only the record has."""
         return self._differences
 
     @cached_property
@@ -117,14 +117,14 @@ class Report:
             )
 
     def difference_rows(self, most: int) -> Iterator[tuple[object, ...]]:
-        """The first of them, for people."""
+        """The first `most` differences for people."""
         for one in self._differences[:most]:
             entry = one.entry
             what = f"{entry.kind.value}, priority {entry.priority}{f': {entry.text}' if entry.text else ''}"
             yield second(entry.time_ns), entry.alarm, what, "the replay" if one.replayed else "the record"
 
     def notes(self) -> Iterator[str]:
-        """What is not in it, one sentence each."""
+        """The limits of the replay, one sentence each."""
         for part in self.parts:
             yield from part.notes
         if self._differences or any(part.differences for part in self.parts):
@@ -155,7 +155,7 @@ class Report:
             yield from part.cells()
 
     def facts(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """All results for programs."""
         alarms = [
             {
                 "alarm": name,
@@ -180,12 +180,12 @@ class Report:
         }
 
     def curves(self, most: int) -> list[str]:
-        """The points whose values are to be drawn."""
+        """The addresses of the points whose values the picture shows."""
         found = (self._address(name) for name in self.names()[:most])
         return list(dict.fromkeys(one for one in found if one in self._points))
 
     def lanes(self, curves: Mapping[str, Series]) -> list[Lane]:
-        """What to draw, in the order of the table."""
+        """The lanes of the picture, in the order of the table."""
         alarms = [self._lane(name, curves.get(self._address(name))) for name in self.names()]
         return [*(lane for part in self.parts for lane in part.lanes()), *alarms]
 

@@ -1,7 +1,6 @@
-"""What the rules of a description would have done on what was recorded. Reads no clock and does no I/O.
+"""Replays recorded data through the evaluation of rules. Reads no clock and does no I/O.
 
-It is the evaluation of the engine; the actions are told and not done. What a rule would have changed is not in the
-recorded values.
+Actions are listed, not carried out, so their effects are not in the values.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ _COUNTED = {
     "passed over": RuleEffectKind.PASSED_OVER.value,
 }
 _COMPARED = (RuleEffectKind.FIRED.value,)
-"""The engine tells only the first of several times that it held a rule back."""
+"""Only firings are compared: of several times that a rule was held back in a row, the engine records only the first."""
 _DRAWN = (RuleEffectKind.FIRED.value, RuleEffectKind.HELD_BACK.value)
 _DRAWN_PRIORITY = 3
 
 
 class RuleReplay:
-    """Some rules, as a part of a replay."""
+    """The rules of a replay."""
 
     def __init__(self, rules: Mapping[str, RuleSection], now_ns: int) -> None:
-        """From `now_ns` on. What the engine knew of an earlier time is not known."""
+        """The replay begins at `now_ns`, without any memory of earlier times."""
         self._rules = rules
         self._evaluation = RuleEvaluation(rules, now_ns=now_ns)
         self.outcomes: list[RuleOutcome] = list(self._evaluation.started)
-        """All that happened, in order."""
+        """All outcomes, in order."""
 
     @property
     def problems(self) -> list[str]:
@@ -49,42 +48,42 @@ class RuleReplay:
 
     @property
     def triggers(self) -> list[EventTrigger]:
-        """The events that rules wait for."""
+        """The event triggers of the rules."""
         specs = self._evaluation.specs.values()
         return [one.trigger for one in specs if isinstance(one.trigger, EventTrigger)]
 
     def read(self, message: Readings, now_ns: int) -> None:
-        """Readings came."""
+        """Take in readings."""
         self.outcomes += self._evaluation.read(message, now_ns)
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """The state of a device, a channel or a partition."""
+        """Take in the state of a device, channel or partition."""
         self.outcomes += self._evaluation.state(subject, word, common, now_ns)
 
     def lost(self, device: str, now_ns: int) -> None:
-        """The host of a device was gone."""
+        """Take in that the host of a device was gone."""
         self.outcomes += self._evaluation.lost(device, now_ns)
 
     def event(self, event: Event, now_ns: int) -> None:
-        """An event came."""
+        """Take in an event."""
         self.outcomes += self._evaluation.event(event, now_ns)
 
     def arm(self, name: str, by: str, reason: str, now_ns: int, *, armed: bool) -> None:
-        """A person armed or disarmed a rule."""
+        """Repeat that the person `by` armed or disarmed a rule."""
         change = self._evaluation.arm if armed else self._evaluation.disarm
         self.outcomes += change(name, by, reason, now_ns)
 
     def pass_time(self, now_ns: int) -> None:
-        """Do what is due."""
+        """Take in that time passed."""
         self.outcomes += self._evaluation.pass_time(now_ns)
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no rule waits for a time."""
         return self._evaluation.next_due_ns()
 
     def inputs(self, about: Iterable[Event], triggering: Iterable[Event], *, people: bool) -> Iterator[OtherAt]:
-        """What is to be given beside readings and states. `about`: the recorded events of these rules. `triggering`:
-        those that rules may wait for. `people`: also who armed and disarmed them."""
+        """The inputs other than readings and states. `about`: the recorded events of these rules. `triggering`: events
+        that may trigger rules. `people`: include that people armed and disarmed rules."""
         departments = self._evaluation.departments
         for event in triggering:
             if event.department in departments:
@@ -98,7 +97,7 @@ class RuleReplay:
                 )
 
     def part(self, about: Sequence[Event] | None, begin_ns: int, end_ns: int) -> ActedPart:
-        """What came of it. `about`: the recorded events of these rules; None: they are not known."""
+        """The part of the report. `about`: the recorded events of these rules; None: not recorded."""
         members = [
             ReplayMember(
                 name=name, title=rule.title or name, text=when_in_words(rule, self._evaluation.condition(name))
@@ -114,7 +113,7 @@ class RuleReplay:
         )
 
     def acted(self) -> Iterator[Acted]:
-        """All that happened, as the report takes it."""
+        """All outcomes in the form of the report."""
         done = {
             name: "; ".join(words(action) for action in actions_of(rule).actions) for name, rule in self._rules.items()
         }
@@ -157,7 +156,7 @@ def condition_keys(rules: Iterable[RuleSection]) -> Iterator[ConditionKeys]:
 
 
 def firing_spans(acted: Sequence[Acted], begin_ns: int, end_ns: int) -> Mapping[str, list[ActiveSpan]]:
-    """A mark for each firing, a pale one where the rate held it back."""
+    """A mark for each firing; a pale mark if the rate held it back."""
     found = [
         ActiveSpan(
             name=one.name,

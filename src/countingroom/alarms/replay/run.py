@@ -1,6 +1,6 @@
-"""Replays what was recorded: merges readings with states and what people did, in the order of time.
+"""Replays recorded data: merges readings, states and acts of people in the order of time.
 
-Start with `replay`. The engine of alarms is in `alarm_replay.py`.
+Read `replay` first. `alarm_replay.py` has the alarm engine of a replay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from countingroom.core.messages import Catalogue, Readings
 from countingroom.core.values import Reading
 
 SETTLES_S = 130.0
-"""So long before its begin a replay reads: each point comes at least twice, and has its quality."""
+"""A replay reads data from this time before its begin, so that each point has at least two readings and its quality."""
 NOT_REPLAYED = ("partition", "member", "role")
 """Kinds of alarms whose inputs are not recorded."""
 OF_STATES = ("device", "channel")
@@ -31,7 +31,7 @@ OF_STATES = ("device", "channel")
 
 
 def replay(subject: AlarmReplay, inputs: Sequence[Input], messages: Iterable[Readings], end_ns: int) -> None:
-    """Give all of it to the replay, in the order of time, up to `end_ns`."""
+    """Give all inputs and messages to the replay in the order of time, up to `end_ns`."""
     waiting = iter(inputs)
     following = next(waiting, None)
     for message in messages:
@@ -46,7 +46,7 @@ def replay(subject: AlarmReplay, inputs: Sequence[Input], messages: Iterable[Rea
 
 
 def first_messages(last: Mapping[str, Reading], begin_ns: int) -> Iterator[Readings]:
-    """The last readings before the begin, as the engine takes them at its start: one message of each device."""
+    """One message for each device with its last readings before the begin, as an engine gets them at its start."""
     devices: dict[str, list[tuple[str, Reading]]] = {}
     for address, reading in last.items():
         device, _, point = address.partition(".")
@@ -73,11 +73,11 @@ def settling_s(
     rules: Collection[RuleSection] = (),
     interlocks: Collection[InterlockSection] = (),
 ) -> float:
-    """So long before its begin a replay must start, so that delays and rates are at its begin what they would be.
-    `rules`, `interlocks`: those that are replayed."""
+    """The time, in s, before its begin at which a replay must start to read, so that delays and rates are right at the
+    begin. `rules`, `interlocks`: those that are replayed."""
     longest = max((max(one.on_delay_s, one.off_delay_s) for one in definitions), default=0.0)
     for rule in rules:
-        # The rate of a rule counts what it did before.
+        # The firing rate of a rule counts earlier firings too.
         longest = max(longest, rule.hold, rule.most.per)
     for interlock in interlocks:
         for cause in interlock.causes.values():
@@ -111,13 +111,13 @@ def points_of(conditions: Iterable[ConditionKeys]) -> list[str]:
 
 
 def is_chosen(id: str, patterns: Collection[str]) -> bool:
-    """Whether an alarm is one of those that are asked for; without a pattern all are."""
+    """Whether an alarm fits one of the patterns; without a pattern all alarms do."""
     return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
 
 
 def is_replayed(id: str, *, states: bool, interlocks: Collection[str] = ()) -> bool:
-    """Whether an alarm can be replayed. `states`: the states of devices are known. `interlocks`: the alarms of those
-    that are replayed; whether their effects are reached is not."""
+    """Whether an alarm can be replayed. `states`: whether the states of devices are recorded. `interlocks`: the alarms
+    of the replayed interlocks; the alarms of their effects cannot be replayed."""
     kind = id.partition(".")[0]
     if kind == "interlock":
         return id in interlocks

@@ -1,5 +1,5 @@
-"""What came of a replay: for each alarm the times at which it was active, their sums, and how they differ from what was
-recorded. Pure.
+"""The results of a replay for each alarm: the spans in which it was active, their sums, and the differences from the
+record. Pure.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ COMPARED = frozenset(
 )
 """Kinds of rows that follow from readings alone."""
 TOLERANCE_NS = 2_000_000_000
-"""A row of the engine and one of the replay are the same where their times differ by less. The engine looks at a
-message when it comes, the replay at the time when it was sent."""
+"""A row of the engine and a row of the replay are the same if their times differ by at most this. The engine uses the
+time at which a message arrives, the replay the time at which it was sent."""
 
 
 class ActiveSpan(Struct, frozen=True, kw_only=True):
-    """A time in which something was active."""
+    """A span of time in which an alarm, rule or interlock was active."""
 
     name: str
     """Identity of the alarm."""
@@ -32,9 +32,9 @@ class ActiveSpan(Struct, frozen=True, kw_only=True):
     end_ns: int | None
     """None: it was still active at the end."""
     priority: int
-    """The most urgent one that it had."""
+    """The most urgent priority that it had."""
     announced: bool
-    """False: it was shelved, suppressed or out of service, or followed from another alarm."""
+    """False: it was shelved, suppressed or out of service, or was the consequence of another alarm."""
     text: str = ""
 
 
@@ -49,11 +49,11 @@ class Total(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """A row that the replay or the record alone has."""
+    """A row that only the replay or only the record has."""
 
     entry: AlarmEntry
     replayed: bool
-    """True: of the replay alone; False: of the record alone."""
+    """True: only the replay has it. False: only the record has it."""
 
 
 class _Open(Struct):
@@ -64,7 +64,7 @@ class _Open(Struct):
 
 
 def spans(rows: Iterable[AlarmEntry], begin_ns: int, end_ns: int) -> dict[str, list[ActiveSpan]]:
-    """Alarm -> its spans in [begin_ns, end_ns), from rows in the order of time. One that began before is cut."""
+    """Alarm -> its spans in [begin_ns, end_ns), from rows in the order of time. A span that began earlier is cut."""
     found: dict[str, list[ActiveSpan]] = {}
     active: dict[str, _Open] = {}
 
@@ -115,8 +115,8 @@ def total(of: Sequence[ActiveSpan], end_ns: int) -> Total:
 def differences(
     replayed: Iterable[AlarmEntry], recorded: Iterable[AlarmEntry], *, tolerance_ns: int = TOLERANCE_NS
 ) -> list[Difference]:
-    """The rows of either that the other lacks, in the order of time. Rows are the same where alarm, kind, priority and
-    base state are, and their times differ by less than the tolerance."""
+    """The rows that only one side has, in the order of time. Two rows are the same if alarm, kind, priority and base
+    state are equal and their times differ by at most the tolerance."""
     left, right = _by_alarm(replayed), _by_alarm(recorded)
     found: list[Difference] = []
     for name in {**left, **right}:
@@ -137,7 +137,7 @@ def _by_alarm(rows: Iterable[AlarmEntry]) -> Mapping[str, list[AlarmEntry]]:
 
 
 def _paired(mine: Sequence[AlarmEntry], theirs: Sequence[AlarmEntry], tolerance_ns: int) -> list[tuple[int, int]]:
-    """Rows that are the same, both in their order."""
+    """Index pairs of rows that are the same; both sides keep their order."""
     pairs: list[tuple[int, int]] = []
     begin = 0
     for place, row in enumerate(mine):
