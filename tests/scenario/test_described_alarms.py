@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from countingroom.core import subjects
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.messages import Link
 from countingroom.core.values import Quality
@@ -149,6 +150,15 @@ async def test_a_condition_that_is_not_known_suppresses_nothing() -> None:
             assert (await stage.shown())[BATH] == "suppressed"
         await stage.clock.advance(4)
         assert BATH not in await stage.shown()
+
+
+async def test_a_custom_alarm_is_unknown_when_its_device_is_taken_out_of_the_description() -> None:
+    limit = {"point": "chiller.bath", "alarm_high": 25.0}
+    async with staged(custom=custom(limit=limit)) as stage:
+        await stage.read(bath=26.0)
+        await stage.bus.delete("state", subjects.catalogue_key("chiller"))
+        await stage.clock.advance(0.1)
+        assert (await stage.alarms())["custom.own"].unknown
 
 
 async def test_an_alarm_that_is_off_does_not_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from msgspec.structs import replace
 
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
+from countingroom.alarms.interlocks.described import interlock_spec
+from countingroom.alarms.interlocks.effects import EffectRunner
 from countingroom.bus import streams
 from countingroom.core.clock import Clock
 from countingroom.core.interlocks.chart import initial
@@ -103,3 +106,23 @@ async def test_an_effect_that_ends_and_begins_again_in_one_step_of_a_host_is_tol
         assert off is not None
         assert (state.trip, off.cause) == (2, "warm")
         assert off.reached_ns is not None
+
+
+async def test_an_effect_that_ends_before_its_runner_runs_is_not_carried_out() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    spec = interlock_spec("cooling", stage.definitions.section.interlocks["cooling"])
+    (effect, *_) = (one for one in spec.effects if one.commands)
+    reports: list[str] = []
+
+    def report(_interlock: str, effect: str, _trip: int, _trouble: str) -> None:
+        reports.append(effect)
+
+    runner = EffectRunner(stage.bus, stage.clock, [spec], report)
+    runner.begin("cooling", effect, 1)
+    runner.end("cooling", effect.name)
+    async with stage.targets(), asyncio.TaskGroup() as group:
+        running = group.create_task(runner.run())
+        await stage.clock.advance(5)
+        running.cancel()
+    assert (reports, stage.given) == ([], [])

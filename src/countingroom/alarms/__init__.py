@@ -1,1 +1,2 @@
-"""The alarm department: it alone says what is abnormal. Read `description.py` first, then `engine/service.py`."""
+"""The alarm department. It alone decides which conditions are alarms. Read `description.py` first, then
+`engine/service.py`."""

@@ -1,4 +1,4 @@
-"""From what the description says of an alarm to the spec of its condition: delays, counts and limits. Pure."""
+"""Makes the spec of an alarm's condition from its definition: delays, counts and limits. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.core.points import Limits
 
 
 class Settling(TypedDict):
-    """The keys that the specs of all conditions have."""
+    """The fields that the specs of all conditions share."""
 
     on_delay_ns: int
     off_delay_ns: int
@@ -32,7 +32,7 @@ def settling_of(definition: AlarmDefinition) -> Settling:
 
 
 def limit_spec(limits: Limits | LimitCondition, definition: AlarmDefinition) -> LimitSpec:
-    """A value beyond limits; its levels are those of `core/severity.py`."""
+    """The spec of a condition on limits; its levels are those of `core/severity.py`."""
     return LimitSpec(
         high=alarm_limits((limits.warning_high, severity.LOW), (limits.alarm_high, severity.MEDIUM)),
         low=alarm_limits((limits.warning_low, severity.LOW), (limits.alarm_low, severity.MEDIUM)),

@@ -10,8 +10,8 @@ from countingroom.core.retry import EdgeReport
 
 
 async def save_within(clock: Clock, seconds: float, report: EdgeReport, saving: Awaitable[None]) -> None:
-    """Wait for the save, and report whether it worked. LinkError where the database does not answer in time or does not
-    take it; all other errors of the save pass, unreported."""
+    """Wait for a save and report to `report` whether it worked. LinkError if the database does not answer within
+    `seconds` or refuses the save. All other errors of the save pass through, and are not reported."""
     try:
         async with within(clock, seconds):
             await saving

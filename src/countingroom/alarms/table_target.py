@@ -1,4 +1,4 @@
-"""A target of commands whose rows stand in a table of `core/commands`, and whose handlers decide what is legal."""
+"""A command target that is described by a table of `core/commands`. Its handlers decide whether a command is legal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from countingroom.core.policy import Permission
 
 
 class TableTarget:
-    """What the command server needs of such a target (`CommandTarget`)."""
+    """Implements `CommandTarget` of the command server from a command table."""
 
     def __init__(
         self, rows: CommandTable, handlers: Mapping[str, Handler], title: str, publisher: Publisher | None = None
     ) -> None:
-        """`title`: the target in error texts. `publisher`: publishes its states; None: it has none."""
+        """`title`: name of the target in error texts. `publisher`: publishes its states; None if it has no state."""
         self._rows = rows
         self._handlers = from_rows(rows, handlers)
         self._title = title
@@ -31,11 +31,11 @@ class TableTarget:
         return self._rows[command.action].permission if command.action in self._rows else Permission.ADMINISTER
 
     def present(self, command: Command) -> str:
-        """Empty: a command names several things, or things that are not compared with what was seen."""
+        """Empty: the state that the sender saw is not compared. A command may name several alarms at once."""
         return ""
 
     def refusal(self, request: CommandRequest) -> Cause | None:
-        """None: the handlers refuse."""
+        """Always None: the handlers refuse illegal commands."""
         return None
 
     async def settle(self) -> Mapping[str, int]:

@@ -1,5 +1,5 @@
-"""The alarm engine: it follows the bus, decides what is abnormal, and publishes the state of each alarm.
+"""The alarm engine: it follows the bus, evaluates the conditions of all alarms, and publishes the state of each alarm.
 
-Read `service.py` first, then `book.py`. What is abnormal is decided in `evaluation.py`, by `device_alarms.py`,
-`partition_alarms.py`, `role_alarms.py`; what follows from what by `folding.py`.
+Read `service.py` first, then `book.py`. `evaluation.py` evaluates the conditions, with `device_alarms.py`,
+`partition_alarms.py` and `role_alarms.py`. `folding.py` finds which alarm is the consequence of which.
 """

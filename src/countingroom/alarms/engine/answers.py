@@ -1,4 +1,4 @@
-"""Answers to questions about alarms: what they mean, what to do, what happened before."""
+"""Answers queries about alarms: definitions with guidance, history, and figures of the engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from countingroom.core.series import QueryRefusal
 
 _MOST_ROWS = 1000
 _MOST_ENTRIES = 5000
-"""Of one page; they take about 2 MB."""
+"""The most history entries of one page; they take about 2 MB."""
 _MONTH_NS = 30 * 86_400_000_000_000
 _definition_query = MessageDecoder(DefinitionQuery)
 _history_query = MessageDecoder(HistoryQuery)
@@ -46,7 +46,7 @@ class AlarmAnswers:
     def __init__(
         self, bus: Bus, clock: Clock, store: AlarmStore, known: KnownAlarms, figures: Callable[[], EngineFigures]
     ) -> None:
-        """`figures`: what the engine counts of itself."""
+        """`figures`: returns the present counts of the engine, for metrics."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -55,7 +55,7 @@ class AlarmAnswers:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
-        """Questions are answered while entered."""
+        """Answers queries while entered."""
         async with AsyncExitStack() as stack:
             for what, handler in (
                 ("definition", self._definition),

@@ -1,7 +1,7 @@
-"""The book of alarms: takes findings, commands and the time, and returns what changed. Reads no clock and does no I/O.
+"""The states of all alarms: takes findings, commands and the time, and returns what changed. Reads no clock, no I/O.
 
-Findings are taken in batches. First it is found which alarm follows from which, then each alarm takes one step of its
-chart, so that a consequence which comes together with its cause is not announced.
+Findings are taken in batches. For each batch the book first finds which alarm is a consequence of which; then each
+alarm takes one step of its chart. So a consequence that arrives together with its cause is not announced.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _RETURNS = LOWEST_PRIORITY + 1
 _NOTHING_NEW = LOWEST_PRIORITY + 2
 
 Define = Callable[[AlarmSubject], AlarmDefinition | None]
-"""The definition of an alarm; None: the description has switched it off. One without title is not known yet."""
+"""The definition of an alarm; None: it is switched off; without a title: its device or partition is not known yet."""
 Snapshot = Mapping[str, tuple[AlarmRecord, str] | None]
-"""Alarm -> its record and cause; None: it was not known."""
+"""Alarm -> its record and cause; None if the book did not have the alarm."""
 RulesOf = Callable[[AlarmDefinition, int], ChartRules]
-"""The rules of its chart, by definition and present priority."""
+"""(definition, present priority) -> the rules of the alarm's chart."""
 
 
 class BookChanges(Struct, kw_only=True):
-    """What changed in one batch."""
+    """The changes of one batch."""
 
     published: dict[str, EngineAlarm] = field(default_factory=dict[str, EngineAlarm])
     """Alarms whose published state changed, by id."""
     saved: dict[str, EngineAlarm] = field(default_factory=dict[str, EngineAlarm])
-    """Those of them whose saved state changed."""
+    """Alarms of `published` whose saved state changed."""
     refreshed: dict[str, EngineAlarm] = field(default_factory=dict[str, EngineAlarm])
-    """Active alarms of which only value and text changed."""
+    """Active alarms of which only the value and the text changed."""
     history: list[AlarmEntry] = field(default_factory=list[AlarmEntry])
     refused: dict[str, Cause] = field(default_factory=dict[str, Cause])
 
@@ -62,7 +62,7 @@ class BookChanges(Struct, kw_only=True):
 
 
 class AlarmBook:
-    """All alarms that are not at rest or have been active once."""
+    """All alarms that are not at rest or were active at least once."""
 
     def __init__(self, define: Define, rules_of: RulesOf) -> None:
         self._define = define
@@ -71,21 +71,21 @@ class AlarmBook:
         self._groups = AlarmGroups(self._entries)
         self._due: list[tuple[int, str]] = []
         self._unfolded: set[str] = set()
-        """Groups whose folds are to be found anew with the next batch."""
+        """Groups whose folds must be computed again with the next batch."""
 
     def __contains__(self, id: str) -> bool:
         return id in self._entries
 
     def get(self, id: str) -> EngineAlarm | None:
-        """An alarm that is known; None: it is at rest and has never been active."""
+        """An alarm of the book; None: it is at rest and was never active."""
         return self._entries.get(id)
 
     def entries(self) -> Iterable[EngineAlarm]:
-        """All that are known."""
+        """All alarms of the book."""
         return self._entries.values()
 
     def restore(self, saved: Iterable[SavedAlarm], now_ns: int) -> None:
-        """Begin with what was saved."""
+        """Fill the book with saved alarms."""
         for one in saved:
             state = one.state
             definition = self._defined(AlarmSubject(id=one.id, title=state.title if state else one.id))
@@ -118,7 +118,7 @@ class AlarmBook:
                 self._remove(entry, now_ns, changes)
                 batch.pop(subject.id, None)
                 continue
-            # Of two findings about one alarm in a batch each one counts, or a short alarm would be lost.
+            # Two findings about one alarm in a batch are two steps; otherwise a short alarm would be lost.
             if subject.id in batch:
                 self._settle(batch, now_ns, changes)
                 batch = {}
@@ -130,7 +130,7 @@ class AlarmBook:
         return changes
 
     def command(self, events: Mapping[str, AlarmEvent], now_ns: int, *, by: str) -> BookChanges:
-        """Give an event to each of these alarms. Those that refuse it are in `refused`."""
+        """Give an event to each of these alarms. Alarms that refuse it are in `refused` of the changes."""
         changes = BookChanges()
         for id, event in events.items():
             entry = self._entries.get(id)
@@ -139,14 +139,14 @@ class AlarmBook:
                 entry = EngineAlarm(subject=about(definition), definition=definition)
             self._step(entry, event, now_ns, changes, by=by)
             if id not in changes.refused:
-                self._entries[id] = entry
+                self._entries[id] = entry  # only now: a refused command adds no entry
                 if isinstance(event, Acknowledge):
                     self._acknowledge_below(id, event, now_ns, changes)
         self._fold(now_ns, changes)
         return changes
 
     def urgency(self, subject: AlarmSubject, finding: AlarmFinding) -> int:
-        """The priority that a finding gives to its alarm; a larger number where it announces nothing."""
+        """The priority, 1 to 4, that a finding gives to its alarm; a larger number if it leads to no announcement."""
         if not finding.level:
             return _RETURNS
         entry = self._entries.get(subject.id)
@@ -158,7 +158,7 @@ class AlarmBook:
         return _NOTHING_NEW if is_known else priority
 
     def held(self, id: str) -> tuple[int, int]:
-        """Level of its condition and begin, as far as the saved state tells; level 0: it is not active."""
+        """The level of an alarm's condition and its begin (ns), from the saved state; level 0: not active."""
         entry = self._entries.get(id)
         if entry is None or not entry.is_active:
             return 0, 0
@@ -167,12 +167,12 @@ class AlarmBook:
         return level, entry.record.since_ns
 
     def snapshot(self, ids: Iterable[str]) -> Snapshot:
-        """These alarms as they are now, and those that change with them, for `undo`."""
+        """The present records of these alarms, and of the alarms that a command changes with them, for `undo`."""
         every = {one for id in ids for one in (id, identity.of_overdue(id), *self._groups.below(id))}
         return {id: (entry.record, entry.cause_id) if (entry := self._entries.get(id)) else None for id in every}
 
     def undo(self, before: Snapshot) -> None:
-        """Take back a command that could not be saved."""
+        """Undo a command that could not be saved."""
         for id, kept in before.items():
             if kept is None:
                 self._entries.pop(id, None)
@@ -183,7 +183,7 @@ class AlarmBook:
                 self._unfolded.update(self._groups.touched(entry))
 
     def redefine(self, now_ns: int) -> BookChanges:
-        """Take the present definitions of all alarms that are not at rest."""
+        """Look up the definitions of all alarms that are not at rest again, and apply what changed."""
         changes = BookChanges()
         for id, entry in self._entries.items():
             if entry.record.is_at_rest:
@@ -197,7 +197,7 @@ class AlarmBook:
         return changes
 
     def set_back(self, by_ns: int, now_ns: int) -> BookChanges:
-        """The wall clock was set back by so much: shelves end after the time that was asked for."""
+        """The wall clock was set back by `by_ns`: move the ends of shelves, so that their lengths stay as requested."""
         changes = BookChanges()
         self._due.clear()
         for id, entry in self._entries.items():
@@ -208,11 +208,11 @@ class AlarmBook:
         return changes
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` has something to do."""
+        """When `pass_time` must be called next; None if no alarm waits for a time."""
         return self._due[0][0] if self._due else None
 
     def pass_time(self, now_ns: int) -> BookChanges:
-        """Do what is due: shelves end, consequences without a cause are announced."""
+        """Take the steps that are due: shelves end, and consequences whose cause is gone are announced."""
         changes = BookChanges()
         while self._due and self._due[0][0] <= now_ns:
             _, id = heapq.heappop(self._due)
@@ -228,18 +228,18 @@ class AlarmBook:
         return _titled(self._define(subject), subject)
 
     def _redefine(self, entry: EngineAlarm, subject: AlarmSubject) -> bool:
-        """Take the present definition; False where the description has switched the alarm off."""
+        """Take the present definition. False if the description has switched the alarm off."""
         definition = self._define(subject)
         if definition is not None and definition.title:
             entry.definition = definition
         return definition is not None
 
     def _note(self, entry: EngineAlarm, subject: AlarmSubject, finding: AlarmFinding, changes: BookChanges) -> bool:
-        """Take in a finding, before the step; whether it can change a fold, as a new value alone cannot."""
+        """Store a finding before the step. Returns whether it can change a fold; a new value alone cannot."""
         was_unknown = entry.unknown
         before = entry.finding
         if before is None and entry.is_active and finding.level and not finding.blames:
-            # This engine began after the process was gone, and does not know what it served.
+            # This engine began after the process was gone and does not know what it served; the saved alarm does.
             finding = replace(finding, blames=entry.blames if identity.is_of_computers(entry.blames) else "")
         entry.subject = subject
         if finding.unknown:
@@ -256,7 +256,7 @@ class AlarmBook:
         return before is None or was_unknown != entry.unknown or before.folded_by != finding.folded_by
 
     def _settle(self, batch: Mapping[str, EngineAlarm], now_ns: int, changes: BookChanges) -> None:
-        """Fold, then let each alarm of the batch take its step."""
+        """Compute the folds, then take the step of each alarm of the batch."""
         causes = self._fold(now_ns, changes)
         for id, entry in batch.items():
             finding = entry.finding
@@ -276,7 +276,7 @@ class AlarmBook:
             self._step(entry, event, now_ns, changes)
 
     def _fold(self, now_ns: int, changes: BookChanges) -> Mapping[str, str]:
-        """Find anew what follows from what where that may have changed; returns alarm -> its cause."""
+        """Compute the folds of groups that may have changed. Returns alarm -> its cause."""
         groups = self._unfolded
         self._unfolded = set()
         folds = self._groups.fold(groups)
@@ -308,7 +308,8 @@ class AlarmBook:
         changes.saved[id] = entry
         changes.history += history_rows(entry, before, effects, now_ns, by=by, event=event)
         is_flagged = entry.record.has_flag != before.has_flag
-        if is_flagged or entry.unknown or entry.finding is None:  # else it is active by its finding, as it was indexed
+        # Otherwise the alarm is active by its finding, and `take` has indexed it so already.
+        if is_flagged or entry.unknown or entry.finding is None:
             self._groups.index(entry)
         if is_flagged:
             self._unfolded.update(self._groups.touched(entry))
@@ -317,7 +318,7 @@ class AlarmBook:
         self._schedule(entry, now_ns)
 
     def _acknowledge_below(self, id: str, event: Acknowledge, now_ns: int, changes: BookChanges) -> None:
-        """What followed from an alarm, was not announced and is gone is acknowledged together with it."""
+        """Acknowledge the consequences of an alarm together with it, if they were not announced and are over."""
         for one in self._groups.below(id):
             entry = self._entries[one]
             record = entry.record
@@ -335,7 +336,7 @@ class AlarmBook:
             heapq.heappush(self._due, (service.due_ns, entry.subject.id))
 
     def _look_overdue(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
-        """That an alarm is out of service for longer than its due date is an alarm of its own."""
+        """Update the separate alarm which says that an alarm is still out of service after its due date."""
         if identity.overdue(entry.subject.id):
             return
         id = identity.of_overdue(entry.subject.id)
@@ -358,8 +359,9 @@ class AlarmBook:
             self._step(known, ConditionClear(since_ns=now_ns), now_ns, changes)
 
     def _remove(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
-        """Its source is no longer described: it is closed, with its flags."""
+        """Close an alarm whose source is no longer described, and clear its flags."""
         record = entry.record
+        # The entry and its number of occurrences stay: an old acknowledgement must not fit a later occurrence.
         entry.finding = None
         entry.unknown = False
         entry.record = AlarmRecord(occurrence=record.occurrence)
@@ -375,7 +377,7 @@ class AlarmBook:
 
 
 def about(definition: AlarmDefinition) -> AlarmSubject:
-    """What a defined alarm is about."""
+    """The subject of a defined alarm."""
     return AlarmSubject(
         id=definition.id,
         title=definition.title,
@@ -388,7 +390,7 @@ def about(definition: AlarmDefinition) -> AlarmSubject:
 
 
 def _titled(definition: AlarmDefinition | None, subject: AlarmSubject) -> AlarmDefinition:
-    """The definition, or a plain one where none is known."""
+    """The definition, or a plain one with the title of the subject."""
     if definition is None or not definition.title:
         return AlarmDefinition(id=subject.id, title=subject.title)
     return definition

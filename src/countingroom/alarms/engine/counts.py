@@ -1,4 +1,4 @@
-"""What the engine counts of itself, for the metrics: announcements, batches and their delay."""
+"""The counts of the engine for the metrics: announcements, batches and their delay."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class EngineCounts:
         self._longest_s = 0.0
 
     def take(self, rows: Iterable[AlarmEntry], at_s: float) -> None:
-        """Rows of the history that are published at this time of the monotonic clock."""
+        """Count history rows that are published at `at_s` (monotonic clock)."""
         for row in rows:
             if row.kind in _ANNOUNCEMENTS:
                 self._announced[row.priority - 1] += 1
                 self._window.add(int(at_s))
 
     def delay(self, seconds: float) -> None:
-        """A batch took so long from its first finding to its publication."""
+        """Count a batch with its time from the first finding to the publication."""
         self._batches += 1
         self._delay_s += seconds
         self._longest_s = max(self._longest_s, seconds)
 
     def figures(self, at_s: float, *, evaluations: int, unsaved: int) -> EngineFigures:
-        """The counts as they are at this time of the monotonic clock."""
+        """The counts at `at_s` (monotonic clock)."""
         self._window.advance(int(at_s))
         return EngineFigures(
             evaluations=evaluations,

@@ -22,11 +22,11 @@ from countingroom.core.values import Quality, Scalar
 
 _STALE = int(Quality.STALE)
 _SHOWN = 4
-"""Values that a text names."""
+"""The most values that a text names."""
 
 
 class DescribedAlarms:
-    """Evaluates the conditions of custom alarms and of suppressions. Each method returns what changed."""
+    """Evaluates the conditions of custom alarms and of suppressions. Its methods return the findings that changed."""
 
     def __init__(
         self,
@@ -37,18 +37,18 @@ class DescribedAlarms:
         held: Callable[[str], tuple[int, int]],
         now_ns: int,
     ) -> None:
-        """`customs`: name -> condition. `definitions`: name -> definition, of those that are on. `point_of`: finds a
-        point by its address. `held`: level and begin that an alarm had before a restart. `suppressions`: name ->
-        condition."""
+        """`customs`: name -> condition. `suppressions`: name -> condition. `definitions`: name -> definition of each
+        custom alarm that is on. `point_of`: address -> point. `held`: identity -> level and begin (ns) that an alarm
+        had before a restart."""
         self._rows = ConditionRows()
         self._conditions: dict[int, DescribedCondition] = {}
         self._alarms: dict[int, AlarmDefinition] = {}
         self._suppressions: dict[int, str] = {}
         self._point_of = point_of
         self._values: dict[str, Scalar] = {}
-        """Address -> last value, of the points that these conditions name."""
+        """Address -> last value of each point that a condition names."""
         self.suppressing: dict[str, bool] = dict.fromkeys(suppressions, False)
-        """Name of a suppression -> whether its condition is true. An unknown one is not."""
+        """Name of a suppression -> whether its condition is true. An unknown condition counts as false."""
         self.problems: list[str] = []
         """Conditions that cannot be evaluated, one sentence each."""
         for name, definition in definitions.items():
@@ -66,7 +66,7 @@ class DescribedAlarms:
             self._names.setdefault(device, {})[name] = address
 
     def concerns(self, message: Readings) -> bool:
-        """Whether a message has readings of points that are taken in."""
+        """Whether a message has readings of points that a condition names."""
         names = self._names.get(message.device)
         return names is not None and not names.keys().isdisjoint(message.points)
 
@@ -81,7 +81,7 @@ class DescribedAlarms:
         return self._changed(self._rows.take(message, now_ns))
 
     def lost(self, device: str, now_ns: int) -> list[Found]:
-        """The host of a device is gone: nothing is known of its points and states."""
+        """Take in that the host of a device is gone: its values and states are unknown."""
         found: list[Found] = []
         for address in self._points:
             if address.startswith(f"{device}."):
@@ -91,7 +91,7 @@ class DescribedAlarms:
         return found
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> list[Found]:
-        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; None: it is not known."""
+        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; `word` None: unknown."""
         address = state_address(subject)
         if address not in self._points:
             return []
@@ -100,11 +100,11 @@ class DescribedAlarms:
         return self._changed(self._rows.put(address, state_value(word, common), int(Quality.GOOD), now_ns))
 
     def pass_time(self, now_ns: int) -> list[Found]:
-        """What is found because a time is over."""
+        """The findings of times that are over at `now_ns`."""
         return self._changed(self._rows.pass_time(now_ns))
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no condition waits for a time."""
         due_ns = self._rows.next_due_ns()
         return None if due_ns == NEVER else due_ns
 

@@ -1,4 +1,4 @@
-"""Conditions that the description writes itself, in the form in which they are evaluated. Pure."""
+"""Makes evaluable conditions from the conditions that the description writes. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from countingroom.core.times import duration
 from countingroom.core.values import Scalar
 
 LEVEL = severity.LOW
-"""Of a condition that names no priority."""
+"""The level of a condition without a priority."""
 NO_MEMORY = AlarmDefinition(id="", title="")
 
 
 def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -> DescribedCondition:
-    """The condition. ValueError where it cannot be, ConfigurationError for an expression that is none."""
+    """The evaluable condition. ConfigurationError for a wrong expression, ValueError if it cannot be evaluated for
+    another reason."""
     settled = settling_of(definition)
     hysteresis = definition.hysteresis
     if (limit := keys.limit) is not None:
@@ -106,7 +107,7 @@ def _of_state(state: StateCondition, settled: Settling) -> DescribedCondition:
 
 
 def _beyond(limit: LimitCondition) -> str:
-    """Beyond which limits: the innermost ones, which are reached first."""
+    """The limits as text. Only the innermost ones are named, because they are reached first."""
     low = [one for one in (limit.warning_low, limit.alarm_low) if one is not None]
     high = [one for one in (limit.warning_high, limit.alarm_high) if one is not None]
     ways = [f"below {max(low):g}"] if low else []

@@ -1,7 +1,7 @@
-"""What is abnormal in one device: its link, its state, its channels, and its points beyond their limits.
+"""Evaluates the alarms of one device: its link, its state, its channels, and its points with limits.
 
-A value that is old, bad or missing leaves the alarm of its point as it was. The lost link of a device is one alarm; all
-others of the device then stay as they were, because nothing is known of them.
+A value that is stale, bad or missing leaves the alarm of its point unchanged. If the link to the device is lost, that
+is one alarm; all other alarms of the device stay unchanged, because their conditions are unknown.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _STALE = int(Quality.STALE)
 _log = logging.getLogger(__name__)
 
 
-# The quiet band of a row is that of `core/alarms/conditions/rows.py`, and it is kept here a second time on purpose. A
-# point is judged with what these rows have not: its last reading, the state of its channel, the link, an alarm that the
-# device gives. And of nearly all points the condition has no memory: a specification and a state for each of 100,000
-# points are 80 instead of 39 MB and take half as long again to make. `tests/property/test_alarm_point_levels.py` holds
-# both to one meaning.
+# The quiet band of a row repeats that of `core/alarms/conditions/rows.py` on purpose. A point is evaluated with facts
+# that those rows do not have: its last reading, the state of its channel, the link, an alarm that the device gives. And
+# nearly all points need no memory for their condition: a specification and a state for each of 100,000 points would
+# take 80 instead of 39 MB, and 1.5 times as long to make. `tests/property/test_alarm_point_levels.py` checks that both
+# give the same levels.
 class _Row(Struct):
     """A point with its last reading and the level that it gave."""
 
@@ -49,25 +49,25 @@ class _Row(Struct):
     subject: AlarmSubject
     low: float
     high: float
-    """Of a number that is beyond no limit."""
+    """A number from `low` to `high` is within all limits."""
     value: Scalar = None
     quality: int = int(Quality.BAD)
     device_ns: int = 0
     alarm: int = 0
-    """Priority that the device itself has given."""
+    """Priority of an alarm that the device itself gives; 0: none."""
     reason: str = ""
     is_read: bool = False
     level: int = severity.NORMAL
-    """The last one that was found while it was known."""
+    """The last level while the value was known."""
     since_ns: int = 0
     unknown: bool = True
-    """Nothing is known of it, or nothing was found yet."""
+    """The value is unknown, or there was no reading yet."""
     condition: PointCondition | None = None
-    """Where its alarm has hysteresis, delays or a count."""
+    """Set if the alarm has hysteresis, delays or a count."""
     beyond: AbnormalReading | None = None
-    """The last one that was beyond a limit."""
+    """The last reading that was beyond a limit."""
     is_quiet: bool = False
-    """It is known and at rest: a number from `low` to `high` changes nothing."""
+    """The alarm is known and at rest: a number from `low` to `high` does not change it."""
 
 
 Define = Callable[[str], AlarmDefinition | None]
@@ -75,11 +75,11 @@ Held = Callable[[str], tuple[int, int]]
 
 
 class DeviceAlarms:
-    """The alarms of one device. Each method returns what changed."""
+    """The alarms of one device. Its methods return the findings that changed."""
 
     def __init__(self, device: str, define: Define = lambda _: None, held: Held = lambda _: (0, 0)) -> None:
-        """`define`: the definition of an alarm by its identity. `held`: level and begin that it had before a restart;
-        level 0: none."""
+        """`define`: identity -> definition of an alarm. `held`: identity -> level and begin (ns) that the alarm had
+        before a restart; level 0: none."""
         self._device = device
         self._define = define
         self._held = held
@@ -87,18 +87,18 @@ class DeviceAlarms:
         self._rows: dict[str, _Row] = {}
         self._states: dict[str, DeviceState] = {}
         self._early: dict[str, tuple[Scalar, int, int, int, str]] = {}
-        """Readings of points that no catalogue describes yet."""
+        """Readings of points whose catalogue has not arrived yet."""
         self._gone_ns: int | None = None
         self._process = ""
         self._is_told = False
-        """Whether it was told that the host is alive or gone. Before, the alarm of the link stays as it was: an engine
-        that started while a host was gone told first that the link is back, and then that it is lost again."""
+        """Whether it is known that the host is alive or gone. Until then the alarm of the link stays unchanged: an
+        engine that started while a host was gone would announce that the link is back, and then that it is lost."""
         self._labels: dict[str, str] = {}
         self._due: list[tuple[int, str]] = []
         self._looked_ns = 0
 
     def learn(self, catalogue: Catalogue, now_ns: int) -> Iterator[Found]:
-        """Take in the catalogue: points that are no longer in it have no alarm, new limits count at once."""
+        """Take in the catalogue: alarms of points that it no longer has are removed, new limits hold at once."""
         before = self._rows
         self._title = catalogue.title or self._device
         self._labels = dict(catalogue.channel_labels)
@@ -140,7 +140,7 @@ class DeviceAlarms:
                     yield self._channel_subject(channel), self._channel(one)
 
     def state_gone(self, channel: str, now_ns: int) -> Iterator[Found]:
-        """The key of a state was deleted."""
+        """Take in that the state of the device, or of a channel, was deleted."""
         self._states.pop(channel, None)
         if channel:
             yield self._channel_subject(channel), removed(now_ns)
@@ -149,7 +149,7 @@ class DeviceAlarms:
             yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
 
     def served(self, is_served: bool, now_ns: int, process: str = "") -> Iterator[Found]:
-        """Whether its host is alive. `process`: the alarm of that process; empty: it is not known."""
+        """Take in whether the host of the device is alive. `process`: the alarm of that process; empty: unknown."""
         if self._is_told and is_served == (self._gone_ns is None):
             return
         self._is_told = True
@@ -162,7 +162,7 @@ class DeviceAlarms:
         yield from self._all_points(now_ns)
 
     def removed(self, now_ns: int) -> Iterator[Found]:
-        """The device is no longer described."""
+        """Remove all alarms of a device that is no longer described."""
         yield self._subject(identity.of_link(self._device)), removed(now_ns)
         yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
         for channel in self._states:
@@ -253,7 +253,7 @@ class DeviceAlarms:
                 yield row.subject, found
 
     def pass_time(self, now_ns: int) -> Iterator[Found]:
-        """What is found because a delay of a point is over."""
+        """The findings of delays that are over at `now_ns`."""
         if now_ns < self._looked_ns:
             for row in self._rows.values():
                 if row.condition:
@@ -271,11 +271,11 @@ class DeviceAlarms:
             self._wait(row)
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no point waits for a time."""
         return self._due[0][0] if self._due else None
 
     def _point(self, row: _Row, now_ns: int) -> AlarmFinding | None:
-        """What its last reading tells; None: nothing that was not told before."""
+        """The finding of the last reading; None if it is the same as before."""
         return self._changed(row, self._level(row, now_ns))
 
     def _level(self, row: _Row, now_ns: int) -> int:
@@ -284,7 +284,7 @@ class DeviceAlarms:
         if channel is not None and not channel.active:
             if condition:
                 condition.reset()
-            return severity.NORMAL  # the voltage of a channel that is off is below every low limit
+            return severity.NORMAL  # a channel that is off has 0 V, which is below every low limit
         if condition:
             quality = _STALE if self._gone_ns is not None else row.quality
             level = condition.take(row.value, quality, row.alarm, now_ns)
@@ -293,7 +293,7 @@ class DeviceAlarms:
         if self._gone_ns is not None:
             return severity.STALE
         if row.value.__class__ is float and math.isnan(row.value):  # pyright: ignore[reportArgumentType]
-            return severity.STALE  # NaN is beyond no limit, and tells nothing
+            return severity.STALE  # a comparison with NaN is always false, so it would count as within all limits
         return severity.of_reading(row.point, row.value, row.quality, row.alarm)
 
     def _wait(self, row: _Row) -> None:
@@ -301,7 +301,7 @@ class DeviceAlarms:
             heapq.heappush(self._due, (row.condition.state.due_ns, row.point.name))
 
     def _changed(self, row: _Row, level: int) -> AlarmFinding | None:
-        """The finding for this level of a point; None where it was told before."""
+        """The finding for this level of a point; None if it is the same as before."""
         row.is_quiet = level == severity.NORMAL and (row.condition is None or row.condition.is_at_rest)
         if level == severity.STALE:
             was_told = row.unknown or row.level == severity.NORMAL
@@ -317,7 +317,7 @@ class DeviceAlarms:
         if level == severity.NORMAL:
             return clear(row.since_ns)
         beyond = row.beyond
-        # Within hysteresis or an off-delay the text is that of the last value that was beyond.
+        # During hysteresis or an off-delay the value is within its limits; the text keeps the last value beyond them.
         if beyond is None or row.condition is None or self._reaches(row, level):
             beyond = row.beyond = AbnormalReading(row.point, row.value, row.reason)
         return AlarmFinding(level=level, since_ns=row.since_ns, reading=beyond, value=row.value)
@@ -343,7 +343,8 @@ class DeviceAlarms:
             yield link, clear(state.since_ns)
             yield own, clear(state.since_ns)
         elif state.link is Link.CONNECTING or _is_farewell(state):
-            # It is being connected, or was left so by a host that was stopped: heartbeats tell whether one is missing.
+            # The host is connecting, or was stopped in order and left this state. It is no lost link: if the host does
+            # not come back, its missing heartbeats raise the alarm.
             yield link, unknown(now_ns)
             yield own, unknown(now_ns)
         elif state.link is Link.DISCONNECTED:
@@ -357,10 +358,10 @@ class DeviceAlarms:
         whole = self._states.get("")
         if not state.active:
             return clear(state.since_ns)
-        # A lost device is one alarm, not one for each of its channels.
+        # A lost device is one alarm, not one for each channel.
         if self._gone_ns is not None or (whole is not None and whole.link is not Link.CONNECTED):
             return unknown(state.since_ns)
-        if _is_farewell(state):  # the next host is connected to the device, and has not found this channel yet
+        if _is_farewell(state):  # the next host has connected to the device, but has not found this channel yet
             return unknown(state.since_ns)
         return _of_state(state, severity.of_state(state))
 
@@ -378,7 +379,7 @@ class DeviceAlarms:
 
 
 def _is_farewell(state: DeviceState) -> bool:
-    """Whether a host has written it when it was stopped."""
+    """Whether a device host published this state because it was stopped in order."""
     return state.link is Link.DISCONNECTED and state.cause is not None and state.cause.code == HOST_STOPPED
 
 

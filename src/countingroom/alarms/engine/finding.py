@@ -1,4 +1,4 @@
-"""What an evaluation finds about one alarm, and what the alarm is about. Pure."""
+"""The finding of an evaluation about one alarm, and the subject of the alarm. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CLEAR = 0
 
 
 class AlarmSubject(Struct, frozen=True, kw_only=True, gc=False):
-    """What an alarm is about. It stays the same while the alarm exists."""
+    """The subject of an alarm: its identity, its title and its source. It stays the same while the alarm exists."""
 
     id: str
     """See `core/alarms/identity.py`."""
     title: str
-    """Its source for people: `Julabo chiller / Bath`."""
+    """The source as text for people: `Julabo chiller / Bath`."""
     device: str = ""
     channel: str = ""
     point: str = ""
@@ -27,16 +27,16 @@ class AlarmSubject(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AbnormalReading(Struct, frozen=True, gc=False):
-    """A reading that is abnormal. Its sentence is made only where it is told: an alarm that stays active has a reading
-    many times a second, and in a flood the urgent alarms do not wait for the sentences of the others."""
+    """A reading that is abnormal. Its sentence is made only when it is published: an active alarm can have many
+    readings per second, and in a flood the urgent alarms must not wait for the sentences of the others."""
 
     point: Point
     value: Scalar
     reason: str
-    """That of an alarm that the device itself has given."""
+    """The reason of an alarm that the device itself gives."""
 
     def sentence(self) -> str:
-        """What is abnormal, with value, limit and unit."""
+        """One sentence with value, limit and unit."""
         return severity.why(self.point, self.value, unit=units.written(self.point.unit), reason=self.reason)
 
 
@@ -44,32 +44,33 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """The condition of an alarm at one evaluation."""
 
     level: int
-    """0: clear; else the priority that its rule gives, 1 to 3."""
+    """0: clear; otherwise the priority by the limit or state, 1 to 3."""
     since_ns: int
-    """When it got this level."""
+    """Since when it has this level."""
     text: str = ""
-    """One sentence: what is abnormal. Empty: `reading` gives it."""
+    """One sentence that says what is abnormal; empty if `reading` gives it."""
     reading: AbnormalReading | None = None
     advice: str = ""
     blames: str = ""
-    """The device that its cause names, or the alarm of the process that served it, or of the node on which that ran."""
+    """The source of the fault: the device that its cause names, or the alarm of the process that served it, or the
+    alarm of the node of that process."""
     lasting_ns: int = 0
-    """It counts when it has lasted for so long: losses often heal by themselves."""
+    """The time that it must last before it counts: lost connections often come back by themselves."""
     at_once: bool = False
-    """Its on-delay is not waited for: others that follow from it have lasted already."""
+    """Skip its on-delay: its consequences have lasted long enough already."""
     value: Scalar = None
     unknown: bool = False
-    """It cannot be evaluated now: the alarm stays as it was."""
+    """It cannot be evaluated now: the alarm stays unchanged."""
     removed: bool = False
     """Its source is no longer described."""
 
     @property
     def folded_by(self) -> tuple[int, int, str]:
-        """What folds depend on."""
+        """The fields on which folds depend."""
         return self.level, self.since_ns, self.blames
 
     def sentence(self) -> str:
-        """What is abnormal."""
+        """One sentence that says what is abnormal."""
         return self.reading.sentence() if self.reading else self.text
 
 
@@ -78,23 +79,23 @@ _FLEET = "the fleet"
 
 
 def clear(since_ns: int) -> AlarmFinding:
-    """The condition is false."""
+    """A finding that the condition is false."""
     return AlarmFinding(level=CLEAR, since_ns=since_ns)
 
 
 def unknown(since_ns: int) -> AlarmFinding:
-    """The condition cannot be evaluated."""
+    """A finding that the condition cannot be evaluated."""
     return AlarmFinding(level=CLEAR, since_ns=since_ns, unknown=True)
 
 
 def removed(now_ns: int) -> AlarmFinding:
-    """The source of the alarm is no longer described."""
+    """A finding that the source of the alarm is no longer described."""
     return AlarmFinding(level=CLEAR, since_ns=now_ns, removed=True)
 
 
 def group_of(subject: AlarmSubject) -> str:
-    """The group within which alarms follow from each other: their device or partition, or the fleet; empty: none. A
-    process is a group of its own, which members of partitions can blame."""
+    """The group within which alarms can be consequences of each other: a device, a partition, or the fleet; empty: no
+    group. A process is a group of its own; members of partitions can name it as their cause."""
     if subject.partition:
         return f"partition {subject.partition}"
     if not subject.device and identity.is_of_fleet(subject.id):
@@ -103,5 +104,5 @@ def group_of(subject: AlarmSubject) -> str:
 
 
 def group_blamed(blames: str) -> str:
-    """The group of a device, or of an alarm, that a finding blames."""
+    """The group of the device or alarm that a finding names in `blames`."""
     return _FLEET if identity.is_of_fleet(blames) else blames

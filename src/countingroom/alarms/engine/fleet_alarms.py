@@ -1,7 +1,7 @@
-"""What is abnormal in the fleet, from the states of its nodes and services that its keeper publishes. Pure.
+"""Evaluates the alarms of the fleet from the states of nodes and services that the fleet keeper publishes. Pure.
 
-A service has one alarm of each kind, however many instances it has: its text names them. It becomes more urgent where
-no instance works any more.
+A service has one alarm of each kind, for all its instances together; the text names the instances. The alarm is more
+urgent if no instance works any more.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from countingroom.core.fleet.states import FLEET_KEY, FleetState, InstanceState,
 
 NO_KEEPER = "no process keeps the fleet: the role fleet is gone or sends no heartbeat"
 PAST_NS = 60_000_000_000
-"""A keeper ends what is set aside at its time. So much later it is told that none did."""
+"""The keeper ends a cordon or a disabling at its time. If it is not ended this long after, that is an alarm."""
 _MOST_NAMED = 5
-"""Instances that a sentence names."""
+"""The most instances that a text names."""
 
 
 class FleetAlarms:
-    """The alarms of the fleet. Each method returns what is found."""
+    """The alarms of the fleet. Its methods return findings."""
 
     def __init__(self) -> None:
         self._main: FleetState | None = None
@@ -36,10 +36,10 @@ class FleetAlarms:
         self._gone_ns: int | None = None
         self._process = ""
         self._urged: set[str] = set()
-        """Lost nodes whose link was told at once."""
+        """Lost nodes whose alarm was given without its on-delay."""
 
     def take(self, state: FleetState | NodeState | ServiceState, now_ns: int) -> Iterator[Found]:
-        """Take in the state of the whole, of a node or of a service."""
+        """Take in the state of the fleet, of a node or of a service."""
         match state:
             case FleetState():
                 self._main = state
@@ -54,7 +54,7 @@ class FleetAlarms:
                 yield from self._service(state, now_ns)
 
     def gone(self, key: str, now_ns: int) -> Iterator[Found]:
-        """A node or service was taken out of the fleet."""
+        """Take in that a node or service was removed from the fleet."""
         kind, _, name = key.partition(".")
         if key == FLEET_KEY:
             self._main = None
@@ -70,7 +70,7 @@ class FleetAlarms:
                 yield _service_subject(name, what), removed(now_ns)
 
     def served(self, is_served: bool, now_ns: int, process: str = "") -> Iterator[Found]:
-        """Whether a process keeps the fleet. `process`: the alarm of the one that did; empty: it is not known."""
+        """Take in whether the fleet keeper is alive. `process`: the alarm of its process; empty: unknown."""
         if is_served == (self._gone_ns is None):
             return
         self._gone_ns = None if is_served else now_ns
@@ -82,13 +82,13 @@ class FleetAlarms:
             yield from self._service(service, now_ns)
 
     def node_of(self, system: str) -> str:
-        """The alarm of the link of the node that runs the agent of a system; empty: no service does."""
+        """The link alarm of the node that runs the agent of a system; empty if no service runs it."""
         services = (one for one in self._services.values() if one.runs == f"system.{system}" and one.instances)
         return next((identity.of_node(one.instances[0].node, "link") for one in services), "")
 
     def look(self, now_ns: int, lost: Container[str] = ()) -> Iterator[Found]:
-        """What is set aside past its time. It is asked for now and then, because no message tells it. `lost`: alarms
-        of nodes that others miss as well: they need not be waited for."""
+        """Cordons and disablings that are over their time. Called regularly, because no message reports it. `lost`:
+        alarms of nodes whose loss run control has seen as well, so their on-delay is skipped."""
         for node in self._nodes.values():
             is_missed = identity.of_node(node.node, "link") in lost and not node.is_reachable
             if is_missed and node.node not in self._urged:
@@ -99,8 +99,8 @@ class FleetAlarms:
             yield _service_subject(service.service, "disabled"), _past(service.disabled, now_ns)
 
     def suppressing(self) -> Iterator[str]:
-        """The names of the suppressions that are true now. Where nothing is abnormal there is nothing to suppress: a
-        change that goes well writes nothing into the record of the alarms."""
+        """The names of the suppressions that are true now. Without an abnormal instance a suppression is not reported,
+        so a change that goes well adds no rows to the history of the alarms."""
         for service in self._services.values():
             if not any(_is_in_loop(one) or _is_bad(one) or one.drift for one in service.instances if one.is_known):
                 continue

@@ -1,10 +1,14 @@
-"""Which alarm follows from which: one fault is one alarm, and its consequences are folded under it. Pure.
+"""Finds which alarm is a consequence of which. One fault is shown as one alarm, with its consequences folded under it.
+Pure.
 
-An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
-that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
-names, and what is lost from the process that served or ran it, or from the node of the fleet on which that ran. An
-alarm of the fleet names the one that it follows from. Of a device that is not reached, and of a partition without an
-owner, nothing is known: all their other alarms follow from that.
+An alarm is a consequence of another one by its kind:
+- the state of a channel, of a point of that channel;
+- the state of a device, of its channels and points;
+- a system of a partition, of the device that its cause names;
+- a lost device, owner or system, of the process that served it, or of the fleet node of that process;
+- an alarm of the fleet, of the alarm that it names;
+- all other alarms of a device without a link, of that link alarm, because their conditions are unknown. The same holds
+  for a partition without an owner.
 """
 
 from __future__ import annotations
@@ -17,21 +21,21 @@ from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, group
 from countingroom.core.alarms import identity
 
 SKEW_NS = 10_000_000_000
-"""A consequence may be stamped so much before its cause: each point is read at its own time."""
+"""A consequence may have a time stamp this much earlier than its cause, because each point is read at its own time."""
 
 
 class Active(Struct, frozen=True, kw_only=True, gc=False):
-    """An active alarm with what was found last."""
+    """An active alarm with its last finding."""
 
     subject: AlarmSubject
     finding: AlarmFinding
-    """The last one that was known."""
+    """The last finding that was not unknown."""
     unknown: bool = False
-    """It cannot be evaluated now."""
+    """Its condition cannot be evaluated now."""
 
 
 def causes(active: Iterable[Active]) -> dict[str, str]:
-    """Alarm -> the alarm that it follows from in the end, of those that follow from another one."""
+    """Consequence -> its root cause, at the end of the chain of causes. Other alarms are not in it."""
     given = sorted(active, key=lambda one: (one.finding.level, -one.finding.since_ns, one.subject.id))
     following = [number for number, one in enumerate(given) if can_follow(one.subject, unknown=one.unknown)]
     if not following:
@@ -50,16 +54,16 @@ def causes(active: Iterable[Active]) -> dict[str, str]:
 
 
 def can_follow(subject: AlarmSubject, *, unknown: bool) -> bool:
-    """Whether an alarm of this kind can follow from another one. A value beyond its limit is a fault of its own."""
+    """Whether an alarm of this kind can be a consequence. A value beyond its limit is always a fault of its own."""
     return unknown or rank_of(subject) not in (_FIRST, _OTHER) or identity.is_of_fleet(subject.id)
 
 
 _Place = tuple[str, str, str, int, int]
-"""Device or process, partition, channel ("*": any), rank and level of an alarm."""
+"""The key of `_earliest`: device or process, partition, channel ("*": any), rank and level."""
 
 
 def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
-    """The number of the earliest alarm of each place. With it thousands of alarms are folded in linear time."""
+    """Place -> index of its earliest alarm. This index lets thousands of alarms be folded in linear time."""
     found: dict[_Place, int] = {}
     for number, one in enumerate(alarms):
         subject = one.subject
@@ -73,7 +77,7 @@ def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
 def _cause(
     alarm: Active, alarms: Sequence[Active], earliest: Mapping[_Place, int], lost: Mapping[str, int]
 ) -> int | None:
-    """The number of the alarm that this one follows from: the earliest of the nearest rank; None: there is none."""
+    """The index of the alarm that causes this one: the earliest of the nearest rank; None if there is none."""
     subject = alarm.subject
     if identity.is_of_fleet(subject.id):
         source = identity.FLEET_KEEPER if alarm.unknown else alarm.finding.blames
@@ -83,12 +87,12 @@ def _cause(
         return lost.get(source)
     mine = rank_of(subject)
     if mine == _VALUE:
-        return lost.get(identity.of_link(subject.device))  # of a device that is not reached every value is stale
+        return lost.get(identity.of_link(subject.device))  # without a link every value of the device is stale
     if mine == _OTHER or (mine == _LINK and not alarm.finding.blames):
         return None
     if mine == _MEMBER and (node := lost.get(alarm.finding.blames)) is not None:
-        return node  # it may be noticed long after the agents that ran there
-    # A warning beside a fault of the same device is another alarm, not the reason of the fault.
+        return node  # without the check of times below: the loss of a node may be noticed long after its agents' loss
+    # A less urgent alarm is not the cause of a more urgent one of the same device: a warning does not explain a fault.
     levels = (1, 2, 3) if subject.partition else range(1, alarm.finding.level + 1)
     for rank in reversed(range(mine)):
         if mine == _LINK:
@@ -124,11 +128,11 @@ _DEVICE = 2
 _LINK = 3
 _MEMBER = 4
 _VALUE = 9
-"""It is the cause of nothing."""
+"""Higher than all others, so it is never a cause."""
 
 
 def rank_of(subject: AlarmSubject) -> int:
-    """How far from the hardware its kind is: a lower one can be the cause of a higher one."""
+    """The distance of an alarm's kind from the hardware. An alarm of a lower rank can cause one of a higher rank."""
     if subject.partition:
         return _MEMBER if subject.system else _MEMBER + 1
     if not subject.device:

@@ -1,4 +1,4 @@
-"""Follows what the bus says of devices, channels, partitions and processes, and has it evaluated."""
+"""Follows devices, channels, partitions, the fleet and heartbeats on the bus, and passes them to the evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from countingroom.core.start_up import HEARD_S, START_UP_S
 _log = logging.getLogger(__name__)
 
 LONGEST_S = 60.0
-"""The time is looked at again after so long, because the wall clock of delays may be set."""
+"""The longest wait before due times are checked again. Due times are wall times, and the wall clock may be set."""
 _RETRY_S = 1.0
 _partitions = MessageDecoder(PartitionState)
 
@@ -39,7 +39,7 @@ _FLEET = {"fleet": FleetState, "node": NodeState, "service": ServiceState}
 
 
 class BusFollower:
-    """Everything that alarms are decided from."""
+    """Follows all inputs of alarms on the bus."""
 
     def __init__(
         self,
@@ -56,11 +56,8 @@ class BusFollower:
         listeners: Sequence[Listener] = (),
         devices: Collection[str] = (),
     ) -> None:
-        """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
-        `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
-        whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
-        that the experiment needs. `perhaps`: those that it may need. `listeners` are told the same
-        readings and states. `devices`: those of the description, which are waited for after the start."""
+        """The arguments are those of `Evaluation`. `devices`: the described devices; after a start the follower waits
+        for them before missing values count."""
         self._bus = bus
         self._clock = clock
         self._evaluation = Evaluation(
@@ -76,9 +73,9 @@ class BusFollower:
         )
         self._news = asyncio.Event()
         self._catalogued: dict[str, float] = {}
-        """Device with a catalogue -> when the first one was read."""
+        """Device -> monotonic time when its first catalogue was read."""
         self._lost: set[str] = set()
-        """Devices and keys that are reported gone."""
+        """Devices and keys that are reported as gone."""
         self._states: dict[str, PartitionState] = {}
         self._has_fleet = False
         self._served = ServedObjects(clock)
@@ -86,18 +83,18 @@ class BusFollower:
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
         self._hears = False
         self._process_of: dict[str, str] = {}
-        """Device, or key -> the alarm of the process that served it last."""
+        """Device or key -> the alarm of the process that served it last."""
         self._beaten_s: dict[str, float] = {}
-        """Device, or key -> when the last heartbeat came of a process that serves it."""
+        """Device or key -> monotonic time of the last heartbeat of a process that serves it."""
         self._described_devices = frozenset(devices)
         self._began_s = clock.monotonic()
         self._quiet_until_s = self._began_s + HEARD_S
         self._looked_s = float("-inf")
         self.updates = 0
-        """Readings taken since the start."""
+        """Number of readings since the start."""
 
     def troubles(self) -> list[str]:
-        """Why alarms may be wrong, one sentence each."""
+        """Why alarms may be out of date, one sentence each."""
         found = self._readings.troubles()
         if any(bucket.stale for bucket in self._buckets):
             found.append("the states on the bus are not followed")
@@ -116,7 +113,7 @@ class BusFollower:
             tasks.create_task(self._pass_time())
 
     async def _pass_time(self) -> None:
-        """Pass findings on whose delays are over."""
+        """Evaluate delays when they are over."""
         while True:
             due_ns = self._evaluation.next_due_ns()
             wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
@@ -165,9 +162,9 @@ class BusFollower:
         state = decode(data, _partitions)
         members = tuple(one for one in state.members if subjects.is_token(one.system))
         state = structs.replace(state, members=members)
-        # The same state that is read again after a lost link is no sign that its owner lives.
+        # After a lost link the same state is read again; only a changed one shows that the owner is alive.
         if self._states.get(key) != state:
-            if key in self._states:  # the first one may be from before the start
+            if key in self._states:  # the first state may be older than the start of this process
                 self._beaten_s[key] = self._clock.monotonic()
             self._states[key] = state
             self._served.published(key)
@@ -182,7 +179,7 @@ class BusFollower:
             return
         state = decode(data, kind)
         if key == FLEET_KEY:
-            # It is kept by one process, which beats with this key among its targets.
+            # One process keeps the fleet; its heartbeats name this key among their targets.
             self._has_fleet = True
             self._update_served()
         self._evaluation.fleet(key, state, now_ns)
@@ -216,7 +213,7 @@ class BusFollower:
         self._update_served()
 
     async def _sweep(self) -> None:
-        """Missed heartbeats are no message, so they are looked for."""
+        """Check regularly for missed heartbeats, because no message reports them."""
         while True:
             await self._clock.sleep(SWEEP_S)
             self._update_served()
@@ -233,8 +230,8 @@ class BusFollower:
         self._evaluation.roles(self._served.roster.present(), gone, now_ns)
 
     def _awaited(self, names: Iterable[str]) -> set[str]:
-        """Those of these devices and keys that are not served yet, or not since so long that they are reported gone. A
-        process that is stopped in order may be started again as soon as one that is killed."""
+        """The devices and keys without heartbeats that are not reported as gone yet. A process that said goodbye gets
+        the same time as a killed one: it may be in a restart."""
         now_s = self._clock.monotonic()
         beating = self._served.roster.targets()
         return {name for name in names if name not in beating and now_s < self._gone_from_s(name)}
@@ -243,12 +240,12 @@ class BusFollower:
         beaten_s = self._beaten_s.get(name)
         if beaten_s is not None:
             return beaten_s + MISSED * INTERVAL_S
-        # One that is added while this runs publishes its catalogue before the next heartbeat of its host.
+        # A device that is added later publishes its catalogue before the first heartbeat of its host.
         added_s = self._catalogued.get(name, self._began_s)
         return max(self._began_s + START_UP_S, added_s + MISSED * INTERVAL_S)
 
     def _update_served(self) -> None:
-        """Tell which devices and partitions are served. Without the bus nothing is known of them."""
+        """Report to the evaluation which devices and partitions are served. Without the bus this is unknown."""
         if not self._bus.connected:
             self._quiet_until_s = self._clock.monotonic() + HEARD_S
             return
@@ -260,7 +257,8 @@ class BusFollower:
         awaited = self._awaited(silent)
         lost = silent - awaited
         if lost - self._lost:
-            self._look_at_roles(now_ns)  # at once, so that what a process served is folded under it
+            # At once: the alarm of the process must exist before those of its devices, to fold them under it.
+            self._look_at_roles(now_ns)
         self._lost = lost
         for name, is_alive in self._served.alive.items():
             if name in awaited:
@@ -277,7 +275,7 @@ class BusFollower:
 
 
 def _named(catalogue: Catalogue) -> Catalogue:
-    """The catalogue without points and channels whose names cannot stand in a key: their alarms could have none."""
+    """The catalogue without points and channels whose names are not valid in a key, because an alarm needs a key."""
     points = tuple(one for one in catalogue.points if all(map(subjects.is_token, one.name.split("."))))
     channels = tuple(one for one in catalogue.channels if subjects.is_token(one))
     return structs.replace(catalogue, points=points, channels=channels)

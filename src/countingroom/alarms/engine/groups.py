@@ -1,7 +1,7 @@
-"""The active alarms of each device and partition, and which of them are folded under which. Pure.
+"""The active alarms of each device and partition, and which alarm is folded under which. Pure.
 
-A fold outlives its cause in three cases (`docs/explanation/alarm-states.md`): the cause or the consequence cannot be
-evaluated now; the cause is gone since less than ORPHAN_NS; or the consequence is gone as well.
+A fold stays without its cause in three cases (`docs/explanation/alarm-states.md`): the cause or the consequence cannot
+be evaluated now; the cause ended less than ORPHAN_NS ago; or the consequence has ended as well.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from countingroom.alarms.engine.saved import EngineAlarm
 from countingroom.core.alarms.states import BaseState
 
 ORPHAN_NS = 2_000_000_000
-"""A consequence whose cause is gone stands for itself, and is announced, after this time: both often end together."""
+"""A consequence whose cause has ended is announced as an alarm of its own after this time. Both often end together."""
 
 
 class Folds(Struct, kw_only=True):
-    """What was found about some groups."""
+    """The folds of some groups."""
 
     causes: dict[str, str]
-    """Alarm -> the alarm that it follows from."""
+    """Consequence -> its cause."""
     changed: list[EngineAlarm] = field(default_factory=list[EngineAlarm])
-    """The alarms for which this is new."""
+    """Alarms whose fold changed."""
     orphans: list[str] = field(default_factory=list[str])
-    """Alarms that were not announced, and whose cause is gone."""
+    """Consequences that were not announced and whose cause has ended."""
 
 
 class AlarmGroups:
-    """Keeps `cause_id` and `first_out` of alarms right."""
+    """Computes `cause_id` and `first_out` of alarms."""
 
     def __init__(self, entries: Mapping[str, EngineAlarm]) -> None:
-        """`entries`: all alarms by identity, as they are at each call."""
+        """`entries`: identity -> alarm; the book changes this mapping between the calls."""
         self._entries = entries
         self._members: dict[str, set[str]] = {}
         """Device or partition -> its alarms that are active and have no flag."""
         self._blaming: dict[str, set[str]] = {}
-        """Device, alarm of a process, or the fleet -> the partitions in which a member blames it."""
+        """Device, alarm of a process, or the fleet -> the groups with an alarm that names it as the cause."""
         self._below: dict[str, set[str]] = {}
-        """Alarm -> those that are folded under it."""
+        """Alarm -> the alarms that are folded under it."""
         self._following: dict[str, set[str]] = {}
-        """Device or partition -> those members that can follow from another alarm, and those that are folded or have
-        others under them. Without one there is nothing to fold: a flood of limits costs no look at all of them."""
+        """Group -> its members that can be consequences, that are folded, or that have alarms under them. A group
+        without such members is skipped: in a flood of limit alarms this avoids a look at all of them in each batch."""
 
     def index(self, entry: EngineAlarm) -> None:
-        """Take in what an alarm has become: active alarms without a flag can be causes and consequences."""
+        """Take in the present state of an alarm: only active alarms without a flag can be causes or consequences."""
         group = group_of(entry.subject)
         if not group:
             return
@@ -81,9 +81,9 @@ class AlarmGroups:
             yield from self._blaming.get(group, ())
 
     def fold(self, groups: Iterable[str]) -> Folds:
-        """Find anew what follows from what among the alarms of these groups."""
+        """Compute the folds of these groups again."""
         ids = {id for group in groups if self._following.get(group) for id in self._members.get(group, ())}
-        # A partition's member can follow from an alarm of another group.
+        # A member of a partition can be a consequence of an alarm in another group.
         blamed = {group_blamed(self._entries[id].blames) for id in ids} - {""}
         ids |= {id for group in blamed for id in self._members.get(group, ())}
         causes = folding.causes([_as_active(self._entries[id]) for id in ids])
@@ -105,7 +105,7 @@ class AlarmGroups:
         return found
 
     def put_under(self, entry: EngineAlarm, cause: str) -> None:
-        """Fold an alarm under another one; empty: it stands for itself."""
+        """Fold an alarm under another one; `cause` empty: unfold it."""
         id = entry.subject.id
         if entry.cause_id and (below := self._below.get(entry.cause_id)) is not None:
             below.discard(id)
@@ -123,7 +123,7 @@ class AlarmGroups:
         return tuple(self._below.get(id, ()))
 
     def is_orphan(self, entry: EngineAlarm) -> bool:
-        """Whether it was not announced as a consequence, and its cause is gone."""
+        """Whether it was not announced because it was a consequence, and its cause has ended."""
         record = entry.record
         if record.base is not BaseState.UNACKNOWLEDGED or record.announced_ns is not None or record.has_flag:
             return False
@@ -131,14 +131,14 @@ class AlarmGroups:
         return cause is None or not _is_active(cause) or cause.record.has_flag
 
     def asks_for_nothing(self, entry: EngineAlarm) -> bool:
-        """Whether it was not announced, and its cause waits for no acknowledgement: then it needs none either."""
+        """Whether it needs no acknowledgement: it was not announced, and its cause does not wait for one."""
         if not entry.cause_id or entry.record.announced_ns is not None:
             return False
         cause = self._entries.get(entry.cause_id)
         return cause is None or not cause.record.base.needs_acknowledgement
 
     def _outlives(self, entry: EngineAlarm) -> bool:
-        """Whether the fold of an alarm that was active before stays, although its cause is none now."""
+        """Whether an earlier fold stays although `folding` gives the alarm no cause now."""
         cause = self._entries.get(entry.cause_id)
         if cause is None or cause.record.has_flag or not entry.is_active:
             return False
@@ -146,7 +146,7 @@ class AlarmGroups:
 
 
 def _is_active(entry: EngineAlarm) -> bool:
-    """Whether its condition is true by the last finding, which its record may not have taken in yet."""
+    """Whether the condition is true by the last finding. The record may not have taken that finding in yet."""
     return entry.is_active if entry.unknown or entry.finding is None else bool(entry.finding.level)
 
 
@@ -155,8 +155,8 @@ def _as_active(entry: EngineAlarm) -> folding.Active:
     finding = entry.finding or AlarmFinding(
         level=min(record.priority, 3), since_ns=record.since_ns, text=record.text, blames=entry.blames
     )
-    # A host or an engine that starts again gives what goes on a later begin. With that one it would no longer be
-    # the cause of what began before, and all that follows from it would be announced.
+    # After a restart of the host or the engine, an alarm that continues gets a later begin. With that one it could no
+    # longer be the cause of older alarms, and all its consequences would be announced. So the earlier begin counts.
     if entry.is_active and record.since_ns < finding.since_ns:
         finding = replace(finding, since_ns=record.since_ns)
     return folding.Active(subject=entry.subject, finding=finding, unknown=entry.unknown)

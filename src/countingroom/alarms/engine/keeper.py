@@ -1,8 +1,8 @@
-"""Carries what changed in the book to the database and to the bus, in this order, one batch after the other.
+"""Saves the changes of the book in the database, then publishes them on the bus, batch by batch.
 
-What changed is saved before it is published: an engine that takes over then never announces an occurrence twice. While
-the database does not answer, alarms are published all the same and saved later; commands are refused, because what they
-do would not outlive a kill.
+A change is saved before it is published, so an engine that takes over never announces an occurrence twice. While the
+database does not answer, alarms are published all the same and saved later. Commands are refused during that time,
+because their changes would not outlive a kill of the process.
 """
 
 from __future__ import annotations
@@ -35,30 +35,31 @@ from countingroom.core.set_back import SetBackWatch
 _log = logging.getLogger(__name__)
 
 SAVE_S = 2.0
-"""The most that a batch waits for the database."""
+"""The longest time that a batch waits for the database."""
 AGAIN_S = 1.0
-"""Between two attempts to save what could not be saved."""
+"""The pause between two attempts to save after a failure."""
 AT_ONCE = 500
-"""Findings that are worked on at once. In a flood the more urgent of those that came meanwhile are next, and a command
-waits for one such batch."""
+"""The size of a batch of findings. In a flood the most urgent waiting findings make the next batch, and a command waits
+for one batch only."""
 ROOM_S = 2.0
-"""The most that a batch waits until the bus has taken the one before."""
+"""The longest time that a batch waits until the bus has taken the one before. Without the wait a flood would overrun
+the queue of the publisher, and events would be lost."""
 REFRESH_S = 1.0
-"""A new value of an active alarm is published at most so often."""
+"""The shortest time between two publications of new values of active alarms."""
 REFRESHED = 500
-"""Alarms whose value is published at once."""
+"""The most alarms whose new values are published together."""
 LONGEST_S = 60.0
-"""The time is looked at again after so long, because the wall clock of the ends of shelves may be set."""
+"""The longest wait before due times are checked again. Shelves end at wall times, and the wall clock may be set."""
 ROWS = 20_000
-"""Rows of the history that wait for the database; the oldest are dropped."""
+"""The most rows of the history that wait for the database; beyond it the oldest are dropped."""
 
 
 AfterSave = Callable[[Sequence[SavedAlarm], Sequence[AlarmEntry]], None]
-"""Is told of states and of the rows of the history about them."""
+"""Called with states and with the rows of the history about them."""
 
 
 class AlarmStore(Protocol):
-    """What the engine needs of the database; `storage/alarms.py` is it."""
+    """What the engine needs from the database; implemented by `storage/alarms.py`."""
 
     def take_over(self, name: str) -> Awaitable[int]: ...
     def load(self) -> Awaitable[tuple[SavedAlarm, ...]]: ...
@@ -76,7 +77,7 @@ class AlarmStore(Protocol):
 
 
 class AlarmKeeper:
-    """The only one that changes the book."""
+    """Makes all changes of the book, one at a time, and saves and publishes them."""
 
     def __init__(
         self,
@@ -90,13 +91,13 @@ class AlarmKeeper:
         after_failure: AfterSave | None = None,
     ) -> None:
         """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer. `after_save` is called
-        with the states that were saved together with the rows that tell of them, `after_failure` with those that could
-        not be saved and are saved later."""
+        with states and history rows that were saved, `after_failure` with those that are saved later because the
+        database did not answer."""
         self._book = book
         self._store = store
         self._writer = writer
         self._is_back = False
-        """The database answers, which it did not at the begin."""
+        """The database answers now; it did not answer when this engine began."""
         self._publisher = publisher
         self._clock = clock
         self._after_save = after_save or _ignore
@@ -104,7 +105,7 @@ class AlarmKeeper:
         self.counts = EngineCounts()
         self._waiting = WaitingFindings(book.urgency)
         self._found_s = 0.0
-        """When the first of them came."""
+        """Monotonic time at which the first waiting finding came."""
         self._due_events: DueEvents | None = None
         self._news = asyncio.Event()
         self._watch = SetBackWatch(clock)
@@ -130,7 +131,7 @@ class AlarmKeeper:
         return len(self._rows)
 
     def find(self, found: Iterable[Found]) -> None:
-        """Take in findings; they are worked on soon, in this order."""
+        """Queue findings; `run` handles them, the most urgent first."""
         was_waiting = bool(self._waiting)
         if self._waiting.add(found):
             if not was_waiting:
@@ -138,18 +139,18 @@ class AlarmKeeper:
             self._news.set()
 
     def give(self, events: DueEvents) -> None:
-        """Take the definitions of alarms anew, and give events to alarms, soon, after the findings that came before. Of
-        several calls the last one counts."""
+        """Look up definitions again and give events to alarms, after the findings that wait now. If it is called
+        several times before that, only the last call counts."""
         self._due_events = events
         self._news.set()
 
     @property
     def unsaved_rows(self) -> tuple[AlarmEntry, ...]:
-        """History that could not be saved."""
+        """The rows of the history that are not saved yet."""
         return tuple(self._rows)
 
     def save_soon(self, changed: Mapping[str, EngineAlarm], rows: Iterable[AlarmEntry]) -> None:
-        """Save what an earlier engine, or this one without the database, could not save."""
+        """Queue changes to be saved that an earlier engine, or this one without the database, could not save."""
         self._unsaved |= changed
         self._rows.extend(rows)
 
@@ -166,7 +167,7 @@ class AlarmKeeper:
                 await self._work()
 
     async def _work(self) -> None:
-        """One batch."""
+        """Handle one batch."""
         async with self._turn:
             found_s = self._found_s
             found = self._waiting.take(AT_ONCE)
@@ -183,8 +184,8 @@ class AlarmKeeper:
             self._refresh()
 
     async def command(self, events: Callable[[AlarmBook, int], Mapping[str, AlarmEvent]], *, by: str) -> BookChanges:
-        """Give an event to each alarm and return what changed, after it is saved and published. LinkError, and nothing
-        changed, where the database does not answer. `events` is called with the book as it is then, and the time."""
+        """Give an event to each alarm; the changes are saved and published when this returns. `events`: called with the
+        present book and the time. LinkError if the database does not answer; the alarms are then unchanged."""
         async with self._turn:
             if self._saved.is_failing:
                 await self._save_again(now=True)
@@ -199,11 +200,11 @@ class AlarmKeeper:
                 self._book.undo(before)
                 raise
             self._publish(changes, states)
-            self._news.set()  # the end of a shelf may be sooner than what `run` waits for
+            self._news.set()  # a new shelf may end earlier than the time until which `run` waits
             return changes
 
     async def _wait(self) -> None:
-        """Until there is something to do."""
+        """Wait for findings, or until a due time, a refresh or a save is due."""
         due_ns = self._book.next_due_ns()
         wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
         if self._refreshed:
@@ -224,7 +225,7 @@ class AlarmKeeper:
         self._refreshed |= changes.refreshed
         states = _states(changes)
         if changes.saved or changes.history:
-            if self._saved.is_failing:  # a database that hangs must not delay each batch
+            if self._saved.is_failing:  # a database that hangs must not delay each batch by SAVE_S
                 self._keep(changes, states)
             else:
                 try:
@@ -235,7 +236,7 @@ class AlarmKeeper:
         self._publish(changes, states)
 
     def _keep(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
-        """Save it later."""
+        """Queue changes to be saved later."""
         self._unsaved |= changes.saved
         self._rows.extend(changes.history)
         self._after_failure([one.saved(states.get(id)) for id, one in changes.saved.items()], changes.history)
@@ -246,6 +247,8 @@ class AlarmKeeper:
             return
         self._next_save_s = self._clock.monotonic() + AGAIN_S
         if self._writer is None:
+            # The book does not know the saved alarms, so it must not write. Once a read works, `run` ends and the
+            # service takes over again, with the saved alarms.
             with suppress(LinkError, TimeoutError):
                 async with within(self._clock, SAVE_S):
                     await self._store.occurrences("", self._clock.now_ns())
@@ -267,9 +270,10 @@ class AlarmKeeper:
         *,
         synced: bool = True,
     ) -> None:
-        """LinkError where the database does not answer in time; Conflict where another process has taken over. Not
-        `synced`: what the engine itself found outlives a kill, and is synced right after. The trip of an interlock that
-        comes next then waits for no disk."""
+        """LinkError if the database does not answer in time, Conflict if another process has taken over.
+
+        `synced=False`: return before the data are on the disk. They outlive a kill of this process, and the store syncs
+        them right after. So the trip of an interlock that comes next does not wait for the disk."""
         if not (changed or rows):
             return
         if self._writer is None:
@@ -304,7 +308,7 @@ class AlarmKeeper:
 
 
 def _ignore(_: Sequence[SavedAlarm], __: Sequence[AlarmEntry]) -> None:
-    """Nothing waits for what is saved."""
+    """Used if no caller wants to know of saves."""
 
 
 def _never_answered() -> LinkError:
@@ -317,7 +321,7 @@ def _never_answered() -> LinkError:
 
 
 def _states(changes: BookChanges) -> dict[str, AlarmState | None]:
-    """The states to be published, made once: they are saved as well. None: at rest, its key is deleted."""
+    """The states to be published; made once, because they are saved as well. None: at rest, the key is deleted."""
     return {id: _state(entry) for id, entry in changes.published.items()}
 
 

@@ -1,4 +1,4 @@
-"""The definitions of all alarms that exist now: those of the devices, partitions and processes that are known."""
+"""The definitions of all alarms that exist now: of the known devices, partitions, processes and the fleet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
 _FIXED = ("custom", "role", "interlock", "backup", "mirror")
-"""Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
+"""Kinds of alarms that the description alone defines: they are known before the first message of the bus."""
 
 
 _OVERDUE_GUIDANCE = Guidance(
@@ -27,7 +27,7 @@ _OVERDUE_GUIDANCE = Guidance(
 
 
 class Defines(Protocol):
-    """What the description says of alarms (`alarms/definitions.py`). One that is switched off is not among them."""
+    """Defines alarms by the description (`alarms/definitions.py`). Alarms that are switched off are left out."""
 
     @property
     def section(self) -> AlarmsSection: ...
@@ -46,7 +46,7 @@ class Defines(Protocol):
 
 
 class KnownAlarms:
-    """Looks definitions up by the identity of the alarm."""
+    """Finds the definition of an alarm by its identity."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class KnownAlarms:
         *,
         perhaps: Iterable[str] = (),
     ) -> None:
-        """`roles`: the processes that the experiment needs. `perhaps`: those that it may need, which this process
-        cannot know. `described`: the devices of the description; None: they are not known."""
+        """`roles`: the processes that the experiment needs. `perhaps`: processes of which this one cannot know whether
+        the experiment needs them. `described`: the devices of the description; None: unknown."""
         self._definitions = definitions
         self._described = described
         self._all_known = False
@@ -70,32 +70,32 @@ class KnownAlarms:
         self._fixed |= {one.id: one for one in definitions.of_customs()}
         self._fixed |= {one.id: one for one in definitions.of_interlocks()}
         self._rules: dict[tuple[bool, int], ChartRules] = {}
-        """By latching and priority: an alarm has them at each of its steps."""
+        """(latching, priority) -> rules; kept because each step of each alarm needs them."""
         self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_fleet: dict[str, dict[str, AlarmDefinition]] = {}
         """`fleet.main`, `node.<node>` or `service.<service>` -> its alarms."""
 
     def complete(self) -> None:
-        """All devices that exist are known now, except those of the description that were not published yet."""
+        """Take in that the wait after the start is over: a device is known now, or is described, or does not exist."""
         self._all_known = True
 
     def exist(self, partitions: Container[str]) -> None:
-        """These are all partitions that exist; others were deleted, perhaps while no engine ran."""
+        """Take in all partitions that exist. Other partitions were deleted, perhaps while no engine ran."""
         self._existing = partitions
 
     def learn(self, catalogue: Catalogue) -> None:
-        """A device is described, or described anew."""
+        """Take in the catalogue of a new or changed device."""
         self._catalogues[catalogue.device] = catalogue
         self._of_devices[catalogue.device] = {one.id: one for one in self._definitions.of_device(catalogue)}
 
     def forget(self, device: str) -> None:
-        """A device is no longer described."""
+        """Take in that a device is no longer described."""
         self._catalogues.pop(device, None)
         self._of_devices.pop(device, None)
 
     def partition(self, partition: str, systems: Iterable[str]) -> bool:
-        """A partition exists, with these members; whether that was not known."""
+        """Take in a partition and its members. Returns whether that is new."""
         members = frozenset(systems)
         if self._systems.get(partition) == members:
             return False
@@ -105,12 +105,12 @@ class KnownAlarms:
         return True
 
     def forget_partition(self, partition: str) -> None:
-        """A partition was deleted."""
+        """Take in that a partition was deleted."""
         self._systems.pop(partition, None)
         self._of_partitions.pop(partition, None)
 
     def fleet(self, key: str) -> bool:
-        """A node or service of the fleet exists, at this key of the bucket of states; whether that was not known."""
+        """Take in a node or service of the fleet by its key in the state bucket. Returns whether it is new."""
         if key in self._of_fleet:
             return False
         kind, _, name = key.partition(".")
@@ -119,19 +119,19 @@ class KnownAlarms:
         return True
 
     def forget_fleet(self, key: str) -> None:
-        """A node or service was taken out of the fleet."""
+        """Take in that a node or service was removed from the fleet."""
         self._of_fleet.pop(key, None)
 
     def define(self, subject: AlarmSubject) -> AlarmDefinition | None:
-        """The definition of an alarm; None: the description has switched it off. One without title: what it is about is
-        not known yet."""
+        """The definition of an alarm; None if the description has switched it off. A definition without a title means
+        that its device or partition is not known yet."""
         of_device = self._of_devices.get(subject.device)
         if of_device is not None and (known := of_device.get(subject.id)) is not None:
-            return known  # nearly all in a flood; the others are looked for by their identity
+            return known  # the quick path: in a flood nearly all alarms end here
         if (known := self.find(subject.id)) is not None:
             return known
         if identity.overdue(subject.id):
-            return AlarmDefinition(id=subject.id, title="")  # it ends with the alarm that it is about
+            return AlarmDefinition(id=subject.id, title="")  # it is closed together with the alarm that it is about
         kind = subject.id.partition(".")[0]
         if kind in _FIXED:
             return AlarmDefinition(id=subject.id, title="") if subject.id in self._perhaps else None
@@ -149,20 +149,20 @@ class KnownAlarms:
         return AlarmDefinition(id=subject.id, title="")
 
     def _is_gone(self, subject: AlarmSubject) -> bool:
-        """Whether a device without a catalogue was taken out of the description, or a partition without a state was
-        deleted. It may have been while no engine ran; a bus that was restarted empty must not close the alarms of those
-        that exist."""
+        """Whether the device or partition of an alarm does not exist any more. It may have been removed while no engine
+        ran. The bus alone cannot tell: after a restart it is empty, which must not close alarms. So the description and
+        the database decide."""
         if not self._all_known:
             return False
         if partition := subject.partition:
             return self._existing is not None and partition not in self._existing
         if identity.is_of_fleet(subject.id):
-            return FLEET_KEY in self._of_fleet  # its keeper has published all that there is
+            return FLEET_KEY in self._of_fleet  # then the keeper has published all nodes and services
         device = subject.device
         return bool(device) and self._described is not None and device not in self._described
 
     def find(self, id: str) -> AlarmDefinition | None:
-        """The definition by its identity; None: there is no such alarm."""
+        """The definition of an alarm by its identity; None if there is no such alarm."""
         if (known := self._fixed.get(id)) is not None:
             return known
         if of := identity.overdue(id):
@@ -180,12 +180,12 @@ class KnownAlarms:
         return self._of_fleet.get(_fleet_key(id), {}).get(id)
 
     def in_area(self, area: str) -> set[str]:
-        """The alarms of an area and of those below it."""
+        """Identities of the alarms of an area and of the areas below it."""
         below = f"{area}/"
         return {one.id for one in self.every() if one.area == area or one.area.startswith(below)}
 
     def rules(self, definition: AlarmDefinition, priority: int) -> ChartRules:
-        """The rules of its chart at this priority."""
+        """The rules of the alarm's chart at this priority."""
         which = definition.latching, priority
         rules = self._rules.get(which)
         if rules is None:
@@ -195,11 +195,11 @@ class KnownAlarms:
         return rules
 
     def longest_shelf_s(self, definition: AlarmDefinition) -> float:
-        """The longest time for which it may be shelved at its most urgent priority."""
+        """The longest time, in s, for which an alarm of its most urgent priority may be shelved."""
         return self._definitions.longest_shelf_s.get(min(definition.priorities), 0.0)
 
     def condition(self, definition: AlarmDefinition) -> str:
-        """In words: `warning above 30 °C · alarm above 35 °C`; empty where the title says all."""
+        """The condition as text: `warning above 30 °C · alarm above 35 °C`; empty if it has no point."""
         catalogue = self._catalogues.get(definition.device)
         points = catalogue.points if catalogue and definition.point else ()
         point = next((one for one in points if one.name == definition.point), None)
@@ -210,27 +210,28 @@ class KnownAlarms:
         return " · ".join(_limits(point))
 
     def catalogue(self, device: str) -> Catalogue | None:
-        """What a device has; None: it is not known."""
+        """The catalogue of a device; None if the device is not known."""
         return self._catalogues.get(device)
 
     def customs(self) -> dict[str, AlarmDefinition]:
-        """Name of a custom alarm -> its definition, of those that are on."""
+        """Name of a custom alarm -> its definition, for all that are on."""
         return {one.custom: one for one in self._fixed.values() if one.custom}
 
     def point(self, address: str) -> Point | None:
-        """A point by its address `<device>.<point>`; None: no device has it."""
+        """The point with the address `<device>.<point>`; None if no known device has it."""
         device, _, name = address.partition(".")
         catalogue = self._catalogues.get(device)
         return next((one for one in catalogue.points if one.name == name), None) if catalogue else None
 
     def every(self) -> Iterator[AlarmDefinition]:
-        """All that exist now."""
+        """The definitions of all alarms that exist now."""
         yield from self._fixed.values()
         for group in (*self._of_devices.values(), *self._of_partitions.values(), *self._of_fleet.values()):
             yield from group.values()
 
     def suppressible(self) -> Iterator[AlarmDefinition]:
-        """All that a condition can suppress: without a section `suppress` only those of the fleet."""
+        """The alarms that can be suppressed. Without a section `suppress` these are the alarms of the fleet only; with
+        100,000 alarms it is worth not to look at all."""
         if self._definitions.section.suppress:
             yield from self.every()
             return
@@ -239,12 +240,12 @@ class KnownAlarms:
 
 
 def _fleet_key(id: str) -> str:
-    """The key of the state that an alarm of the fleet is about."""
+    """The key of the state of which an alarm of the fleet tells."""
     return FLEET_KEY if id == identity.FLEET_KEEPER else id.rpartition(".")[0]
 
 
 def _overdue(of: AlarmDefinition) -> AlarmDefinition:
-    """The alarm that another one is out of service for too long."""
+    """The definition of the alarm which says that another alarm is out of service after its due date."""
     return AlarmDefinition(
         id=identity.of_overdue(of.id),
         area=of.area,

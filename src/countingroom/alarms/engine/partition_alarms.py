@@ -1,4 +1,4 @@
-"""What is abnormal in a partition, from what its owner reports of its members. Pure."""
+"""Evaluates the alarms of a partition, from the states of its members that its owner publishes. Pure."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING
 
 LOST_NS = 4_000_000_000
-"""A member must be lost for so long to be an alarm. `up` starts agents that were killed again within 1 to 2 s, and each
-loss was then an alarm of priority 1. The alarm of the process comes before it, after 3 s."""
+"""A member must be lost for this time to be an alarm. `up` restarts killed agents within 1 to 2 s; without the delay
+each such loss is an alarm of priority 1. The alarm of the process comes earlier, after PROCESS_LOST_NS, so that the
+members are folded under it."""
 PROCESS_LOST_NS = 3_000_000_000
-"""A process whose members are lost for so long is gone."""
+"""A process counts as gone when its members are lost for this time."""
 NO_OWNER = "it has no owner: its run control is gone or sends no heartbeat"
 
 
 class PartitionAlarms:
-    """The alarms of one partition: that it has no owner, else its members, else why it does not proceed."""
+    """The alarms of one partition: it has no owner; or its members; or the reason why it does not proceed."""
 
     def __init__(self, partition: str, process_of: Callable[[str], str] = lambda _: "") -> None:
-        """`process_of`: the alarm of the process that runs the agent of a system, or of its node; empty: it is not
-        known."""
+        """`process_of`: system -> the alarm of the process, or of the node, that runs its agent; empty: unknown."""
         self._partition = partition
         self._process_of = process_of
         self._lost_ns: dict[str, int] = {}
-        """System -> since when it is not connected, by the clock of this process."""
+        """System -> since when it is not connected, by the wall clock of this process."""
         self._state: PartitionState | None = None
         self._gone_ns: int | None = None
         self._process = ""
         self._is_told = False
-        """Whether it was told that it has an owner or none. Before, that alarm stays as it was."""
+        """Whether it is known if the partition has an owner. Until then its owner alarm stays unchanged."""
 
     def state(self, state: PartitionState, now_ns: int) -> Iterator[Found]:
-        """Take in its state; returns what is found now."""
+        """Take in the state of the partition; returns the findings."""
         before = {one.system for one in self._state.members} if self._state else set[str]()
         self._state = state
         for system in sorted(before - {one.system for one in state.members}):
@@ -43,7 +43,7 @@ class PartitionAlarms:
         yield from self._all(now_ns)
 
     def served(self, is_served: bool, now_ns: int, process: str = "") -> Iterator[Found]:
-        """Whether it has an owner. `process`: the alarm of the process that was it; empty: it is not known."""
+        """Take in whether the partition has an owner. `process`: the alarm of the owner's process; empty: unknown."""
         if self._is_told and is_served == (self._gone_ns is None):
             return
         self._is_told = True
@@ -52,14 +52,14 @@ class PartitionAlarms:
         yield from self._all(now_ns)
 
     def lost_processes(self, now_ns: int) -> set[str]:
-        """The alarms of processes whose members are not connected, for so long that they should be back."""
-        # A time that lies ahead is of a clock that was set back since.
+        """The alarms of the processes whose members are lost for PROCESS_LOST_NS or longer."""
+        # A time in the future means that the clock was set back; without the correction the delay would not end.
         self._lost_ns = {system: min(since_ns, now_ns) for system, since_ns in self._lost_ns.items()}
         lost = (system for system, since_ns in self._lost_ns.items() if now_ns - since_ns >= PROCESS_LOST_NS)
         return {self._process_of(system) for system in lost} - {""}
 
     def removed(self, now_ns: int) -> Iterator[Found]:
-        """The partition was deleted."""
+        """Remove all alarms of a deleted partition."""
         yield self._owner(), removed(now_ns)
         yield self._goal(), removed(now_ns)
         for member in self._state.members if self._state else ():
@@ -127,7 +127,8 @@ def _is_lost(member: MemberState) -> bool:
 
 
 def of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
-    """The level of a member, and what is abnormal. `at_rest`: the partition has not begun to be brought up."""
+    """The level of a member, and a text that says what is abnormal. `at_rest`: the partition is in its initial state,
+    so a missing member is less urgent."""
     if not member.included:
         return severity.NORMAL, ""
     if ERROR in (member.seen, member.own):

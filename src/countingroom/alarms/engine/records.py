@@ -1,7 +1,7 @@
-"""What is recorded of a change: a row of the history of the alarm, and the event that tells it. Pure.
+"""The records of a change of an alarm: a row of its history, and an event. Pure.
 
-The event is made of the row alone. So an engine that takes over can tell the last rows again: the events have the ids
-that they had before, and the bus stores each of them once.
+The event is made from the row alone. So an engine that takes over can publish the events of the last rows again: they
+get the same ids as before, and the bus stores each of them once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _WORDS = {
     HistoryKind.OVERDUE: "still out of service after its due date",
 }
 _TOLD = frozenset({HistoryKind.ANNOUNCED, HistoryKind.ANNOUNCED_AGAIN, HistoryKind.RAISED})
-"""Kinds whose event has the severity of the alarm."""
+"""Kinds of rows whose event has the severity of the alarm."""
 
 
 def history_rows(
@@ -71,7 +71,7 @@ def history_rows(
     by: str,
     event: AlarmEvent,
 ) -> Iterator[AlarmEntry]:
-    """The rows of one step."""
+    """The history rows of one step of an alarm."""
     effects = tuple(effects)
     is_announced = bool(ANNOUNCEMENTS.intersection([effect.kind for effect in effects]))
     record = entry.record
@@ -103,7 +103,7 @@ def history_rows(
 
 
 def overdue_finding(entry: EngineAlarm, now_ns: int) -> AlarmFinding:
-    """Whether an alarm is still out of service after its due date."""
+    """A finding that says whether an alarm is still out of service after its due date."""
     service = entry.record.service
     if service is None or now_ns < service.due_ns:
         return clear(now_ns)
@@ -112,7 +112,7 @@ def overdue_finding(entry: EngineAlarm, now_ns: int) -> AlarmFinding:
 
 
 def closed_row(entry: EngineAlarm, before: AlarmRecord, now_ns: int) -> AlarmEntry:
-    """The source of an alarm is no longer described."""
+    """The row that closes an alarm whose source is no longer described."""
     return AlarmEntry(
         time_ns=now_ns,
         alarm=entry.subject.id,
@@ -139,7 +139,7 @@ def _kind(
         case EffectKind.UNSHELVED:
             return HistoryKind.UNSHELVED if isinstance(event, Unshelve) else HistoryKind.SHELF_ENDED
         case EffectKind.RE_ANNOUNCE if before.announced_ns is None:
-            return HistoryKind.ANNOUNCED  # it was a consequence until now
+            return HistoryKind.ANNOUNCED  # the first announcement: until now it was a consequence
         case _:
             return _KINDS[kind]
 
@@ -157,7 +157,7 @@ def _text(event: AlarmEvent) -> str:
 
 
 def event_of(row: AlarmEntry) -> Event:
-    """The event of a row. Its id follows from the row."""
+    """The event of a row. The same row always gives the same id."""
     named = f"{row.alarm} {row.kind} {row.occurrence} {row.time_ns} {row.person}"
     return Event(
         id=uuid5(NAMESPACE_OID, named).hex,
@@ -188,7 +188,7 @@ def _data(row: AlarmEntry) -> dict[str, Scalar]:
 
 
 def sentence(row: AlarmEntry) -> str:
-    """What happened, in words: `acknowledged by anna: I fill it`."""
+    """The row as text: `acknowledged by anna: I fill it`."""
     if row.kind in (HistoryKind.ANNOUNCED, HistoryKind.ACTIVATED, HistoryKind.CLOSED):
         return row.text
     words = _WORDS.get(row.kind, row.kind.value)

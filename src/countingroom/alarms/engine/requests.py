@@ -1,4 +1,4 @@
-"""The commands of the alarm department: what each asks of each alarm that it names."""
+"""The commands of the alarm department: makes an event for each alarm that a command names."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from countingroom.core.policy import Permission, Principal
 from countingroom.core.values import Scalar
 
 _TOLD = 20
-"""Refused alarms that one answer names."""
+"""The most refused alarms that one answer names."""
 
 Make = Callable[[str, Seen, int, AlarmBook], AlarmEvent]
-"""The event for an alarm, from its id, what was seen of it, the time, and all alarms."""
+"""(id of an alarm, the occurrence that the sender saw, now_ns, book) -> the event for the alarm."""
 
 
 class AlarmCommands(TableTarget):
-    """The target `_alarms`. A command that one of its alarms refuses acts on the others; the answer tells both.
+    """The target `_alarms`. If some alarms refuse a command, it acts on the others, and the answer names both.
 
-    An alarm that is already as the command would make it counts as done.
+    An alarm that is already in the wanted state counts as done: two people may acknowledge the same alarm.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class AlarmCommands(TableTarget):
         ids_of: Callable[[str], set[str]],
         exists: Callable[[str], bool],
     ) -> None:
-        """`ids_of`: the alarms of an area and of those below it. `exists`: whether there is an alarm of this id."""
+        """`ids_of`: area -> the alarms in it and in the areas below. `exists`: id -> whether there is such an alarm."""
         self._keeper = keeper
         self._ids_of = ids_of
         self._exists = exists
@@ -119,7 +119,8 @@ class AlarmCommands(TableTarget):
         return await self._give(request, _always(Remark(by=request.by, text=text)))
 
     async def _give(self, request: CommandRequest, make: Make) -> Completion:
-        """Give the events. Refused where every alarm refuses; the end tells how many did."""
+        """Give the events to the alarms. Refused if every alarm refuses; otherwise the closing event has the number of
+        refusals."""
         alarms = self._alarms(request)
 
         def events(book: AlarmBook, now_ns: int) -> dict[str, AlarmEvent]:
@@ -132,7 +133,7 @@ class AlarmCommands(TableTarget):
         return _told(len(alarms), refused) if refused else None
 
     def _alarms(self, request: CommandRequest) -> dict[str, Seen]:
-        """The alarms that the command names. NotFound where one does not exist, OutOfRange where it names none."""
+        """The alarms that the command names. NotFound if one does not exist, OutOfRange if it names no alarm."""
         given = request.text("alarms", "")
         area = request.text("area", "")
         alarms: dict[str, Seen] = named(given) if given else {}
@@ -155,7 +156,7 @@ class AlarmCommands(TableTarget):
 
 
 def _always(event: AlarmEvent) -> Make:
-    """The same for each alarm."""
+    """Makes the same event for each alarm."""
     return lambda _id, _seen, _now_ns, _book: event
 
 
@@ -166,7 +167,7 @@ async def _told(count: int, refused: Mapping[str, Cause]) -> dict[str, Scalar]:
 
 
 def _already_so(settled: Mapping[str, Cause]) -> Cause:
-    """Every alarm is already as the command would make it."""
+    """The cause if every alarm is already in the wanted state."""
     messages = "; ".join(f"{id}: {cause.message}" for id, cause in list(settled.items())[:_TOLD])
     return Cause(code=NOTHING_TO_DO, message=messages, suggestion="nothing")
 
@@ -201,10 +202,10 @@ def _length_ns(request: CommandRequest) -> int:
 
 
 class AlarmPolicy:
-    """Refuses commands that the role of their sender does not allow on the devices and partitions of the alarms."""
+    """Refuses commands for which the sender's role on the devices and partitions of the alarms is too low."""
 
     def __init__(self, clock: Clock, principal: Callable[[str, str], Awaitable[Principal]]) -> None:
-        """`principal`: finds the user with the role on a target (`Principals.principal`)."""
+        """`principal`: (user, target) -> the principal with its roles (`Principals.principal`)."""
         self._clock = clock
         self._principal = principal
 
@@ -212,7 +213,7 @@ class AlarmPolicy:
     async def __call__(
         self, request: CommandRequest, handler: CommandHandler, permission: Permission
     ) -> AsyncGenerator[None]:
-        """Entered while a command begins; Refused where the policy does not allow it."""
+        """Entered while a command begins. Refused if the policy does not allow the command."""
         given = request.text("alarms", "")
         targets = {identity.target(id) for id in (named(given) if given else {})}
         if request.text("area", "") or not targets:

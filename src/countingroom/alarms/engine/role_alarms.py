@@ -1,6 +1,6 @@
-"""Which processes of the control system are gone or not ready, from their heartbeats. Pure.
+"""Evaluates the alarms of the control system's own processes, from their heartbeats: gone, or not ready. Pure.
 
-A process that ended is started again within seconds, so a role counts as missing only after a time.
+A process that ended is restarted within seconds, so a role counts as missing only after MISSING_S.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from countingroom.core.alarms import identity
 from countingroom.core.messages import Presence
 
 MISSING_S = 10.0
-"""A role without a heartbeat, or not ready, for so long is an alarm. A killed process is back after 1 to 2 s."""
+"""A role that is without a heartbeat, or not ready, for this time is an alarm. A killed process is back after 1-2 s."""
 
 
 _AGENTS = "agents"
-"""The role that runs the agents of systems: in one process, or in one of its own for each (`agents-STS`)."""
+"""The role that runs the agents of systems: all in one process, or each in a process of its own (`agents-STS`)."""
 
 
 class RoleAlarms:
@@ -26,8 +26,8 @@ class RoleAlarms:
     def __init__(
         self, roles: Iterable[str], perhaps: Iterable[str] = (), is_active: Callable[[str], bool] = lambda _: False
     ) -> None:
-        """`perhaps`: processes that the experiment may need, which this one cannot know: one that has an active alarm
-        (`is_active`) is looked for as well."""
+        """`perhaps`: processes of which this one cannot know whether the experiment needs them. They are watched only
+        while their alarm is active (`is_active`), so that it can end."""
         self._roles = tuple(roles)
         self._perhaps = tuple(perhaps)
         self._is_active = is_active
@@ -35,17 +35,17 @@ class RoleAlarms:
         """Role -> since when it is missing or not ready."""
 
     def process_of(self, system: str) -> str:
-        """The alarm of the process that runs the agent of a system; empty: none that the experiment needs does."""
+        """The alarm of the process that runs the agent of a system; empty if no needed process runs it."""
         name = next((one for one in (f"{_AGENTS}-{system}", _AGENTS) if one in self._roles), "")
         return identity.of_role(name) if name else ""
 
     def of(self, presence: Presence) -> str:
-        """The alarm of the process that sent this heartbeat; empty: the experiment does not need it."""
+        """The alarm of the process that sent this heartbeat; empty if the experiment does not need it."""
         name = next((one for one in (f"{presence.role}-{presence.instance}", presence.role) if one in self._roles), "")
         return identity.of_role(name) if name else ""
 
     def serving(self, role: str) -> str:
-        """The alarm of the only process of a role; empty: the experiment does not need it."""
+        """The alarm of the only process of a role; empty if the experiment does not need it."""
         return identity.of_role(role) if role in self._roles else ""
 
     def words(self, present: Sequence[Presence]) -> Iterator[tuple[str, str]]:
@@ -56,8 +56,8 @@ class RoleAlarms:
             yield role, ("ready" if ready else "not_ready") if processes else "gone"
 
     def look(self, present: Sequence[Presence], now_ns: int, lost: Container[str] = ()) -> Iterator[Found]:
-        """What is found at this time; called each time that a heartbeat comes or is missed. `lost`: alarms of
-        processes that others miss as well: they need not be waited for."""
+        """The findings at `now_ns`; called each time that a heartbeat comes or is missed. `lost`: alarms of processes
+        whose loss was seen elsewhere too (devices or systems are not served), so MISSING_S is skipped."""
         for role in (*self._roles, *(one for one in self._perhaps if self._is_active(identity.of_role(one)))):
             processes = _processes(role, present)
             reasons = [trouble for one in processes for trouble in one.troubles]
@@ -68,7 +68,7 @@ class RoleAlarms:
                 self._since_ns.pop(role, None)
                 yield subject, clear(now_ns)
                 continue
-            # A time that lies ahead is of a clock that was set back since.
+            # A time in the future means that the clock was set back; without the correction the wait would not end.
             since_ns = self._since_ns[role] = min(self._since_ns.get(role, now_ns), now_ns)
             if now_ns - since_ns >= MISSING_S * 1e9 or (not processes and subject.id in lost):
                 yield (

@@ -1,4 +1,4 @@
-"""How an alarm of the engine is saved and published: its record in the chart, with what it is about. Pure."""
+"""An alarm of the engine, and its form in the database and on the bus. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from countingroom.core.alarms.history import SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 
 _COMMON = tuple(name for name in AlarmRecord.__struct_fields__ if name in AlarmState.__struct_fields__)
-"""Fields that the record and the published state have alike."""
+"""Fields that the record and the published state share."""
 _EXTRA = tuple(name for name in AlarmRecord.__struct_fields__ if name not in AlarmState.__struct_fields__)
 _SUBJECT = ("device", "channel", "point", "partition", "system")
 
 
 class EngineAlarm(Struct, eq=False, kw_only=True):
-    """One alarm that the engine knows: one that is not at rest, or that has been active once."""
+    """One alarm of the engine: it is not at rest, or it was active at least once."""
 
     subject: AlarmSubject
     definition: AlarmDefinition
     record: AlarmRecord = AlarmRecord()
     finding: AlarmFinding | None = None
-    """The last one that was known; None: none since this engine began."""
+    """The last finding that was not unknown; None: no finding since this engine began."""
     unknown: bool = False
     """Its condition cannot be evaluated now."""
     cause_id: str = ""
@@ -35,11 +35,11 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
 
     @property
     def is_active(self) -> bool:
-        """Whether its condition is true, as far as it is known."""
+        """Whether its condition is true by the last known finding."""
         return self.record.base.is_active
 
     def published(self) -> AlarmState:
-        """As it is published."""
+        """The state that is published on the bus."""
         record = self.record
         finding = self.finding if self.is_active else None
         guidance = self.definition.guidance
@@ -76,7 +76,7 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
         )
 
     def saved(self, published: AlarmState | None = None) -> SavedAlarm:
-        """As it is kept in the database. `published`: as it is published, where that was made already."""
+        """The form for the database. `published`: the published state, if the caller has made it already."""
         record = self.record
         if record.is_at_rest:
             return SavedAlarm(id=self.subject.id, occurrence=record.occurrence)
@@ -90,7 +90,7 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
 
 
 def restored(saved: SavedAlarm, definition: AlarmDefinition) -> EngineAlarm:
-    """The alarm that was saved. What the extra values lack has its default, as of an earlier version."""
+    """The alarm from its saved form. Extra values that an earlier version did not save get their defaults."""
     state = saved.state
     if state is None:
         subject = AlarmSubject(id=saved.id, title=definition.title)

@@ -1,7 +1,7 @@
-"""The process of the alarm department: one is active by lease, any number stand by.
+"""The process of the alarm department. One process is active, by lease; any number of others stand by.
 
-The active one takes over what is saved, derives the conditions of all alarms from the bus anew, and goes on from there:
-an alarm that was announced is not announced again.
+The active process loads the saved alarms, evaluates all conditions again from the bus, and continues from there: an
+alarm that was announced is not announced again.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _log = logging.getLogger(__name__)
 
 LEASE = "alarms"
 LEASE_S = 5.0
-"""An engine that is cut off is followed after this, and one that hangs 3 s later: its lease is renewed until its loop
-has not run for so long. The lease of one that has died is free at once."""
+"""Another process takes over from an engine that lost the bus after this time. An engine that hangs renews its lease
+for 3 s more, until its event loop counts as stuck. The lease of an engine that ended is free at once."""
 ASK_AGAIN_S = 0.1
 RETRY_S = 0.25
 DISCARD_S = 600.0
-"""Between two looks for history that is too old or too long."""
+"""The pause between two deletions of old history."""
 
 
 class AlarmService:
@@ -75,11 +75,11 @@ class AlarmService:
         rules: RuleParts | None = None,
         interlocks: InterlockStore | None = None,
     ) -> None:
-        """`roles`: the processes that the experiment needs, beside this one. `perhaps`: those that it may need, which
-        this process cannot know. `partitions`: finds all that exist. `devices`: those of the description. None: they
-        are not known. `principal`: the role of a user on a target. `history`: how much is kept of it. `outbox`:
-        for messages to people; None: there are none. `experiment`: its name in them. `rules`: None: there are none.
-        `interlocks`: their saved states; None: interlocks are not evaluated."""
+        """`principal`: (user, target) -> the principal with its roles. `roles`: the processes that the experiment needs
+        in addition to this one. `perhaps`: processes of which this one cannot know whether they are needed.
+        `partitions`: returns all that exist; None: unknown. `devices`: the described devices; None: unknown. `history`:
+        how much history is kept. `outbox`: stores messages to people; None: no messages. `experiment`: its name in
+        messages. `rules`: None: no rules. `interlocks`: their saved states; None: interlocks are not evaluated."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -142,7 +142,7 @@ class AlarmService:
         return [*self._follower.troubles(), *self._keeper.troubles(), *told, *rules, *self._interlocks.troubles()]
 
     def warnings(self) -> list[str]:
-        """What may become a trouble, one sentence each."""
+        """Problems that do not make the department unready, one sentence each."""
         return [*self._problems, *self._interlocks.warnings(), *(self._notify.warnings() if self._notify else [])]
 
     async def _serve(self, leadership: Leadership) -> None:
@@ -151,7 +151,8 @@ class AlarmService:
             carried = await self._serve_once(leadership, carried)
 
     async def _serve_once(self, leadership: Leadership, carried: Carried) -> Carried:
-        """Serve until the database answers, where it did not at the begin; else until cancelled."""
+        """Serve until cancelled. If the database did not answer at the begin, serve until it does, and return what this
+        engine decided without it."""
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
         known = KnownAlarms(self._definitions, self._roles, self._devices, perhaps=self._perhaps)
         book = AlarmBook(known.define, known.rules)
@@ -238,7 +239,7 @@ class AlarmService:
                     group.create_task(self._until_superseded(partial(self._interlocks.run, publisher), leadership))
                 )
                 await self._until_superseded(keeper.run, leadership)
-                await publisher.flush()  # the next takeover reads it from the bus
+                await publisher.flush()  # the next takeover reads these states from the bus
                 for part in parts:
                     part.cancel()
         finally:
@@ -251,7 +252,7 @@ class AlarmService:
         return Carried(new=new, rows=keeper.unsaved_rows)
 
     async def _begin(self, book: AlarmBook, known: KnownAlarms, publisher: Publisher, carried: Carried) -> Begun:
-        """Bring book and bus to what the last engine left."""
+        """Load the state that the last engine left, and correct the bus."""
         await delete_gone(self._bus, publisher, self._definitions.section.notify.channels)
         takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
         return await takeover.begin(book, known, publisher, carried)
@@ -265,7 +266,7 @@ class AlarmService:
         begun: Begun,
         leadership: Leadership,
     ) -> NotifyService | None:
-        """None where nothing is to be told."""
+        """The notification of people; None if the description does not use it."""
         section = self._definitions.section.notify
         if self._outbox is None or not section.in_use:
             return None
@@ -288,8 +289,8 @@ class AlarmService:
     async def _make_rules(
         self, writer: int | None, publisher: Publisher, known: KnownAlarms
     ) -> tuple[RuleEngine | None, int | None]:
-        """The rules with what an earlier engine left of them, and the number of the writer: None without the database.
-        No rule acts then: whether it is armed, and what it did, is not known."""
+        """The rule engine and the number of the writer; both None if the database does not answer. Without the database
+        no rule acts, because it is unknown which rules are armed and what they did."""
         if self._rule_parts is None or writer is None:
             return None, writer
         rules = RuleEngine(self._bus, self._clock, self._rule_parts, publisher, known, self._principal, self._tell)
@@ -310,10 +311,10 @@ class AlarmService:
         except* Conflict as error:  # alone, or of a group of tasks
             _log.warning("alarms: let go: %s", error.exceptions[0])
             await leadership.release()
-            await asyncio.Event().wait()  # until it is cancelled, because it leads no more
+            await asyncio.Event().wait()  # the election cancels this task, because the lease is released
 
     async def _discard_old(self) -> None:
-        """Keep the history within its bounds."""
+        """Delete history that is too old or has too many rows, again and again."""
         report = edge_log(_log, "alarms: old history is not deleted", "alarms: old history is deleted again")
         while True:
             before_ns = self._clock.now_ns() - round(self._history.keep * 1e9)
@@ -327,7 +328,7 @@ class AlarmService:
 
 
 class _Active:
-    """The target of the heartbeats of the active process."""
+    """The targets in the heartbeats: only the active process serves alarms."""
 
     def __init__(self, service: AlarmService) -> None:
         self._service = service

@@ -1,6 +1,6 @@
-"""Delays of alarms about states: a finding is passed on when its on-delay or off-delay is over. Pure.
+"""Delays of alarms about states: passes a finding on when its on-delay or off-delay is over. Pure.
 
-The conditions of points have their delays in themselves (`point_conditions.py`).
+The conditions of points have their own delays (`point_conditions.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from countingroom.core.alarms.definition import AlarmDefinition
 
 
 class _Held(Struct):
-    """An alarm with delays."""
+    """An alarm with delays, and its last finding."""
 
     subject: AlarmSubject
     spec: StateSpec
@@ -26,7 +26,7 @@ class _Held(Struct):
 
 
 class SettledFindings:
-    """Passes findings on, those of alarms with delays later."""
+    """Passes findings on; findings of alarms with delays are passed on later."""
 
     def __init__(
         self,
@@ -34,18 +34,18 @@ class SettledFindings:
         before: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
         began_ns: int = 0,
     ) -> None:
-        """`find`: the definition of an alarm by its identity. `before`: level and begin that it had before a restart;
-        level 0: none. `began_ns`: when this engine began: a delay of what began earlier goes on."""
+        """`find`: identity -> definition of an alarm. `before`: identity -> level and begin (ns) that the alarm had
+        before a restart; level 0: none. `began_ns`: when this engine began. A delay that began earlier continues."""
         self._find = find
         self._before = before
         self._began_ns = began_ns
         self._held: dict[str, _Held] = {}
         self._due: list[tuple[int, str]] = []
         self._now_ns = began_ns
-        """When it was given a time last."""
+        """The time of the last call."""
 
     def take(self, found: Iterable[Found], now_ns: int) -> Iterator[Found]:
-        """What is to be passed on now."""
+        """Take in findings. Returns those that count at once."""
         self._at(now_ns)
         for subject, finding in found:
             definition = self._find(subject.id)
@@ -62,13 +62,13 @@ class SettledFindings:
                 held = self._held[subject.id] = self._begin(subject, spec, finding, now_ns)
             elif held.spec != spec:
                 held.spec = spec
-                # Delays that have begun end by the new rule, also where the level stays.
+                # Delays that have begun end by the new spec, also if the level stays the same.
                 held.state = settling.pass_time(spec, structs.replace(held.state, due_ns=now_ns), now_ns)
             held.state = settling.take(spec, held.state, finding.level, 0, now_ns)
             if held.state.due_ns != NEVER:
                 heapq.heappush(self._due, (held.state.due_ns, subject.id))
             if finding.level or held.state.level == finding.level:
-                held.finding = finding  # of an alarm that waits for its off-delay the last text stays
+                held.finding = finding  # not in an off-delay: there the alarm keeps the text of its last active finding
             if held.state.level == finding.level:
                 yield subject, finding
             elif held.state.level and finding.level:
@@ -86,7 +86,7 @@ class SettledFindings:
         return _Held(subject, spec, finding, state)
 
     def pass_time(self, now_ns: int) -> Iterator[Found]:
-        """What is to be passed on because a delay is over."""
+        """The findings of delays that are over at `now_ns`."""
         self._at(now_ns)
         while self._due and self._due[0][0] <= now_ns:
             _, id = heapq.heappop(self._due)
@@ -113,12 +113,12 @@ class SettledFindings:
         self._now_ns = now_ns
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no delay runs."""
         return self._due[0][0] if self._due else None
 
 
 def _spec(definition: AlarmDefinition, finding: AlarmFinding) -> StateSpec:
-    """The delays of an alarm, in the form that the rules of conditions take."""
+    """The delays of an alarm as a condition spec."""
     return StateSpec(
         states=(),
         priority=1,

@@ -1,4 +1,4 @@
-"""Suppression by design: which alarms are suppressed while which condition of the description is true. Pure."""
+"""Suppression by design: suppresses alarms while a condition of the description is true. Pure."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from countingroom.core.alarms.events import AlarmEvent, EndSuppression, Suppress
 
 
 class Suppression:
-    """What the conditions of suppressions ask of alarms."""
+    """Makes the events that suppress alarms and end their suppression."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        """`reasons`: name of a suppression -> why, for people."""
+        """`reasons`: name of a suppression -> its reason as text for people."""
         self._reasons = reasons
         self._active: frozenset[str] = frozenset()
         self._seen: frozenset[str] = frozenset()
-        """Names of those whose condition has been true since the start."""
+        """Names of suppressions whose condition was true at least once since the start."""
         self._all_known = False
 
     def update(self, active: frozenset[str], *, all_known: bool) -> None:
-        """`active`: names of those whose condition is true. `all_known`: the others are false, or will not be known:
-        after a start the conditions are not known at once, and what was suppressed before stays so until then."""
+        """`active`: names of the suppressions whose condition is true. `all_known`: all others count as false. After a
+        start conditions are unknown for some seconds; alarms that were suppressed before stay so during that time."""
         self._active = active
         self._seen |= active
         self._all_known = all_known
 
     def events(self, defined: Iterable[AlarmDefinition], book: AlarmBook) -> dict[str, AlarmEvent]:
-        """What is to be given to alarms so that those are suppressed that should be."""
+        """The events that bring all alarms to the present suppressions."""
         found: dict[str, AlarmEvent] = {}
         for one in defined:
             entry = book.get(one.id)

@@ -1,7 +1,8 @@
-"""How an engine begins: with what is saved, and with what the bus has.
+"""The start of an active engine: it loads the alarms from the database and from the bus.
 
-Where the database does not answer, the engine begins with the bus alone, so that alarms are decided and announced. As
-soon as the database answers, it takes over again: what it decided meanwhile is numbered after what is saved, and saved.
+If the database does not answer, the engine begins with the bus alone, so that alarms are evaluated and announced. When
+the database answers, the engine takes over again: the occurrences that it counted in the meantime are renumbered after
+the saved ones, and saved.
 """
 
 from __future__ import annotations
@@ -29,37 +30,38 @@ from countingroom.core.messages import Malformed, MessageDecoder
 _log = logging.getLogger(__name__)
 
 TELL_AGAIN_NS = 90_000_000_000
-"""What was recorded in this time before a takeover is told again. The stream stores a repeated event once for 120 s."""
+"""Events of this last time before a takeover are published again, because the last engine may have died between the
+save and the event. It must be below 120 s: for so long the stream recognises a repeated event."""
 _TOLD_AGAIN = 1000
 _decoder = MessageDecoder(AlarmState)
 
 
 class Carried(Struct, frozen=True, kw_only=True):
-    """What an engine decided before its database answered."""
+    """The results of an engine that ran before the database answered."""
 
     new: frozenset[str] = frozenset()
-    """Alarms whose occurrences it counted from 1, because it did not know the last one."""
+    """Alarms whose occurrences it counted from 1, because it did not know the last number."""
     rows: tuple[AlarmEntry, ...] = ()
-    """Their history, which is not saved."""
+    """History rows that are not saved yet."""
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """How an engine has begun."""
+    """The result of a start."""
 
     writer: int | None
-    """Its number for the database; None: that did not answer."""
+    """The number of this engine for the database; None if the database did not answer."""
     ids: frozenset[str] = frozenset()
-    """The alarms that it began with."""
+    """The alarms with which it began."""
     unsaved: dict[str, EngineAlarm] = {}
-    """Those that are saved otherwise than they are."""
+    """Alarms whose saved state is out of date."""
     rows: tuple[AlarmEntry, ...] = ()
-    """History that is to be saved."""
+    """History rows that must be saved."""
     shifts: dict[str, int] = {}
-    """Alarm -> what is added to the occurrences that it was given before its database answered."""
+    """Alarm -> number to add to the occurrences that it got before the database answered."""
 
 
 class Takeover:
-    """Begins an engine, each time that it becomes the active one."""
+    """Starts an engine each time that it becomes the active one."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Takeover:
         instance: str,
         partitions: Callable[[], Awaitable[Collection[str]]] | None,
     ) -> None:
-        """`instance`: the name of this process. `partitions`: finds all that exist; None: they are not known."""
+        """`instance`: the name of this process. `partitions`: returns all that exist; None: unknown."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -77,7 +79,7 @@ class Takeover:
         self._partitions = partitions
 
     async def begin(self, book: AlarmBook, known: KnownAlarms, publisher: Publisher, carried: Carried) -> Begun:
-        """Fill the book, and bring the bus to it. LinkError while the bus is away."""
+        """Fill the book, and correct the states on the bus. LinkError while the bus is away."""
         now_ns = self._clock.now_ns()
         published = await self._published()
         saved: Sequence[SavedAlarm] = ()
@@ -121,7 +123,7 @@ class Takeover:
         )
 
     async def _published(self) -> dict[str, AlarmState]:
-        """The alarms on the bus."""
+        """Identity -> state of each alarm that the state bucket holds."""
         found: dict[str, AlarmState] = {}
         async with self._bus.watch(subjects.STATE_BUCKET, "alarm.>") as items:
             async for item in items:
@@ -141,7 +143,8 @@ class Takeover:
 
 
 def _newest(saved: Sequence[SavedAlarm], published: dict[str, AlarmState]) -> list[SavedAlarm]:
-    """What is saved. Where the database could not be written before the end of the last engine, the bus knows more."""
+    """The newer of the saved and the published state of each alarm. The bus has the newer one if the last engine could
+    not write to the database before it ended."""
     found = {one.id: one for one in saved}
     for id, state in published.items():
         known = found.get(id)
@@ -156,8 +159,8 @@ def _newest(saved: Sequence[SavedAlarm], published: dict[str, AlarmState]) -> li
 def _numbered(
     published: dict[str, AlarmState], new: Collection[str], last: dict[str, SavedAlarm]
 ) -> dict[str, AlarmState]:
-    """What the bus has, with occurrences that go on from those that are saved. One that was not at rest when it was
-    saved is the same alarm: it is left out, so that its acknowledgement or shelf counts again."""
+    """The published alarms, with occurrences that continue after the saved ones. An alarm that was not at rest when it
+    was saved is the same occurrence: it is left out, so that its saved acknowledgement or shelf holds again."""
     found = dict(published)
     for id in new:
         known, state = last.get(id), published.get(id)
@@ -171,7 +174,7 @@ def _numbered(
 
 
 def _shifts(published: dict[str, AlarmState], new: Collection[str], last: dict[str, SavedAlarm]) -> dict[str, int]:
-    """What `_numbered` added, also for what is left out: it goes on under the number that is saved."""
+    """The numbers that `_numbered` added. An alarm that it left out continues under its saved number."""
     found: dict[str, int] = {}
     for id in new:
         if (known := last.get(id)) is not None:

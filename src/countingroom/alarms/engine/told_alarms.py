@@ -1,5 +1,5 @@
-"""Alarms about what one process alone knows, and tells in its heartbeats: `up` of the scheduled backups, the role
-`mirror` of its canaries. Pure."""
+"""Alarms that a process reports in its heartbeats, because it alone knows the condition: `up` reports on scheduled
+backups, the role `mirror` on its canaries. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from countingroom.core.messages import Presence
 
 class _Told(Struct, frozen=True, kw_only=True):
     role: str
-    """In the heartbeats of which it is told."""
+    """The role whose heartbeats report it."""
     level: int
     advice: str
 
@@ -23,7 +23,7 @@ class _Told(Struct, frozen=True, kw_only=True):
 _BACKUP = "try by hand: countingroom backup"
 _CANARY = "see the log of the role mirror, then take the field out of mirror.publish: countingroom mirror explain"
 _TOLD = {
-    # One that failed is tried again by itself; where two are missing a person must act. `up` beats as `bus`.
+    # A failed backup is repeated by itself; if two are missing, a person must act. `up` sends heartbeats as `bus`.
     identity.BACKUP_FAILED: _Told(role="bus", level=severity.LOW, advice=_BACKUP),
     identity.BACKUP_LATE: _Told(role="bus", level=severity.MEDIUM, advice=_BACKUP),
     identity.MIRROR_CANARY: _Told(role="mirror", level=severity.HIGH, advice=_CANARY),
@@ -31,13 +31,13 @@ _TOLD = {
 
 
 class ToldAlarms:
-    """The alarms of what is told. Where nothing is told of one, because its process is gone, it stays as it was."""
+    """The alarms of reported conditions. While the process of a condition is gone, its alarm stays unchanged."""
 
     def __init__(self) -> None:
         self._since_ns: dict[str, int] = {}
 
     def look(self, present: Iterable[Presence], now_ns: int) -> Iterator[Found]:
-        """What is found at this time."""
+        """The findings at `now_ns`."""
         for presence in present:
             for id, text in presence.conditions.items():
                 if (told := _TOLD.get(id)) is None or told.role != presence.role:
@@ -47,6 +47,6 @@ class ToldAlarms:
                     self._since_ns.pop(id, None)
                     yield subject, clear(now_ns)
                     continue
-                # A time that lies ahead is of a clock that was set back since.
+                # A time in the future means that the clock was set back.
                 since_ns = self._since_ns[id] = min(self._since_ns.get(id, now_ns), now_ns)
                 yield subject, AlarmFinding(level=told.level, since_ns=since_ns, text=text, advice=told.advice)

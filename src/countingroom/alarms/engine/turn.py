@@ -1,6 +1,6 @@
-"""One turn of the book of alarms: findings, what suppressions ask for, then the time. Pure.
+"""One turn of the alarm book: findings, then events of suppressions, then the time. Pure.
 
-The keeper of the engine and a replay take their turns by it, so that the order is the same in both.
+The keeper of the engine and a replay both use it, so the order is the same.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from countingroom.alarms.engine.finding import Found
 from countingroom.core.alarms.events import AlarmEvent
 
 DueEvents = Callable[[AlarmBook], Mapping[str, AlarmEvent]]
-"""From the book as it is then to what is to be given to alarms."""
+"""Present book -> alarm -> the event for it."""
 
 
 def turn(book: AlarmBook, found: Sequence[Found], due_events: DueEvents | None, now_ns: int) -> Iterator[BookChanges]:
-    """What changed, step by step. Each step is taken when the changes of the one before have been asked for."""
+    """The changes, step by step. A step is taken only when the caller asks for its changes, so the caller can save and
+    publish the changes of one step before the next."""
     if found:
         yield book.take(found, now_ns)
     if due_events is not None:

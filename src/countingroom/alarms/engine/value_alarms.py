@@ -1,6 +1,6 @@
 """Alarms of points without a usable value: stale, bad, or missing since the start. Pure.
 
-Such an alarm exists only where an override of the description names it. A lost device makes its values stale.
+Such an alarm exists only if an override of the description names it. If a device is lost, its values are stale.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class _Value(Struct):
     subject: AlarmSubject
     label: str
     quality: int | None = None
-    """Of the last reading; None: there was none."""
+    """The quality of the last reading; None: no reading yet."""
     reason: str = ""
     level: int | None = None
-    """The level that was told last; None: none was."""
+    """The level of the last finding; None: no finding yet."""
 
 
 class ValueAlarms:
-    """The alarms of this kind of all devices. Each method returns what changed."""
+    """The alarms of this kind of all devices. Its methods return the findings that changed."""
 
     def __init__(self, define: Callable[[str], AlarmDefinition | None], held: Callable[[str], tuple[int, int]]) -> None:
-        """`define`: the definition of an alarm by its identity. `held`: level and begin that it had before a
-        restart."""
+        """`define`: identity -> definition of an alarm. `held`: identity -> level and begin (ns) that the alarm had
+        before a restart."""
         self._define = define
         self._held = held
         self._rows: dict[str, ConditionRows] = {}
@@ -74,13 +74,13 @@ class ValueAlarms:
         return found
 
     def forget(self, device: str, now_ns: int) -> list[Found]:
-        """The device is no longer described."""
+        """Take in that a device is no longer described."""
         self._rows.pop(device, None)
         self._by_name.pop(device, None)
         return [(one.subject, removed(now_ns)) for one in self._values.pop(device, [])]
 
     def concerns(self, message: Readings) -> bool:
-        """Whether a message has readings of points that are taken in."""
+        """Whether a message has readings of points with such an alarm."""
         names = self._by_name.get(message.device)
         return names is not None and not names.keys().isdisjoint(message.points)
 
@@ -97,13 +97,13 @@ class ValueAlarms:
         return found
 
     def lost(self, device: str, why: str, now_ns: int) -> list[Found]:
-        """The device is not served any more."""
+        """Take in that the host of a device is gone. `why`: the reason in the text of the alarms."""
         stale = int(Quality.STALE)
         values = self._values.get(device, ())
         return [found for one in values for found in self._put(device, one, stale, why, now_ns)]
 
     def missing(self, now_ns: int) -> list[Found]:
-        """The first readings would have come by now: points without one have no value."""
+        """End the wait for first readings: points without a reading are missing."""
         return [
             found
             for device, values in self._values.items()
@@ -113,11 +113,11 @@ class ValueAlarms:
         ]
 
     def pass_time(self, now_ns: int) -> list[Found]:
-        """What is found because a delay is over."""
+        """The findings of delays that are over at `now_ns`."""
         return [found for device, rows in self._rows.items() for found in self._found(device, rows.pass_time(now_ns))]
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no delay runs."""
         due_ns = min((rows.next_due_ns() for rows in self._rows.values()), default=NEVER)
         return None if due_ns == NEVER else due_ns
 

@@ -1,9 +1,9 @@
-"""Findings that wait for the book. In a flood the most urgent ones are taken first. Pure.
+"""A queue of findings for the book. In a flood the most urgent findings are taken first. Pure.
 
-Those of one device or partition are taken together and in the order in which they came, because causes and consequences
-are found among them. A partition whose member blames a device is taken after all findings of that device. Of a device
-with more findings than are taken at once, its lost link is taken first, then the more urgent alarms, and of equally
-urgent ones those that can be the cause of others. What announces nothing is taken whole: alarms return together.
+The findings of one device or partition are taken together and in their order, because some are causes of others. A
+partition whose member names a device as its cause is taken after all findings of that device. If a device has more
+findings than one batch, its lost link is taken first, then the more urgent alarms, and of equally urgent ones those
+that can be causes. A group in which no finding announces an alarm is taken as a whole, so that alarms return together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from countingroom.core.alarms import identity
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 Urgency = Callable[[AlarmSubject, AlarmFinding], int]
-"""The priority that a finding gives to its alarm; larger numbers where it announces nothing."""
+"""The priority that a finding gives to its alarm; a larger number if it leads to no announcement."""
 _LEAST_URGENT = 99
 
 
@@ -25,12 +25,12 @@ class _Group:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        """Groups of equal urgency are taken in the order in which they came."""
+        """Groups of equal urgency are taken in the order of these numbers."""
         self.urgency = _LEAST_URGENT
         self.found: list[Found] = []
         self.blamed: set[str] = set()
         self._urgencies: dict[str, int] = {}
-        """Alarm -> that of its most urgent finding."""
+        """Alarm -> urgency of its most urgent finding."""
         self._is_sorted = False
 
     def add(self, subject: AlarmSubject, finding: AlarmFinding, urgency: int) -> None:
@@ -42,15 +42,15 @@ class _Group:
             self.blamed.add(group_blamed(finding.blames))
 
     def take(self, most: int) -> list[Found]:
-        """All where there are not more, or none announces anything; else those of the most urgent alarms."""
+        """At most `most` findings, those of the most urgent alarms. All findings if none announces an alarm."""
         found = self.found
-        # In parts, the return of a cause would come before those of its consequences, which would be announced.
+        # Returns must not be split: if a cause returned one batch before its consequences, they would be announced.
         if self.urgency > LOWEST_PRIORITY or (len(found) <= most and not self._is_sorted):
             self.found = []
             return found
         urgencies = self._urgencies
         if not self._is_sorted:
-            # All findings of an alarm have one place in this order, and so they keep their own.
+            # The key is the same for all findings of an alarm, and the sort is stable: they keep their own order.
             found.sort(key=lambda one: (not _is_link(one[0]), urgencies[one[0].id], rank_of(one[0])))
             self._is_sorted = True
         self.found = found[most:]
@@ -63,7 +63,7 @@ def _is_link(subject: AlarmSubject) -> bool:
 
 
 class WaitingFindings:
-    """A queue of findings. It is bounded by what is evaluated: an alarm has a finding each time that it changes."""
+    """The queue. Its size is bounded by the number of alarms: an alarm gets a finding only when it changes."""
 
     def __init__(self, urgency: Urgency) -> None:
         self._urgency = urgency
@@ -76,13 +76,13 @@ class WaitingFindings:
         return len(self._new) + self._waiting
 
     def add(self, found: Iterable[Found]) -> bool:
-        """Add findings at the end; whether there were any."""
+        """Add findings at the end. Returns whether there were any."""
         before = len(self._new)
         self._new.extend(found)
         return len(self._new) > before
 
     def take(self, most: int) -> list[Found]:
-        """About `most` of them: all where there are not more, else those of the most urgent devices and partitions."""
+        """About `most` findings, those of the most urgent devices and partitions."""
         if not self._groups and len(self._new) <= most:
             everything, self._new = self._new, []
             return everything
@@ -107,10 +107,10 @@ class WaitingFindings:
         self._new = []
 
     def _take_group(self, name: str, taken: list[Found], most: int) -> bool:
-        """Whether none of it waits any more."""
+        """Take from a group, after the groups that it names as causes. Returns whether no finding of it waits now."""
         group = self._groups.pop(name, None)
         if group is None:
-            return True  # it was taken with a partition that blames it
+            return True  # taken already, for a partition that names it as its cause
         if all(self._take_group(device, taken, most) for device in group.blamed):
             taken += group.take(most)
             if not group.found:

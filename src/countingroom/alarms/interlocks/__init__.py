@@ -1,1 +1,2 @@
-"""Interlocks in the alarm department. Read `described.py` first, then `engine.py`."""
+"""Interlocks in the alarm department: evaluation, trips, effects. Read `described.py` first, then
+`interlock_keeper.py`."""

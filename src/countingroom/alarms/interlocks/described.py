@@ -1,4 +1,4 @@
-"""The interlocks of the description as specs of `core/interlocks`, for the engine, device hosts and `check`. Pure."""
+"""Makes specs of `core/interlocks` from the described interlocks, for the engine, device hosts and `check`. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from countingroom.core.policy import Role
 
 
 def interlock_specs(sections: Mapping[str, InterlockSection]) -> tuple[InterlockSpec, ...]:
-    """All of them, in the order of the description. ValueError or ConfigurationError where one cannot be."""
+    """The specs in the order of the description. ValueError or ConfigurationError if one cannot be evaluated."""
     return tuple(interlock_spec(name, section) for name, section in sections.items())
 
 
 def interlock_spec(name: str, section: InterlockSection) -> InterlockSpec:
-    """One of them. ValueError where it cannot be, ConfigurationError for an expression that is none."""
+    """The spec of one interlock. ConfigurationError for a wrong expression, ValueError if it cannot be evaluated for
+    another reason."""
     silent = section.engine_silent
     return InterlockSpec(
         name=name,

@@ -1,7 +1,8 @@
-"""Carries the effects of interlocks out: commands to devices and run control, repeated until they are done.
+"""Carries out the effects of interlocks: sends commands to devices and run control, and repeats them until they are
+done.
 
-A command is done when its owner says so, which a device host does after the readback has confirmed it. Commands of one
-effect are sent in their order; one that fails does not keep back the next.
+A command is done when its owner says so; a device host says it after the readback has confirmed the command. The
+commands of one effect are sent in their order. A command that fails does not stop the next one.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 
 ANSWER_S = 2.0
-"""The owner of a target accepts or refuses a command at once."""
+"""The longest wait for the owner of a target to accept or refuse a command."""
 CONFIRM_S = 10.0
-"""So long an accepted command may take; then the effect is told as not reached, and the command is sent again."""
+"""The time that accepted commands may take. After it the effect is reported as not reached and they are sent again."""
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
-"""Between two attempts; it doubles up to the longest."""
+"""The pause between two attempts; it doubles up to the longest."""
 _events = MessageDecoder(Event)
 
 
@@ -46,11 +47,11 @@ class _Order(Struct, frozen=True, kw_only=True):
 
 
 Report = Callable[[str, str, int, str], None]
-"""Takes interlock, effect, number of the trip, and why the effect is not reached (empty: it is)."""
+"""Takes interlock, effect, number of the trip, and why the effect is not reached (empty: it is reached)."""
 
 
 class EffectRunner:
-    """Carries out what it is told to `begin`, until it is told to `end` it."""
+    """Carries out each effect from `begin` until all its commands are done or `end` is called."""
 
     def __init__(self, bus: Bus, clock: Clock, specs: Iterable[InterlockSpec], report: Report) -> None:
         self._bus = bus
@@ -62,7 +63,8 @@ class EffectRunner:
         orders = [order for spec in specs for effect in spec.effects for order in _orders(effect)]
         self._targets = dict.fromkeys((one.department, one.target) for one in orders)
         self._group: asyncio.TaskGroup | None = None
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: dict[tuple[str, str], Callable[[], None]] = {}
+        """Effects that began before `run`: a takeover begins them before the task of `run` starts."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,23 +73,24 @@ class EffectRunner:
                 report = edge_log(_log, f"the events of {target} are not followed", f"{target} is followed again")
                 retry = Retry(self._clock, report, pause_s=PAUSE_S, on=CountingRoomError)
                 self._group.create_task(retry.forever(partial(self._follow, department, target)))
-            for begin in self._waiting:
+            for begin in self._waiting.values():
                 begin()
             self._waiting.clear()
-            await asyncio.Event().wait()
+            await asyncio.Event().wait()  # keeps the group open for effects that begin later
 
     def begin(self, interlock: str, effect: EffectSpec, trip: int) -> None:
-        """Carry an effect out. One that is under way goes on."""
+        """Begin to carry out an effect. If it is under way already, it continues unchanged."""
+        key = interlock, effect.name
         if self._group is None:
-            self._waiting.append(partial(self.begin, interlock, effect, trip))
+            self._waiting[key] = partial(self.begin, interlock, effect, trip)
             return
         orders = _orders(effect)
-        key = interlock, effect.name
         if orders and (key not in self._tasks or self._tasks[key].done()):
             self._tasks[key] = self._group.create_task(self._carry_out(interlock, effect.name, trip, orders))
 
     def end(self, interlock: str, effect: str) -> None:
-        """Stop carrying an effect out. What was commanded stays."""
+        """Stop sending the commands of an effect. What they changed already stays so."""
+        self._waiting.pop((interlock, effect), None)
         if task := self._tasks.pop((interlock, effect), None):
             task.cancel()
 
@@ -113,12 +116,14 @@ class EffectRunner:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _attempt(self, interlock: str, trip: int, orders: list[_Order]) -> _Troubles:
-        """Send each command once; why those that are not done are not."""
+        """Send each command once and wait for the ends together. Returns the commands that are not done, with the
+        reasons."""
         troubles = _Troubles()
         ends: list[tuple[_Order, str, asyncio.Future[Event]]] = []
         try:
             for order in orders:
                 id = uuid4().hex
+                # Registered before the command is sent: its end may come before the reply.
                 self._ends[id] = end = asyncio.get_running_loop().create_future()
                 ends.append((order, id, end))
                 if trouble := await self._send(interlock, trip, order, id):
@@ -143,7 +148,7 @@ class EffectRunner:
         return troubles
 
     async def _send(self, interlock: str, trip: int, order: _Order, id: str) -> str:
-        """Why the command is not accepted; empty: it is."""
+        """Why the command is not accepted; empty if it is accepted."""
         now_ns = self._clock.now_ns()
         command = Command(
             id=id,
@@ -165,13 +170,14 @@ class EffectRunner:
 
 
 class _Troubles:
-    """Commands that are not done, in their order, and why."""
+    """Commands that are not done, in their order, with the reasons. Compared by identity: two commands of an effect
+    may be equal, and their arguments cannot be hashed."""
 
     def __init__(self) -> None:
         self._found: list[tuple[_Order, str]] = []
 
     def add(self, order: _Order, why: str) -> None:
-        """This one is not done."""
+        """Add a command that is not done."""
         self._found.append((order, f"{order.shown}: {why}"))
 
     def __contains__(self, order: object) -> bool:

@@ -1,8 +1,8 @@
-"""Decides when interlocks trip and act, from readings, states, the time and what people ask for. Pure.
+"""Decides when interlocks trip and act, from readings, states, the time and commands of people. Pure.
 
-The engine and a replay use it. What comes from the bus is a step that waits: the engine takes steps while no other is
-being saved, each with the inputs and the time at which it came. Call `steps` while `is_waiting`, and by `next_due_ns`
-at the latest.
+The engine and a replay use it. Each message of the bus queues a step with the inputs and the time of its arrival; the
+engine takes the queued steps when no earlier step is still being saved. Call `steps` while `is_waiting` is true, and at
+`next_due_ns` at the latest.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Inputs = Mapping[tuple[str, int], InputReading]
 
 
 class TakenStep(Struct, frozen=True, kw_only=True):
-    """One step of one interlock."""
+    """One step that an interlock has taken."""
 
     name: str
     now_ns: int
     is_changed: bool
-    """Whether its state is another one."""
+    """Whether the state of the interlock changed."""
     actions: tuple[InterlockAction, ...]
     inputs: Inputs
-    """On which it decided."""
+    """The inputs that it used."""
 
 
 class _Waiting(Struct, frozen=True):
-    """One step to be taken."""
+    """A queued step."""
 
     name: str
     inputs: Inputs | None
-    """None: those of the turn in which it is taken."""
+    """None: use the inputs at the time when the step is taken."""
     at_ns: int
     event: InterlockEvent
 
@@ -50,28 +50,29 @@ class InterlockEvaluation:
     """Some interlocks with their states."""
 
     def __init__(self, specs: Iterable[InterlockSpec], now_ns: int) -> None:
-        """Not tripped. Other states to begin with are put into `states` before anything is heard."""
+        """All interlocks begin untripped. To begin with saved states, put them into `states` before the first input."""
         self.specs = {spec.name: spec for spec in specs}
         self.states: dict[str, InterlockState] = {name: initial(spec) for name, spec in self.specs.items()}
         self._inputs = InterlockInputs(self.specs.values(), now_ns)
         self._ready: set[str] = set()
-        """Those whose inputs have been known once, or would have been by now."""
+        """Interlocks that are evaluated: all their inputs were known once, or the time to wait for them is over. A new
+        engine has no values for some seconds, and that alone must not trip an interlock."""
         self._queue: list[_Waiting] = []
         self._looked_ns = 0
-        """When due times were looked at last."""
+        """The time of the last check of due times."""
         self._due_ns: int | None = None
-        """When the first state is to be looked at."""
+        """The earliest due time of all states."""
 
     @property
     def is_waiting(self) -> bool:
-        """Whether steps wait to be taken."""
+        """Whether queued steps can be taken."""
         return any(one.name in self._ready for one in self._queue)
 
     def is_ready(self, name: str) -> bool:
-        """Whether an interlock is evaluated: its inputs have been known once, or would have been by now."""
+        """Whether an interlock is evaluated: its inputs were known once, or the time to wait for them is over."""
         return name in self._ready
 
-    # What is heard.
+    # Inputs from the bus.
 
     def read(self, message: Readings, now_ns: int) -> None:
         """Take in readings."""
@@ -79,15 +80,15 @@ class InterlockEvaluation:
             self._touched(names, now_ns)
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """Take in the state of a device, channel, partition, …; None: it is not known."""
+        """Take in the state of a device, channel, partition, …; `word` None: unknown."""
         self._touched(self._inputs.state(subject, word, common, now_ns), now_ns)
 
     def lost(self, device: str, now_ns: int) -> None:
-        """The host of a device is gone."""
+        """Take in that the host of a device is gone: its values are missing."""
         self._touched(self._inputs.lost(device, now_ns), now_ns)
 
     def complete(self, now_ns: int) -> None:
-        """What was not read until now is missing."""
+        """End the wait for first values: inputs without a value count as missing, and all interlocks are evaluated."""
         if len(self._ready) == len(self.specs):
             return
         self._ready = set(self.specs)
@@ -95,13 +96,13 @@ class InterlockEvaluation:
             self._queue.append(_Waiting(name, dict(self._inputs.of(name)), now_ns, _TIME))
 
     def put(self, name: str, event: InterlockEvent, now_ns: int) -> None:
-        """Something to be taken with the inputs of its turn: an effect that was reached, a trip of a device host."""
+        """Queue an event that uses the inputs at the time of its step: an effect was reached, a device host tripped."""
         self._queue.append(_Waiting(name, None, now_ns, event))
 
     # The steps.
 
     def steps(self, now_ns: int) -> list[TakenStep]:
-        """Take all steps that wait, in the order in which they came, and those whose time has come."""
+        """Take all queued steps in the order of their arrival, then those that are due at `now_ns`."""
         self._touched(self._inputs.pass_time(now_ns), now_ns)
         queue = [one for one in self._queue if one.name in self._ready]
         self._queue = [one for one in self._queue if one.name not in self._ready]
@@ -118,25 +119,25 @@ class InterlockEvaluation:
         return found
 
     def ask(self, name: str, event: InterlockEvent, now_ns: int) -> TakenStep:
-        """What a person asks for, at once. A refusal is among the actions."""
+        """Take the step for the command of a person at once. A refusal is one of its actions."""
         taken = self._step(name, None, now_ns, event)
         self._wait()
         return taken
 
     def restore(self, name: str, state: InterlockState) -> None:
-        """Take a step back that could not be saved."""
+        """Put the state back that an interlock had before a step which could not be saved."""
         self.states[name] = state
         self._wait()
 
     def next_due_ns(self) -> int | None:
-        """When `steps` is to be called though nothing is heard; None: nothing waits for a time."""
+        """When `steps` must be called even without an input; None if no interlock waits for a time."""
         due_ns = self._inputs.next_due_ns()
         if due_ns is None or self._due_ns is None:
             return self._due_ns if due_ns is None else due_ns
         return min(due_ns, self._due_ns)
 
     def inputs_due_ns(self) -> int | None:
-        """The same, of the inputs alone: what a reading changes though it leads to no step."""
+        """The same for the inputs alone. A reading can change this time without a step."""
         return self._inputs.next_due_ns()
 
     def _touched(self, names: Iterable[str], now_ns: int) -> None:

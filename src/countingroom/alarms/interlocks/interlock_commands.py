@@ -1,4 +1,4 @@
-"""The commands of people to interlocks, and the answers to questions about their history."""
+"""The commands of people to interlocks, and the answers to queries about their history."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class InterlockRequests(TableTarget):
         clock: Clock,
         principal: Callable[[str, str], Awaitable[Principal]],
     ) -> None:
-        """`principal`: the role of a user on a target."""
+        """`principal`: (user, target) -> the principal with its roles."""
         self._keeper = keeper
         self._clock = clock
         self._principal = principal
@@ -90,12 +90,12 @@ class InterlockRequests(TableTarget):
         return await self._keeper.command(request.text("interlock"), event)
 
     async def _role(self, request: CommandRequest) -> Role:
-        """The role that an interlock compares with the one that it declares."""
+        """The sender's role in the experiment; the interlock compares it with the role that it requires."""
         return (await self._principal(request.by, subjects.EXPERIMENT)).on(subjects.EXPERIMENT)
 
 
 def _sourced(handler: Handler) -> Handler:
-    """The same, whose refusals name the interlock where they name nothing yet."""
+    """The same handler; a refusal without a source gets the interlock as its source."""
 
     async def named(request: CommandRequest) -> Completion:
         try:
@@ -117,7 +117,7 @@ class InterlockAnswers:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
-        """Questions are answered while entered."""
+        """Answers queries while entered."""
         async with self._bus.respond(subjects.query("alarms", "interlock_history"), self._history):
             yield
 

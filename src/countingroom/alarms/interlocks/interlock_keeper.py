@@ -1,8 +1,8 @@
-"""Evaluates the interlocks, and carries what changed to the database, to the bus and to their effects, in this order.
+"""Evaluates the interlocks. Each change is saved in the database, then published on the bus, then its effects begin.
 
-What trips is saved before anything is done, and synced to the disk right after: an engine that takes over completes it.
-While the database does not answer an interlock acts all the same, and is saved later; the bus has its state meanwhile.
-Commands of people are refused then, because what they do would not outlive a kill.
+A trip is saved before its effects begin, and synced to the disk right after: an engine that takes over completes it.
+While the database does not answer, an interlock acts all the same and is saved later; meanwhile the bus holds its
+state. Commands of people are refused during that time, because their changes would not outlive a kill of the process.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from countingroom.core.retry import edge_log
 _log = logging.getLogger(__name__)
 
 SAVE_S = 1.0
-"""The most that a trip waits for the database before it acts."""
+"""The longest time that a trip waits for the database before its effects begin."""
 AGAIN_S = 1.0
-"""Between two attempts to save what could not be saved."""
+"""The pause between two attempts to save after a failure."""
 LONGEST_S = 60.0
-"""The time is looked at again after so long, because the wall clock may be set."""
+"""The longest wait before due times are checked again. Due times are wall times, and the wall clock may be set."""
 ROWS = 1000
-"""Rows of the history that wait for the database; the oldest are dropped."""
+"""The most rows of the history that wait for the database; beyond it the oldest are dropped."""
 TELL_AGAIN_NS = 90_000_000_000
 
 
 class InterlockStore(Protocol):
-    """What is needed of the database; `storage/interlocks.py` is it."""
+    """What the keeper needs from the database; implemented by `storage/interlocks.py`."""
 
     def load(self) -> Awaitable[tuple[InterlockState, ...]]: ...
     def save(
@@ -65,7 +65,7 @@ class InterlockStore(Protocol):
 
 
 class _Done(Struct):
-    """What some steps led to."""
+    """The results of some steps: changed interlocks, history rows, effects that begin and end, a refusal."""
 
     changed: set[str]
     rows: list[InterlockEntry]
@@ -86,7 +86,7 @@ class InterlockKeeper:
         publisher: Publisher,
         find: Callable[[Iterable[Found]], None],
     ) -> None:
-        """`find` takes what their alarms show."""
+        """`find` takes the findings for the alarms of interlocks."""
         self._clock = clock
         self._evaluation = InterlockEvaluation(specs, clock.now_ns())
         self._specs = self._evaluation.specs
@@ -97,7 +97,7 @@ class InterlockKeeper:
         self._states = self._evaluation.states
         self._news = asyncio.Event()
         self._looks_ns = 0
-        """When the time is looked at next."""
+        """Wall time at which due times are checked next."""
         self._turn = asyncio.Lock()
         self._runner = EffectRunner(bus, clock, self._specs.values(), self._report)
         self._unsaved: set[str] = set()
@@ -108,7 +108,7 @@ class InterlockKeeper:
         )
 
     def present(self, name: str) -> InterlockState:
-        """The present state. NotFound where there is no such interlock."""
+        """The present state of an interlock. NotFound if there is no such interlock."""
         if name not in self._states:
             raise NotFound(
                 f"there is no interlock {name!r}", source="alarms", suggestion="list them: countingroom interlock list"
@@ -116,11 +116,11 @@ class InterlockKeeper:
         return self._states[name]
 
     def troubles(self) -> list[str]:
-        """Why interlocks are not kept as they should be, one sentence each."""
+        """Why the states of interlocks are not stored at present, one sentence each."""
         return ["the database does not take the states of interlocks"] if self._saved.is_failing else []
 
     def warnings(self) -> list[str]:
-        """Proof tests that are overdue."""
+        """The overdue proof tests, one sentence each."""
         now_ns = self._clock.now_ns()
         return [
             f"the proof test of the interlock {one.title} is overdue"
@@ -129,12 +129,14 @@ class InterlockKeeper:
         ]
 
     async def take_over(self, writer: int | None, published: Mapping[str, InterlockState]) -> None:
-        """Begin with what is saved. Where the database could not be written before the end of the last engine, the bus
-        knows more. `writer`: None where the database does not answer; then the bus alone is asked. LinkError where it
-        does not answer now."""
+        """Load the saved states, merge them with the states `published` on the bus, and continue unfinished effects.
+
+        `writer`: the number of this engine; None if the database does not answer, then the bus alone is used. LinkError
+        if the database does not answer now."""
+        # The bus can know a later trip than the database, if the last engine acted while the database was away.
         self._writer = writer
         saved = {} if writer is None else {one.name: one for one in await self._store.load()}
-        if writer is not None:  # since when it is known outlives this engine
+        if writer is not None:  # `seen_ns` must outlive this engine: the first proof test is due relative to it
             self._unsaved |= {name for name in self._specs if name not in saved or saved[name].seen_ns is None}
             self._next_save_s = self._clock.monotonic()
         for name, state in published.items():
@@ -156,11 +158,12 @@ class InterlockKeeper:
                 self._publisher.delete(subjects.interlock_key(name))
         if writer is None:
             return
+        # The last engine may have died between the save and the event. Event ids repeat, so consumers store one copy.
         wanted = InterlockHistoryQuery(from_ns=now_ns - TELL_AGAIN_NS, limit=ROWS)
         for row in reversed(await self._store.history(wanted)):
             self._publisher.event(event_of(row, self._title(row.interlock)))
 
-    # What the bus says.
+    # Inputs from the bus.
 
     def read(self, message: Readings, now_ns: int) -> None:
         """Take in readings."""
@@ -168,29 +171,29 @@ class InterlockKeeper:
         self._heard()
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """Take in the state of a device, channel, partition, …; None: it is not known."""
+        """Take in the state of a device, channel, partition, …; `word` None: unknown."""
         self._evaluation.state(subject, word, common, now_ns)
         self._heard()
 
     def lost(self, device: str, now_ns: int) -> None:
-        """The host of a device is gone."""
+        """Take in that the host of a device is gone: its values are missing."""
         self._evaluation.lost(device, now_ns)
         self._heard()
 
     def adopt(self, name: str, cause: str, tripped_ns: int, place: str) -> None:
-        """A device host has tripped a cause by itself."""
+        """Take over a trip that a device host made by itself. `place`: that device host, as text."""
         if name in self._specs:
             event = AdoptTrip(cause=cause, tripped_ns=tripped_ns, place=place)
             self._evaluation.put(name, event, self._clock.now_ns())
             self._news.set()
 
     def complete(self, now_ns: int) -> None:
-        """What was not read until now is missing."""
+        """End the wait for first values: inputs without a value count as missing."""
         self._evaluation.complete(now_ns)
         self._heard()
 
     def _heard(self) -> None:
-        # A rate has to be looked at again after a reading that changed nothing else.
+        # A reading can lead to no step and still bring a due time nearer: a rate changes as time passes.
         due_ns = self._evaluation.inputs_due_ns()
         if self._evaluation.is_waiting or (due_ns is not None and due_ns < self._looks_ns):
             self._news.set()
@@ -200,7 +203,7 @@ class InterlockKeeper:
         self._evaluation.put(interlock, event, self._clock.now_ns())
         self._news.set()
 
-    # The work.
+    # Steps, saves and effects.
 
     async def run(self) -> None:
         """Until cancelled, or until another process has taken over (Conflict)."""
@@ -213,8 +216,9 @@ class InterlockKeeper:
                     await self._save_again()
 
     async def command(self, name: str, event: InterlockEvent) -> None:
-        """Do what a person asks for, and return when it is saved and published. Refused with the cause; LinkError, and
-        nothing changed, where the database does not answer."""
+        """Carry out the command of a person; the change is saved and published when this returns. Refused if it is not
+        allowed now. LinkError if the database does not answer or the inputs are not read yet; the interlock is then
+        unchanged."""
         self.present(name)
         async with self._turn:
             await self._carry(self._steps())
@@ -280,9 +284,9 @@ class InterlockKeeper:
     async def _carry(self, done: _Done) -> None:
         if not done.changed and not done.rows:
             return
-        if done.rows:  # a step without an action changes only what is derived from the bus anew
+        if done.rows:  # a step without an action changes only values that every engine derives from the bus again
             names = {row.interlock for row in done.rows}
-            if self._saved.is_failing:  # a database that hangs must not delay each trip
+            if self._saved.is_failing:  # a database that hangs must not delay each trip by SAVE_S
                 self._keep_unsaved(names, done.rows)
             else:
                 try:
@@ -297,12 +301,13 @@ class InterlockKeeper:
         self._next_save_s = self._clock.monotonic() + AGAIN_S
 
     def _tell(self, done: _Done) -> None:
-        """After it is saved: publish, and act."""
+        """Publish changes and begin effects; called after the save."""
         now_ns = self._clock.now_ns()
         for name, effect in done.ends:
             self._runner.end(name, effect)
         for name, spec in done.begins:
-            # Not for the trip with which it began: it may have ended and begun again since, in one save that hung.
+            # Use the present trip, not the one of this step: while a save hung, the effect may have ended and begun
+            # again for a new trip.
             if self._is_unfinished(state := self._states[name], spec):
                 self._runner.begin(name, spec, state.trip)
         for name in done.changed:
@@ -319,7 +324,7 @@ class InterlockKeeper:
             await self._save(self._unsaved, tuple(self._rows))
         except LinkError:
             return
-        except OutOfRange as error:  # it never will be: the states are saved without their rows
+        except OutOfRange as error:  # the database will never take these rows: save the states without them next time
             _log.error("interlocks: %d rows of the history are lost: %s", len(self._rows), error)
             self._rows.clear()
             return
@@ -327,8 +332,10 @@ class InterlockKeeper:
         self._rows.clear()
 
     async def _save(self, names: Iterable[str], rows: Sequence[InterlockEntry], *, synced: bool = True) -> None:
-        """LinkError where the database does not answer in time; Conflict where another process has taken over. Not
-        `synced`: it outlives a kill of this process, and is synced to the disk right after; so a trip acts sooner."""
+        """LinkError if the database does not answer in time, Conflict if another process has taken over.
+
+        `synced=False`: return before the data are on the disk. They outlive a kill of this process, not yet a power
+        loss; the store syncs them right after. So a trip acts sooner."""
         writer = self._writer
         if writer is None:
             raise LinkError(

@@ -1,5 +1,4 @@
-"""What is recorded of an interlock: a row of its history, the event that tells it, and the findings of its alarms.
-Pure."""
+"""The records of an interlock: the rows of its history, their events, and the findings for its alarms. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ _URGENT = {ActionKind.TRIP: severity.HIGH, ActionKind.NOT_REACHED: severity.HIGH
 
 
 def rows_of(interlock: str, actions: Iterable[InterlockAction], now_ns: int) -> Iterator[InterlockEntry]:
-    """The rows of one step. A refusal is in the answer to its command."""
+    """The history rows of one step. A refusal gets no row; it is the answer to the command."""
     for one in actions:
         if one.kind is not ActionKind.REFUSED:
             yield InterlockEntry(
@@ -46,7 +45,7 @@ def rows_of(interlock: str, actions: Iterable[InterlockAction], now_ns: int) -> 
 
 
 def event_of(row: InterlockEntry, title: str) -> Event:
-    """The event of a row. Its id follows from the row, so that told again it is stored once."""
+    """The event of a row. The id follows from the row: an event that is published again is stored once."""
     named = f"interlock {row.interlock} {row.kind} {row.name} {row.trip} {row.time_ns} {row.person}"
     text = f": {row.text}" if row.text else ""
     return Event(
@@ -64,7 +63,7 @@ def event_of(row: InterlockEntry, title: str) -> Event:
 
 
 def findings(state: InterlockState, now_ns: int) -> Iterator[Found]:
-    """What its alarms show: whether it is tripped, and whether each effect is reached."""
+    """The findings for the alarms of an interlock: whether it is tripped, and whether each effect is reached."""
     about = AlarmSubject(id=identity.of_interlock(state.name), title=state.title)
     if state.tripped_ns is None:
         yield about, clear(now_ns)

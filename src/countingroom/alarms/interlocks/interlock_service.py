@@ -1,4 +1,4 @@
-"""The interlocks of the active alarm engine: from the takeover on they are evaluated, published and commanded."""
+"""The interlocks as a part of the active alarm engine: evaluation, states on the bus, and commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _states = MessageDecoder(InterlockState)
 
 
 class InterlockService:
-    """Interlocks as a part of the alarm engine. Without interlocks in the description it does nothing."""
+    """Runs the described interlocks. Without interlocks in the description it is idle."""
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class InterlockService:
         store: InterlockStore | None,
         principal: Callable[[str, str], Awaitable[Principal]],
     ) -> None:
-        """`store`: their saved states; None: none is evaluated. `principal`: the role of a user on a target."""
+        """`store`: the saved states; None: interlocks are not evaluated. `principal`: (user, target) -> the principal
+        with its roles."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -64,8 +65,8 @@ class InterlockService:
     async def take_over(
         self, writer: int | None, publisher: Publisher, find: Callable[[Iterable[Found]], None]
     ) -> tuple[InterlockKeeper, ...]:
-        """Begin with what is saved and published; what follows the bus for them. LinkError where the database does not
-        answer."""
+        """Load saved and published states. Returns the keeper that must get the inputs from the bus; empty without
+        interlocks. LinkError if the database does not answer."""
         published = await self._published()
         if self._store is None or not (self._specs or published):
             return ()
@@ -98,7 +99,7 @@ class InterlockService:
             self._keeper = None
 
     def _adopt(self, entry: Entry) -> None:
-        """What a device host has tripped without this engine stays tripped here as well."""
+        """Take over the trips of a device host: they stay tripped in this engine as well."""
         if entry.data is None or self._keeper is None:
             return
         host = decode(entry.data, _hosts)
@@ -107,7 +108,7 @@ class InterlockService:
                 self._keeper.adopt(host.name, cause.name, cause.tripped_ns, f"device host {host.instance}")
 
     async def _published(self) -> dict[str, InterlockState]:
-        """The interlocks on the bus."""
+        """Name -> state of each interlock that the state bucket holds."""
         found: dict[str, InterlockState] = {}
         async with self._bus.watch(subjects.STATE_BUCKET, "interlock.*") as items:
             async for item in items:

@@ -24,7 +24,7 @@ from countingroom.core.times import duration
 
 
 def spec_of(name: str, rule: RuleSection) -> RuleSpec:
-    """What a rule watches for."""
+    """The spec of a rule: its trigger, how often it may act, and whether it starts armed."""
     return RuleSpec(
         name=name,
         trigger=_trigger(rule),
@@ -35,7 +35,7 @@ def spec_of(name: str, rule: RuleSection) -> RuleSpec:
 
 
 def actions_of(rule: RuleSection) -> RuleActions:
-    """What a rule does, and what its principal may do."""
+    """The actions of a rule, and the roles of its principal."""
     return RuleActions(
         actions=tuple(action_of(one, rule.title) for one in rule.do),
         roles=rule.principal_roles,
@@ -44,7 +44,7 @@ def actions_of(rule: RuleSection) -> RuleActions:
 
 
 def action_of(keys: ActionKeys, title: str = "") -> Action:
-    """One action. `title`: that of its rule. ValueError where there is none."""
+    """One action. `title`: the title of its rule. ValueError if the keys contain no action."""
     if (command := keys.command) is not None:
         return _command(command)
     if (ramp := keys.ramp) is not None:
@@ -57,7 +57,7 @@ def action_of(keys: ActionKeys, title: str = "") -> Action:
 
 
 def when_in_words(rule: RuleSection, condition: str = "") -> str:
-    """When it acts: `chiller.bath is above 35, for 5 min`. `condition`: its condition in words."""
+    """The trigger as text, for example `chiller.bath is above 35, for 5 min`. `condition`: its condition as text."""
     when = rule.when
     if when.cron:
         return f"{when.cron} ({when.zone})"

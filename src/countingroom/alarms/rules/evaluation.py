@@ -1,7 +1,7 @@
 """Decides when rules act, from readings, states, events and the time. Pure: the engine and a replay use the same code.
 
-Each method takes the time as `now_ns` and returns what happened, in order. Call `pass_time` by `next_due_ns` at the
-latest, and before what comes later than that.
+Each method takes the time as `now_ns` (wall time) and returns the outcomes in order. Call `pass_time` at `next_due_ns`
+at the latest, and before any input that is later than that time.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ _WHEN, _UNLESS = "when", "unless"
 
 
 class RuleOutcome(Struct, frozen=True, kw_only=True):
-    """What happened to one rule."""
+    """One outcome of a rule: it fired, was held back, was armed, …"""
 
     rule: str
     effect: RuleEffect
     now_ns: int
     evidence: Mapping[str, Scalar] = {}
-    """Address -> value of what it depends on; of an event `event.id`, `event.source`, `event.message`."""
+    """Address -> value of each input. An event adds `event.id`, `event.source`, `event.message` and others."""
 
 
 class RuleEvaluation:
-    """All rules of a description."""
+    """All rules of a description, with their memories."""
 
     def __init__(
         self, rules: Mapping[str, RuleSection], saved: Mapping[str, RuleMemory] | None = None, *, now_ns: int
     ) -> None:
-        """`saved`: the memories of an earlier engine by the name of the rule."""
+        """`saved`: name of a rule -> its memory, as an earlier engine saved it."""
         self.truths = Truths()
         self.specs: dict[str, RuleSpec] = {}
         self.memories: dict[str, RuleMemory] = {}
         self.changed: set[str] = set()
-        """Rules whose memory changed since the last look. The look empties the set."""
+        """Rules whose memory changed since they were last published. The publisher empties the set."""
         self.to_save: set[str] = set()
-        """The same, of what outlives a restart."""
+        """Rules with a change that must outlive a restart and is not saved yet."""
         self.broken: dict[str, str] = {}
-        """Rule that cannot be evaluated, and so never acts -> why."""
+        """Rule that cannot be evaluated, and so never acts -> the reason."""
         self.started: list[RuleOutcome] = []
-        """What happened at the start: times that were missed before it."""
+        """Outcomes of the start, such as cron times that passed while no engine ran."""
         self._due: list[tuple[int, str]] = []
         self._queued: dict[str, int] = {}
         self._looked_ns = now_ns
@@ -80,7 +80,7 @@ class RuleEvaluation:
 
     @property
     def departments(self) -> frozenset[str]:
-        """Those whose events are needed."""
+        """Departments whose events trigger at least one rule."""
         return frozenset(self._events)
 
     def read(self, message: Readings, now_ns: int) -> list[RuleOutcome]:
@@ -92,7 +92,7 @@ class RuleEvaluation:
         return self._take(self.truths.state(subject, word, common, now_ns), now_ns)
 
     def lost(self, device: str, now_ns: int) -> list[RuleOutcome]:
-        """The host of a device is gone: nothing is known of its points and states."""
+        """Take in that the host of a device is gone: the values and states of the device are unknown."""
         return self._take(self.truths.lost(device, now_ns), now_ns)
 
     def event(self, event: Event, now_ns: int) -> list[RuleOutcome]:
@@ -101,7 +101,7 @@ class RuleEvaluation:
         for name in self._events.get(event.department, ()):
             trigger = self.specs[name].trigger
             if not isinstance(trigger, EventTrigger) or event.principal == principal_of(name):
-                continue
+                continue  # otherwise a rule on events of run control could trigger itself without end
             if trigger.matches(event):
                 evidence: dict[str, Scalar] = {
                     "event.id": event.id,
@@ -114,16 +114,16 @@ class RuleEvaluation:
         return found
 
     def pass_time(self, now_ns: int) -> list[RuleOutcome]:
-        """What happens because a time is over."""
+        """The outcomes of times that are over at `now_ns`."""
         found = self._take(self.truths.pass_time(now_ns), now_ns)
-        if now_ns < self._looked_ns:  # the clock was set back: what waits for a time is planned anew
+        if now_ns < self._looked_ns:  # the clock was set back: each rule plans its next time again
             for name in self.specs:
                 found += self._step(name, RuleTimePassed(), now_ns)
         self._looked_ns = now_ns
         while self._due and self._due[0][0] <= now_ns:
             due_ns, name = heapq.heappop(self._due)
             if self._queued.get(name) != due_ns:
-                continue  # a shorter time took its place
+                continue  # an earlier time was queued for this rule; entries are not removed from the heap
             del self._queued[name]
             if next_due_ns(self.specs[name], self.memories[name]) <= now_ns:
                 found += self._step(name, RuleTimePassed(), now_ns)
@@ -132,34 +132,34 @@ class RuleEvaluation:
         return found
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None: no rule waits for a time."""
         due_ns = min(self._due[0][0] if self._due else NEVER, self.truths.next_due_ns())
         return None if due_ns == NEVER else due_ns
 
     def arm(self, name: str, by: str, reason: str, now_ns: int) -> list[RuleOutcome]:
-        """A person arms a rule. KeyError: there is none."""
+        """Arm a rule in the name of the person `by`. KeyError if there is no such rule."""
         return self._step(name, Arm(by, reason), now_ns)
 
     def disarm(self, name: str, by: str, reason: str, now_ns: int) -> list[RuleOutcome]:
-        """A person disarms a rule. KeyError: there is none."""
+        """Disarm a rule in the name of the person `by`. KeyError if there is no such rule."""
         return self._step(name, Disarm(by, reason), now_ns)
 
     def restore(self, name: str, memory: RuleMemory) -> None:
-        """Take a change back that could not be saved."""
+        """Put the memory back that a rule had before a change which could not be saved."""
         self.memories[name] = memory
         self.changed.add(name)
         self._wait(name)
 
     def evidence(self, name: str) -> dict[str, Scalar]:
-        """The present values of what a rule depends on."""
+        """Address -> present value of each input of a rule; None: unknown."""
         return self.truths.evidence(f"{_WHEN} {name}") | self.truths.evidence(f"{_UNLESS} {name}")
 
     def condition(self, name: str) -> str:
-        """The condition of a rule in words; empty: it has none."""
+        """The condition of a rule as text; empty if it has none."""
         return self.truths.texts.get(f"{_WHEN} {name}", "")
 
     def unless(self, name: str) -> str:
-        """Its condition `unless` in words; empty: it has none."""
+        """The condition `unless` of a rule as text; empty if it has none."""
         return self.truths.texts.get(f"{_UNLESS} {name}", "")
 
     def _add(self, name: str, rule: RuleSection, saved: RuleMemory | None, now_ns: int) -> None:

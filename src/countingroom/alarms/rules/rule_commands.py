@@ -1,4 +1,4 @@
-"""The commands of rules: arm and disarm. The role that each needs stands in the description of the rule."""
+"""The commands `arm` and `disarm` of rules. The description of each rule gives the role that they need."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class RuleCommands(TableTarget):
 
 
 class RulePolicy:
-    """Refuses commands that the role of their sender does not allow."""
+    """Refuses commands for which the role of the sender is too low."""
 
     def __init__(self, clock: Clock, principal: Callable[[str, str], Awaitable[Principal]], keeper: RuleKeeper) -> None:
-        """`principal`: finds the user with the role on a target (`Principals.principal`)."""
+        """`principal`: (user, target) -> the principal with its roles (`Principals.principal`)."""
         self._clock = clock
         self._principal = principal
         self._keeper = keeper
@@ -49,7 +49,7 @@ class RulePolicy:
     async def __call__(
         self, request: CommandRequest, handler: CommandHandler, permission: Permission
     ) -> AsyncGenerator[None]:
-        """Entered while a command begins; Refused where the policy does not allow it."""
+        """Entered while a command begins. Refused or Denied if the policy does not allow the command."""
         target = subjects.EXPERIMENT
         user = await self._principal(request.by, target)
         if cause := policy.decide(user, permission, target, now_ns=self._clock.now_ns()):

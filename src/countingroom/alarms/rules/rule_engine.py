@@ -1,4 +1,4 @@
-"""Rules in the active alarm department: what the bus says goes to their evaluation, what they find is done."""
+"""The rules of the active alarm department: messages of the bus go to the evaluation, its outcomes to the keeper."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from countingroom.core.values import Quality, Scalar
 _log = logging.getLogger(__name__)
 
 LONGEST_S = 60.0
-"""The time is looked at again after so long, because the wall clock may be set."""
+"""The longest wait before due times are checked again. Due times are wall times, and the wall clock may be set."""
 RETRY_S = 1.0
 _STALE = int(Quality.STALE)
 
 
 class RuleParts(Struct, frozen=True, kw_only=True):
-    """What the engine of rules is made from."""
+    """What the rule engine needs: the described rules, their store, and the audit."""
 
     rules: Mapping[str, RuleSection]
     store: RuleStore
@@ -47,7 +47,7 @@ class RuleParts(Struct, frozen=True, kw_only=True):
 
 
 class RuleEngine:
-    """All rules of an active department. What the follower of the bus hears is given to its methods."""
+    """All rules of an active department. The follower of the bus calls `read`, `state` and `lost`."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class RuleEngine:
         principal: Callable[[str, str], Awaitable[Principal]],
         tell: Callable[[], Tell | None] = lambda: None,
     ) -> None:
-        """`tell`: gives what sends messages to people now."""
+        """`tell`: returns the present sender of messages to people, or None while there is none."""
         self._find_tell = tell
         self._bus = bus
         self._clock = clock
@@ -74,16 +74,17 @@ class RuleEngine:
             for one in actions.actions
             if isinstance(one, RampAction)
         }
-        """Address of each setpoint that is ramped -> its last value."""
+        """Address of each setpoint that a rule ramps -> its last value; None: unknown."""
         self._ramped = {address.partition(".")[0] for address in self._setpoints}
         self._news = asyncio.Event()
         self._looks_ns = 0
-        """When the time is looked at next."""
+        """Wall time at which due times are checked next."""
         self._evaluation: RuleEvaluation
         self._keeper: RuleKeeper
 
     async def take_over(self, writer: int) -> None:
-        """RuleBegin with what is saved, and bring the bus to it. `writer`: the number of this engine."""
+        """Load the saved rules, and delete rules from the bus that the description no longer has. `writer`: the number
+        of this engine; the store refuses a save with an older one."""
         saved = await self._parts.store.load()
         memories = {name: one.memory for name, one in saved.items()}
         self._evaluation = RuleEvaluation(self._parts.rules, memories, now_ns=self._clock.now_ns())
@@ -130,7 +131,7 @@ class RuleEngine:
                 group.create_task(self._follow_events(department))
 
     def read(self, message: Readings, now_ns: int) -> None:
-        """Readings came."""
+        """Take in readings."""
         if message.device in self._ramped:
             for name, value, quality in zip(message.points, message.values, message.qualities, strict=True):
                 if (address := f"{message.device}.{name}") in self._setpoints:
@@ -138,11 +139,11 @@ class RuleEngine:
         self._tell(self._evaluation.read(message, now_ns))
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """The state of `device.caen`, `channel.caen.0`, `partition.mCBM`, `system.STS` or `role.history`."""
+        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, `system.STS` or `role.history`."""
         self._tell(self._evaluation.state(subject, word, common, now_ns))
 
     def lost(self, device: str, now_ns: int) -> None:
-        """The host of a device is gone."""
+        """Take in that the host of a device is gone: its values are unknown."""
         for address in self._setpoints:
             if address.startswith(f"{device}."):
                 self._setpoints[address] = None
@@ -150,7 +151,7 @@ class RuleEngine:
 
     def _tell(self, outcomes: Iterable[RuleOutcome]) -> None:
         due_ns = self._evaluation.next_due_ns()
-        # A rate has to be looked at again after a reading that changed nothing else.
+        # A reading can leave each rule as it is and still bring a due time nearer: a rate changes as time passes.
         if self._evaluation.changed or (due_ns is not None and due_ns < self._looks_ns):
             self._news.set()
         self._keeper.take(outcomes)
@@ -168,7 +169,8 @@ class RuleEngine:
             self._keeper.take(self._evaluation.pass_time(self._clock.now_ns()))
 
     async def _follow_events(self, department: str) -> None:
-        """Events of a department. One that comes while the link is down triggers nothing."""
+        """Give the events of a department to the rules. Events that are published while the link is down are missed:
+        a rule must not act long after the event that triggers it."""
         report = edge_log(
             _log, f"rules: events of {department} are not followed", f"rules: events of {department} are followed again"
         )
@@ -195,7 +197,7 @@ class RuleEngine:
         return await RuleRunner(self._bus, self._clock, rule, number, self._actions[rule], around).run(place, action)
 
     async def _published(self) -> set[str]:
-        """The rules on the bus."""
+        """Names of the rules that the state bucket holds."""
         found: set[str] = set()
         async with self._bus.watch(subjects.STATE_BUCKET, "rule.*") as items:
             async for item in items:

@@ -1,7 +1,8 @@
-"""Carries what happened to rules to the database, then to the bus, and has the actions of firings done.
+"""Saves the outcomes of rules in the database, then publishes them, then runs the actions of firings.
 
-A firing is saved before its first action is sent, and each action before it is begun. So an engine that takes over
-knows what may have been done: it tells it, and does not do it again. Without the database no rule acts.
+A firing is saved before its first action is sent, and the progress before each further action. So an engine that takes
+over knows which actions may have been carried out: it reports them and does not repeat them. While the database is away
+no rule acts.
 """
 
 from __future__ import annotations
@@ -33,25 +34,25 @@ from countingroom.core.rules.step import RuleEffectKind
 _log = logging.getLogger(__name__)
 
 SAVE_S = 2.0
-"""The most that is waited for the database."""
+"""The longest wait for one save in the database."""
 AGAIN_S = 1.0
-"""Between two attempts to save what could not be saved."""
+"""The pause between two attempts to save after a failure."""
 TOLD_S = 60.0
-"""That a rule was passed over is told at most so often."""
+"""The shortest time between two events which say that `unless` stopped a rule."""
 
 Run = Callable[[str, int, int, Action], Awaitable[Ended]]
-"""Does an action: rule, number of the firing, place in it."""
+"""Runs one action and waits for its end. Arguments: rule, number of the firing, place of the action, action."""
 
 
 class RuleStore(Protocol):
-    """What the engine needs of the database; `storage/rules.py` is it."""
+    """What the engine needs from the database; implemented by `storage/rules.py`."""
 
     def load(self) -> Awaitable[Mapping[str, SavedRule]]: ...
     def save(self, writer: int, changed: Mapping[str, SavedRule]) -> Awaitable[None]: ...
 
 
 class RuleKeeper:
-    """The only one that saves and publishes rules. `run` until cancelled."""
+    """Saves and publishes all rules; no other object does. `run` works until it is cancelled."""
 
     def __init__(
         self,
@@ -64,7 +65,8 @@ class RuleKeeper:
         clock: Clock,
         run: Run,
     ) -> None:
-        """`saved`: what an earlier engine left. `writer`: the number of this engine, from `Alarms.take_over`."""
+        """`saved`: the rules as an earlier engine saved them. `writer`: the number of this engine, from
+        `Alarms.take_over`."""
         self._rules = rules
         self._evaluation = evaluation
         self._store = store
@@ -76,7 +78,7 @@ class RuleKeeper:
         self._under_way: dict[str, Firing] = {}
         self._outcomes: list[RuleOutcome] = list(evaluation.started)
         self._begun: list[tuple[str, Firing]] = []
-        """Firings that are saved, and whose actions are to be begun."""
+        """Firings that are saved and whose actions have not begun."""
         self._dirty: set[str] = set()
         self._told_s: dict[str, float] = {}
         self._news = asyncio.Event()
@@ -102,13 +104,13 @@ class RuleKeeper:
         return memory is not None and memory.armed
 
     def arming_role(self, name: str) -> str:
-        """The lowest role that may arm and disarm a rule. NotFound where there is none."""
+        """The lowest role that may arm and disarm a rule. NotFound if there is no such rule."""
         if name not in self._evaluation.specs:
             raise NotFound(f"there is no rule {name!r}", source="alarms", suggestion="countingroom rules list")
         return self._rules[name].arming
 
     def take(self, outcomes: Iterable[RuleOutcome] = ()) -> None:
-        """Take in what happened; it is worked on soon, in this order."""
+        """Queue outcomes; `run` handles them in this order."""
         self._outcomes.extend(outcomes)
         if self._outcomes or self._evaluation.changed:
             self._news.set()
@@ -125,10 +127,12 @@ class RuleKeeper:
                 self._begun = []
 
     async def arm(self, name: str, *, armed: bool, by: str, reason: str) -> None:
-        """Arm or disarm a rule; it is saved and published when this returns. Refused (`nothing_to_do`) where it is so
-        already, NotFound where there is none; LinkError, and nothing changed, without the database."""
+        """Arm or disarm a rule; the change is saved and published when this returns. Refused (`nothing_to_do`) if the
+        rule is in that state already, NotFound if there is no such rule. LinkError if the database does not answer;
+        the rule is then unchanged."""
         self.arming_role(name)
         async with self._turn:
+            # Outcomes that came before the command are saved first; otherwise `restore` could undo them too.
             await self._carry()
             before = self._evaluation.memories[name]
             change = self._evaluation.arm if armed else self._evaluation.disarm
@@ -143,7 +147,7 @@ class RuleKeeper:
             self._news.set()
 
     async def _wait(self) -> None:
-        """Until there is something to do."""
+        """Wait until an outcome is queued or a failed save is due again."""
         wait_s = None
         if self._dirty:
             wait_s = self._next_save_s - self._clock.monotonic()
@@ -158,7 +162,8 @@ class RuleKeeper:
         self._news.clear()
 
     async def _carry(self) -> None:
-        """Save and publish what has come up. Firings that cannot be saved are told, and nothing is done for them."""
+        """Save and publish the queued outcomes. A firing that cannot be saved gets its event, but its actions do not
+        run."""
         outcomes, self._outcomes = self._outcomes, []
         try:
             await self._keep(outcomes)
@@ -170,12 +175,14 @@ class RuleKeeper:
             self._publish({one.rule for one in fired})
 
     async def _keep(self, outcomes: Sequence[RuleOutcome]) -> None:
-        """Save, then publish. LinkError where the database does not answer, and nothing is published then."""
+        """Save, then publish. LinkError if the database does not answer; then this publishes nothing."""
         begun: dict[str, Firing] = {}
         busy: list[tuple[str, Firing]] = []
         for one in outcomes:
             if one.effect.kind is not RuleEffectKind.FIRED:
                 continue
+            # A rule can fire twice in one turn. The second firing must not replace the first one, whose end would
+            # then never be recorded.
             if one.rule in self._under_way or one.rule in begun:
                 busy.append((one.rule, self._firing(one)))
             else:
@@ -219,7 +226,7 @@ class RuleKeeper:
         )
 
     async def _act(self, name: str, firing: Firing) -> None:
-        """Do the actions of a firing."""
+        """Run the actions of a firing in order, and record its end."""
         described = actions_of(self._rules[name])
         for place, action in enumerate(described.actions):
             if place:
@@ -249,7 +256,7 @@ class RuleKeeper:
             self._news.set()
 
     async def _progress(self, name: str, firing: Firing) -> Cause | None:
-        """Save how far a firing is; why its next action is not to be begun."""
+        """Save that the next action of a firing begins. Returns why that action must not begin; None if it may."""
         async with self._turn:
             if cause := self._disarmed(name):
                 return cause
@@ -262,7 +269,7 @@ class RuleKeeper:
             return None
 
     def _disarmed(self, name: str) -> Cause | None:
-        """Why an action is not to be begun: a person disarmed the rule after it had fired."""
+        """The cause that stops further actions after a person disarmed the rule; None while the rule is armed."""
         if self.is_armed(name):
             return None
         return Cause(
@@ -273,7 +280,8 @@ class RuleKeeper:
         )
 
     def _end(self, name: str, firing: Firing) -> None:
-        """The actions of a firing have ended."""
+        """Record the end of a firing: its event, and a save as soon as possible."""
+        # A firing that was refused as busy can end before an older one that still runs.
         if (last := self._last.get(name)) is None or last.number <= firing.number:
             self._last[name] = firing
         self._dirty.add(name)
@@ -291,7 +299,7 @@ class RuleKeeper:
                 self._publisher.event(event_of_outcome(one, self._rules[one.rule], memory))
 
     def _is_told(self, outcome: RuleOutcome) -> bool:
-        """Whether an event is made: of what may happen often, not each time."""
+        """Whether an outcome gets an event. Outcomes that may repeat often get one only from time to time."""
         match outcome.effect.kind:
             case RuleEffectKind.HELD_BACK:
                 return outcome.effect.number == 1
@@ -318,7 +326,7 @@ def _with(firing: Firing, place: int, outcome: ActionOutcome) -> Firing:
 
 
 def _not_done(firing: Firing, cause: Cause, now_ns: int) -> Firing:
-    """Nothing is begun any more."""
+    """The firing with each open action marked as not begun, for this cause."""
     outcomes = tuple(
         structs.replace(one, result=ActionResult.NOT_BEGUN, cause=cause, ended_ns=now_ns) if one.result in OPEN else one
         for one in firing.outcomes

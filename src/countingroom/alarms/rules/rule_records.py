@@ -1,4 +1,4 @@
-"""The events of rules: what acted on which evidence, what was done, and what was not done. Pure."""
+"""The events of rules: which rule fired on which values, and the result of each action. Pure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from countingroom.core.times import duration, format_time
 from countingroom.core.values import Scalar
 
 _SHOWN = 6
-"""Values that a sentence names; the data of the event have all."""
+"""The most values that the message of an event names; the data of the event have all."""
 
 
 def event_of_outcome(outcome: RuleOutcome, rule: RuleSection, memory: RuleMemory) -> Event:
-    """The event of what happened to a rule. Its id follows from it."""
+    """The event of one outcome. The same outcome always gives the same id, so a repeated event is stored once."""
     effect = outcome.effect
     by_person = effect.kind in (RuleEffectKind.ARMED, RuleEffectKind.DISARMED)
     missed = effect.kind is RuleEffectKind.MISSED
@@ -43,7 +43,7 @@ def event_of_outcome(outcome: RuleOutcome, rule: RuleSection, memory: RuleMemory
 
 
 def event_of_end(name: str, rule: RuleSection, firing: Firing) -> Event:
-    """The event at the end of the actions of a firing: DONE, or FAILED with the cause."""
+    """The event at the end of a firing: DONE, or FAILED with the first action that was not done."""
     done = sum(one.result is ActionResult.DONE for one in firing.outcomes)
     bad = next((one for one in firing.outcomes if one.result is not ActionResult.DONE), None)
     number = f"{rule.title or name}: firing {firing.number}"
@@ -70,7 +70,7 @@ def event_of_end(name: str, rule: RuleSection, firing: Firing) -> Event:
 
 
 def event_of_log(name: str, firing: Firing, place: int, text: str, now_ns: int) -> Event:
-    """An entry that a rule writes."""
+    """The event that the action `log` of a rule writes."""
     return _event(
         name,
         f"log {firing.number} {firing.time_ns} {place}",
@@ -84,8 +84,8 @@ def event_of_log(name: str, firing: Firing, place: int, text: str, now_ns: int) 
 
 
 def interrupted(firing: Firing, now_ns: int) -> Firing:
-    """A firing whose engine ended while its actions were under way. They are not done again: what was sent may have
-    been carried out, and what comes after it may rest on that."""
+    """The end of a firing whose engine stopped during its actions. The actions are not repeated: the one that was sent
+    may have been carried out, and the later ones may depend on it."""
     outcomes = tuple(_interrupted(one, now_ns) if one.result in OPEN else one for one in firing.outcomes)
     return structs.replace(firing, outcomes=outcomes, ended_ns=now_ns)
 

@@ -1,7 +1,7 @@
-"""Does the actions of a firing, one after the other, under the name and with the rights of the rule.
+"""Runs the actions of a firing one after the other, as the principal of the rule and with its roles.
 
-A command is checked against the rights that the description gives to the rule, then sent as that of a person is: its
-owner accepts or refuses it, and its end is an event. Each one is an entry of the audit.
+A command is checked against the roles that the description gives to the rule. It is then sent like the command of a
+person: the owner of the target accepts or refuses it, and an event tells its end. Each command is an audit entry.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from countingroom.core.values import Scalar
 _log = logging.getLogger(__name__)
 
 ANSWER_S = 5.0
-"""An owner accepts or refuses at once."""
+"""The longest wait for an owner to accept or refuse a command, which it does without doing the work first."""
 RUN_BOOK_S = 10.0
 _ENDS = (EventKind.DONE, EventKind.FAILED)
 
@@ -61,21 +61,21 @@ Ended = tuple[ActionResult, Cause | None]
 
 
 class RuleSurroundings(Struct, frozen=True, kw_only=True):
-    """What actions need beside the bus."""
+    """What actions need in addition to the bus."""
 
     catalogue: Callable[[str], Catalogue | None]
-    """Device -> what it has."""
+    """Name of a device -> its catalogue of points and commands; None: unknown."""
     value: Callable[[str], Scalar]
-    """Address of a setpoint -> its present value."""
+    """Address of a setpoint -> its present value; None: unknown."""
     audit: Callable[[AuditEntry], Awaitable[None]]
     tell: Tell | None
-    """Sends a message to people; None: the description has none, or they cannot be stored now."""
+    """Sends a message to people; None if the description has no notification or the database is away."""
     is_armed: Callable[[str], bool]
-    """Whether a rule is armed: the ramp of one that a person disarms ends."""
+    """Whether a rule is armed. A ramp stops when a person disarms its rule."""
 
 
 class RuleRunner:
-    """Does the actions of one firing of a rule."""
+    """Runs the actions of one firing of a rule."""
 
     def __init__(
         self, bus: Bus, clock: Clock, rule: str, number: int, actions: RuleActions, around: RuleSurroundings
@@ -88,7 +88,8 @@ class RuleRunner:
         self._principal = Principal(name=principal_of(rule), role=Role.VIEWER, roles=dict(actions.roles))
 
     async def run(self, place: int, action: Action) -> Ended:
-        """Do one action, the `place`-th of the firing, and wait for its end."""
+        """Run one action, the `place`-th of the firing (from 0), and wait for its end."""
+        # The id follows from the firing: if the same action is sent twice, its owner runs it once.
         id = f"rule-{self._rule}-{self._number}-{place}"
         try:
             match action:
@@ -117,7 +118,7 @@ class RuleRunner:
         await self._around.tell(action.to, action.title or self._rule, action.text, self._principal.name, id=id)
 
     async def _note(self, id: str, action: LogAction) -> None:
-        """The entry of the run book; that of the events was made before."""
+        """Write the entry of the run book. The keeper has published the event already."""
         if action.partition:
             comment = CommandAction(
                 department="runs",
@@ -148,6 +149,7 @@ class RuleRunner:
         steps = ramp.steps(action, now)
         began_s = self._clock.monotonic()
         for number, value in enumerate(steps.values):
+            # Each step is due relative to the start, so the time that a device needs to confirm does not add up.
             due_s = began_s + number * steps.every_s
             await self._clock.sleep(due_s - self._clock.monotonic())
             if number and not self._around.is_armed(self._rule):
@@ -186,7 +188,7 @@ class RuleRunner:
         return command_permissions.of_device(next(specs, None))
 
     async def _send(self, id: str, action: CommandAction, permission: Permission) -> None:
-        """Send a command and wait for its end; RequestError where it is refused."""
+        """Send a command and wait for its end. RequestError if it is refused."""
         now_ns = self._clock.now_ns()
         device = action.department == "devices"
         is_experiment = action.target == subjects.EXPERIMENT
@@ -207,7 +209,8 @@ class RuleRunner:
             raise Refused(cause)
 
     async def _ask(self, id: str, action: CommandAction) -> Cause | None:
-        """The cause where its owner refuses it; None when it is done. LinkError, DeviceError where it was not."""
+        """The cause if the owner refuses the command; None when it is done. DeviceError if it failed, LinkError if its
+        end is not known."""
         now_ns = self._clock.now_ns()
         command = Command(
             id=id,
@@ -220,6 +223,7 @@ class RuleRunner:
             origin="rule",
         )
         subject = subjects.command(self._principal.name, action.department, action.target)
+        # Subscribed before the command is sent: a quick owner could finish before the reply arrives.
         async with self._bus.subscribe(subjects.event(action.department, action.target), limit=1024) as events:
             reply = await ask(self._bus, subject, command, Reply, timeout_s=ANSWER_S)
             if not reply.accepted:
@@ -264,12 +268,12 @@ class RuleRunner:
         )
         try:
             await self._around.audit(entry)
-        except CountingRoomError as error:  # its event has all of it
+        except CountingRoomError as error:  # the event of the firing records the same facts
             _log.warning("the audit does not take %s of %s: %s", action.command, self._principal.name, error)
 
 
 def _failure(cause: Cause | None, message: str) -> DeviceError:
-    """The owner of a command said that it failed."""
+    """The error for a command of which its owner says that it failed."""
     error = DeviceError(message)
     error.cause = cause or error.cause
     return error

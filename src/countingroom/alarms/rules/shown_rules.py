@@ -1,4 +1,4 @@
-"""How a rule is published. Pure."""
+"""The state of a rule as it is published on the bus. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from countingroom.core.rules.step import RuleMemory, next_due_ns
 def shown(
     name: str, rule: RuleSection, evaluation: RuleEvaluation, last: Firing | None, under_way: Firing | None
 ) -> RuleState:
-    """A rule as it is now."""
+    """The present state of a rule. `last`: its last firing; `under_way`: the firing whose actions run now."""
     spec, memory = evaluation.specs[name], evaluation.memories[name]
     due_ns = next_due_ns(spec, memory) if memory.armed else NEVER
     return RuleState(
@@ -35,12 +35,12 @@ def shown(
 
 
 def broken(name: str, rule: RuleSection, evaluation: RuleEvaluation, problem: str) -> RuleState:
-    """A rule that cannot be evaluated."""
+    """The state of a rule that cannot be evaluated. `problem`: the reason."""
     return RuleState(**_described(name, rule, evaluation), armed=rule.armed, phase=RulePhase.BROKEN, problem=problem)
 
 
 def phase(spec: RuleSpec, memory: RuleMemory) -> RulePhase:
-    """What it waits for, while no action of it is under way."""
+    """The phase of a rule while none of its actions runs."""
     if not memory.armed:
         return RulePhase.DISARMED
     if not isinstance(spec.trigger, ConditionTrigger) or memory.when is False:

@@ -1,7 +1,6 @@
-"""The truth values of many conditions over points and states: true, false, or not known. Pure.
+"""The truth values of many conditions over points and states: true, false, or unknown. Pure.
 
-A condition here has no delay: how long it must hold is decided by the rule. Conditions are evaluated by the same code
-as those of alarms.
+A condition here has no delay: the rule decides how long it must hold. The same code evaluates the conditions of alarms.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from countingroom.core.values import Quality, Scalar
 _STALE = int(Quality.STALE)
 
 Truth = tuple[str, bool | None]
-"""Key of a condition, and its truth value; None: not known."""
+"""Key of a condition, and its truth value; None: unknown."""
 
 
 class Truths:
@@ -37,7 +36,7 @@ class Truths:
         """Key -> the condition in words, `chiller.bath is above 35`."""
 
     def add(self, key: str, keys: ConditionKeys, now_ns: int) -> None:
-        """Evaluate this condition under a key. ValueError or ConfigurationError where it cannot be."""
+        """Add a condition under a key. ValueError or ConfigurationError if it cannot be evaluated."""
         condition = condition_of(keys)
         row = self._rows.add(condition.spec, condition.inputs, now_ns=now_ns, derive=condition.derive)
         self._keys[row] = key
@@ -54,7 +53,7 @@ class Truths:
         return self._last.get(key)
 
     def evidence(self, key: str) -> dict[str, Scalar]:
-        """Address -> last value, of what a condition depends on; None: not known. The word of a state has the address
+        """Address -> last value of each input of a condition; None: unknown. A state has the address
         `state of device caen`."""
         return {
             address.removesuffix(".word"): _word(address, self._values.get(address))
@@ -72,7 +71,7 @@ class Truths:
         return self._changed(self._rows.take(message, now_ns))
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> list[Truth]:
-        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; None: it is not known."""
+        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; `word` None: unknown."""
         address = state_address(subject)
         if address not in self._addresses:
             return []
@@ -82,7 +81,7 @@ class Truths:
         return self._changed(self._rows.put(address, value, quality, now_ns))
 
     def lost(self, device: str, now_ns: int) -> list[Truth]:
-        """The host of a device is gone: nothing is known of its points and states."""
+        """Take in that the host of a device is gone: its values and states are unknown."""
         found: list[Truth] = []
         states = (f"state of device {device}.", f"state of channel {device}.")
         for address in sorted(self._addresses):
@@ -92,11 +91,11 @@ class Truths:
         return found
 
     def pass_time(self, now_ns: int) -> list[Truth]:
-        """What became true because a time is over: a rate, or a value that does not come."""
+        """Conditions that changed because time passed: a rate, or a value that stopped arriving."""
         return self._changed(self._rows.pass_time(now_ns))
 
     def next_due_ns(self) -> int:
-        """When `pass_time` is to be called; NEVER: nothing waits."""
+        """When `pass_time` must be called next; NEVER if no condition waits for a time."""
         return self._rows.next_due_ns()
 
     def _changed(self, changes: Iterable[Change]) -> list[Truth]:
@@ -111,5 +110,5 @@ class Truths:
 
 
 def _word(address: str, value: Scalar) -> Scalar:
-    """The own word of a state; it is evaluated together with the common one."""
+    """The state's own word without the common state, which `state_value` puts behind it for the evaluation."""
     return str(value).partition("\n")[0] if value is not None and address.endswith(".word") else value
