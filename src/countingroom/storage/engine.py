@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 
 from countingroom.core.ending_threads import EndingThreads
 from countingroom.core.errors import Cause, ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
+from countingroom.storage.answering import Answering
 from countingroom.storage.late_sync import LateSync
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ Work = Callable[[Connection], T]
 WAITING = 1000
 """Maximum number of waiting requests; further ones are refused."""
 DEADLINE_S = 30.0
+TRY_S = 2.0
+"""So long a read waits for a database that did not answer the one before."""
 CLOSE_S = 3.0
 """So long `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
 _BUSY_MS = 10_000
@@ -65,6 +68,8 @@ class SqlStore:
         self._threads = {writer: "a transaction that writes", reader: "a transaction"}
         """What each has to do, for messages."""
         self._waiting = 0
+        self._reads = Answering()
+        self._writes = Answering()
         self.refused: Cause | None = None
         """Why the file is not used: it is damaged, or of a later version. Nothing is read from it or written to it, as
         SQLite would take an empty file for a database without users."""
@@ -76,14 +81,17 @@ class SqlStore:
         """Run `work` in a transaction and return its result after the synced commit. An error rolls it back. Not
         `synced`: after the commit; it outlives this process, and a loss of power only after the sync that follows."""
         self._check()
-        if synced:
-            return await self._run(self._writer, lambda: self._transaction(work, writes=True))
-        return await self._run(self._writer, lambda: self._unsynced(work))
+        with self._writes.transaction():
+            if synced:
+                return await self._run(self._writer, lambda: self._transaction(work, writes=True))
+            return await self._run(self._writer, lambda: self._unsynced(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot of the database."""
         self._check()
-        return await self._run(self._reader, lambda: self._transaction(work, writes=False))
+        deadline_s = TRY_S if self._reads.is_failed else DEADLINE_S
+        with self._reads.transaction():
+            return await self._run(self._reader, lambda: self._transaction(work, writes=False), deadline_s)
 
     async def migrate(self, work: Work[None]) -> None:
         """Run the migration, also of a file that is refused so far."""
