@@ -121,8 +121,22 @@ def _experiment(redact: Redactor, now: int, run: int) -> Iterator[RecordEntry]:
         ("service", "cam", {"service": "cam", "phase": "done", "instances": 2, "healthy": 2}),
         ("device", "gas", {"device": "gas", "state": "ON", "link": "connected", "since": ago(9000)}),
     ]
+
+    def note(number: int, sort: str, title: str, begin_s: float, **more: Any) -> tuple[str, str, dict[str, Any]]:
+        """`begin_s`: so long ago."""
+        text = "No data of the detectors is taken.\nWe look into it."
+        body = {"sort": sort, "state": "open", "title": title, "text": text, "from": ago(begin_s), **more}
+        return "note", str(number), {"note": number, "made": ago(max(begin_s, 3000)), "changed": ago(100), **body}
+
+    update = {"time": ago(600), "text": "The pump is exchanged; it takes another hour."}
+    rows += [
+        note(1, "incident", "The magnet was off", 200_000, state="ended", ended=ago(100_000), parts=["PHYSICS"]),
+        note(2, "maintenance", "Gas bottles are exchanged", -90_000, to=ago(-100_000), parts=["gas"]),
+        note(3, "incident", "The cooling is off", 2400, parts=["PHYSICS", "gas"], updates=[update]),
+        note(4, "maintenance", "A long work", 9000, to=ago(60)),
+    ]
     for kind, key, body in rows:
-        yield record(redact, kind, key, now // 1_000_000, {kind: key, **body})
+        yield record(redact, kind, key, now // 1_000_000, {kind: key} | body)
 
 
 def farm_of(runs: int, sections: int, now_s: float, *, clients: int = 10, crash: str = "ecal") -> Farm:

@@ -69,6 +69,7 @@ def page(browser: Browser) -> Iterator[Page]:
         "/crashes",
         "/report",
         "/uptime",
+        "/notes",
         "/computers",
         f"/compare?number={RUN}&with={RUN - 1}",
         "/runs",

@@ -44,6 +44,7 @@ STATES: dict[Any, tuple[str, ...]] = {
     "alarm": ("alarm", "node", "device", "point", "system"),
     "node": ("node", "trouble"),
     "service": ("service", "version", "trouble"),
+    "note": ("sort", "state"),
     "event": ("source", "action", "before", "after"),
 }
 
@@ -76,16 +77,21 @@ def planted(farm: Farm) -> Iterator[RawDocument]:
 def states(redact: Redactor) -> Iterator[RecordEntry]:
     """States of the experiment, each with names in its fields, beside some without."""
     rng, sequence = random.Random(5), 0
+    hidden = list(ENCODINGS.values())
     for kind, fields in STATES.items():
         for number in range(20):
             sequence += 1
             body: dict[str, Any] = dict.fromkeys(fields, "ready") | {kind: f"{kind}{number}", "priority": 1}
+            if kind == "note":
+                text = f"{rng.choice(NAMES)} stopped; {rng.choice(hidden)(rng.choice(NAMES))} is looked at"
+                body |= {"note": number + 1, "sort": "incident", "state": "open", "title": "It stopped"}
+                body["updates"] = [{"time": "2026-01-01T00:00:00Z", "text": text if number % 4 == 3 else "Known."}]
             if number % 2:
                 body[rng.choice(fields)] = rng.choice(NAMES)
                 body["title"] = body["text"] = body["message"] = rng.choice(NAMES)
             found = redact.record(kind, body)
             if found.public is not None:
-                key = redact.lasting(kind, body[kind])
+                key = redact.lasting(kind, str(body[kind]))
                 yield RecordEntry(kind=kind, key=key, sequence=sequence, at=sequence * 1000, body=found.public)
 
 
@@ -101,6 +107,7 @@ async def seen_by_a_robot(site: Site) -> dict[str, bytes]:
         "/api/v1/timeline",
         "/api/v1/report",
         "/api/v1/uptime",
+        "/api/v1/notes",
         "/api/v1/computers",
     ]
     new += [f"/api?what={what}" for what in ("get_info", "get_runs&from=390000&to=390009", "get_cluster_status")]

@@ -95,6 +95,21 @@ SOURCES = _record(
         "records_withheld": _WHOLE,
     }
 )
+_NOTE_TIMES = dict.fromkeys(("from", "to", "ended", "made", "changed"), _MOMENT)
+_NOTE = _record(
+    {
+        "number": _WHOLE,
+        "sort": _TEXT,
+        "phase": {"enum": ["open", "ended", "planned", "under way", "overdue"]},
+        "title": _TEXT,
+        "text": _TEXT,
+        "parts": _list(_TEXT),
+        **_NOTE_TIMES,
+        "author": _TEXT,
+        "updates": _list(_record({"time": _MOMENT, "text": _TEXT, "author": _TEXT})),
+    }
+)
+NOTES = _record({"notes": _list(_NOTE), "next_before": _MAYBE_WHOLE})
 RUNS = _record({"set": _TEXT, "runs": _list(_record(_RUN_FIELDS)), "next_before": _MAYBE_WHOLE})
 TIMELINE = _record(
     {

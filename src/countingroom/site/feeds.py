@@ -10,6 +10,7 @@ from countingroom.core.errors import NotFound
 from countingroom.site import now_view, zones
 from countingroom.site.answers import SVG, SiteAnswer
 from countingroom.site.clients import ClientPhase
+from countingroom.site.notes_view import NOTE, notes
 from countingroom.site.public_records import PublicRecords
 from countingroom.site.rendering import Renderer
 from countingroom.site.route_table import PageRequest
@@ -18,7 +19,7 @@ RSS = "application/rss+xml; charset=utf-8"
 _ITEMS = 40
 _RUNS = 30
 _COLOURS = {"": "#4a525a", "g1": "#b3141b", "g2": "#8f4900", "g3": "#5f5400", "stale": "#6a3d9a"}
-BADGES = ("mirror", "run", "alarms", "crashed")
+BADGES = ("mirror", "run", "alarms", "crashed", "incidents")
 
 
 class Feeds:
@@ -30,7 +31,7 @@ class Feeds:
         self._base = renderer.settings.url.rstrip("/") or ""
 
     async def rss(self, question: PageRequest) -> SiteAnswer:
-        """Runs, crashes and alarms, the newest first."""
+        """Runs, crashes, alarms and notes, the newest first."""
         title = self._renderer.settings.title
         items = sorted(await self._items(question), key=lambda one: -one[0])[:_ITEMS]
         utc = zones.zone(zones.UTC_NAME)
@@ -64,6 +65,15 @@ class Feeds:
         for alarm in now_view.alarms(await reader.now("alarm")):
             text = f"Alarm: {alarm.what}"
             found.append((alarm.since_s or 0.0, text, "/", f"alarm-{alarm.where}-{alarm.since_s or 0:.0f}"))
+        for note in notes(await reader.now(NOTE), question.now_s):
+            path, id = f"/notes#note-{note.number}", f"note-{note.number}"
+            told = [(note.made_s or note.from_s or 0.0, f"{note.what}: {note.title}", id)]
+            told += [
+                (one.at_s or 0.0, f"{note.title}: {one.text}", f"{id}-{at}") for at, one in enumerate(note.updates)
+            ]
+            if note.ended_s:
+                told.append((note.ended_s, f"{note.title}: ended", f"{id}-ended"))
+            found += [(at_s, text, path, of) for at_s, text, of in told]
         return found
 
     async def badge(self, question: PageRequest) -> SiteAnswer:
@@ -79,6 +89,10 @@ class Feeds:
         if name == "mirror":
             fresh = now_view.freshness(await reader.sources(), self._records.version.at, now_s)
             return fresh.word.lower(), "" if fresh.level == "full" else fresh.level
+        if name == "incidents":
+            every = notes(await reader.now(NOTE), now_s)
+            number = sum(1 for one in every if one.sort == "incident" and one.phase == "open")
+            return (f"{number} open", "g2") if number else ("none", "")
         if name == "alarms":
             if unknown := now_view.alarms_unknown(await reader.sources(), now_s):
                 return unknown, "stale"

@@ -7,12 +7,14 @@ from typing import Any
 from countingroom.site import now_view, plots
 from countingroom.site.answers import SiteAnswer
 from countingroom.site.live import PageCells
+from countingroom.site.notes_view import notes, present_notes
 from countingroom.site.public_records import SETS, PublicRecords
 from countingroom.site.rendering import Renderer
 from countingroom.site.route_table import PageRequest
 
 _LAST_RUNS = 8
 _BIG_CARDS = 1
+_NOTES = 6
 PER_PAGE = 50
 
 
@@ -62,6 +64,7 @@ class NowPages:
             "alarms_unknown": now_view.alarms_unknown(sources, now_s),
             "computers": now_view.computers(records, await reader.hosts(set_name)),
             "rows": now_view.run_lines(book, runs, now_s)[:_LAST_RUNS],
+            "notes": present_notes(notes(records, now_s), now_s)[:_NOTES],
             "wall": is_wall,
         }
 

@@ -8,6 +8,7 @@ from countingroom.site.answers import JSON, SVG, SiteAnswer, as_json
 from countingroom.site.api_description import openapi
 from countingroom.site.feeds import RSS, Feeds
 from countingroom.site.log_view import PARTS
+from countingroom.site.notes_page import NotesPages
 from countingroom.site.now_page import NowPages
 from countingroom.site.original_api import PARAMETERS, OriginalApi
 from countingroom.site.parameters import AddressParameter
@@ -25,6 +26,7 @@ _ID = AddressParameter("id", "text", "Alias of a document.")
 _BEFORE = AddressParameter("before", "integer", "Only runs with a smaller number.")
 _SEARCH = AddressParameter("q", "text", "Lines that hold this text.", default="")
 _PART = AddressParameter("part", "choice", "Which part of the log.", default="end", choices=PARTS)
+_BEFORE_NOTE = AddressParameter("before", "integer", "Only notes with a smaller number.")
 _LIMIT = AddressParameter("limit", "integer", "At most so many.", default=50, least=1, most=500)
 _BAD = AddressParameter("bad", "flag", "Only clients that are not as they should be.", default=False)
 _LOG = AddressParameter("log", "text", "Whose log is shown: the alias of its document.", default="")
@@ -43,6 +45,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
     timeline = TimelinePages(records, renderer)
     report = ReportPages(records, renderer)
     uptime = UptimePages(records, renderer)
+    notes = NotesPages(records, renderer)
     feeds = Feeds(records, renderer)
     api, original = PublicApi(records, settings.title), OriginalApi(records)
 
@@ -132,6 +135,9 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             title="To a run",
             parameters=(*SHOWN, AddressParameter("run", "integer", "Number of the run.", required=True)),
         ),
+        SiteRoute(
+            path="/notes", answer=notes.page, title="Incidents and maintenance", parameters=(*SHOWN, _BEFORE_NOTE)
+        ),
         SiteRoute(path="/uptime", answer=uptime.page, title="Uptime of the mirror", parameters=SHOWN, keep_s=30.0),
         SiteRoute(path="/about", answer=about, title="What is shown, and why", parameters=SHOWN),
         SiteRoute(
@@ -161,12 +167,23 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             example={"title": "Example", "version": 812, "status": {"word": "Up to date"}, "partition": []},
         ),
         SiteRoute(
+            path="/api/v1/notes",
+            answer=notes.data,
+            title="Incidents, maintenance and other notes, the newest first",
+            parameters=(_BEFORE_NOTE, _LIMIT),
+            media_type=JSON,
+            schema=answer_schemas.NOTES,
+        ),
+        SiteRoute(
             path="/api/v1/uptime",
             answer=uptime.data,
             title="Which part of each of the last 90 days each kind of source was fresh",
             media_type=JSON,
             keep_s=30.0,
-            example={"kinds": [{"kind": "host", "name": "runs", "share": 0.9993, "away_s": 5443.0, "days": []}]},
+            example={
+                "kinds": [{"kind": "host", "name": "runs", "share": 0.9993, "away_s": 5443.0, "days": []}],
+                "notes": [],
+            },
         ),
         SiteRoute(
             path="/api/v1/sources",

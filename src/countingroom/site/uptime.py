@@ -6,18 +6,19 @@ first answer that is known does not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from countingroom.mirror.store.values import FreshDay
-from countingroom.site.drawing import ChartDrawing, DrawnBox, DrawnLine, DrawnPart
+from countingroom.site.drawing import ChartDrawing, DrawnBox, DrawnLine, DrawnPart, DrawnShape
+from countingroom.site.notes_view import NOTE, NoteView
 from countingroom.site.now_view import SOURCE_NAMES
 
 DAYS = 90
 _DAY_US = 86_400_000_000
-_WIDTH, _HEIGHT, _TOP, _BASE = 640.0, 66.0, 4.0, 62.0
+_WIDTH, _HEIGHT, _TOP, _BASE = 640.0, 74.0, 4.0, 62.0
 _LEVELS = ((0.999, "f-good"), (0.95, "f-late"), (0.0, "f-crashed"))
 
 
@@ -57,6 +58,10 @@ def first_day(now_s: float) -> int:
     return int(now_s // 86_400) - DAYS + 1
 
 
+def _name(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
+
+
 def _uptime(kind: str, rows: Sequence[FreshDay], now: int) -> KindUptime:
     begun = min(row.begun for row in rows)
     of = {row.day: row for row in rows}
@@ -65,7 +70,7 @@ def _uptime(kind: str, rows: Sequence[FreshDay], now: int) -> KindUptime:
     known = fresh = 0
     for day in range(today - DAYS + 1, today + 1):
         begin, end = max(begun, day * _DAY_US), min(now, (day + 1) * _DAY_US)
-        name = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")
+        name = _name(day)
         if begin >= end:
             days.append(UptimeDay(day=name, share=None, away_s=0.0))
             continue
@@ -78,14 +83,32 @@ def _uptime(kind: str, rows: Sequence[FreshDay], now: int) -> KindUptime:
     return KindUptime(kind=kind, name=SOURCE_NAMES[kind], share=share, away_s=(known - fresh) / 1e6, days=tuple(days))
 
 
-def strip(uptime: KindUptime) -> ChartDrawing:
-    """A bar for each day, as high as its share; a day that is not known has a low light one."""
+def noted_days(every: Iterable[NoteView], now_s: float) -> dict[str, list[NoteView]]:
+    """Day -> the incidents and maintenance of it, of the days that are shown. Days are those of UTC."""
+    found: dict[str, list[NoteView]] = {}
+    for one in every:
+        if one.sort == NOTE or (span := one.span(now_s)) is None:
+            continue
+        for day in range(max(first_day(now_s), int(span[0] // 86_400)), int(span[1] // 86_400) + 1):
+            found.setdefault(_name(day), []).append(one)
+    return found
+
+
+def strip(uptime: KindUptime, noted: Mapping[str, Sequence[NoteView]] | None = None) -> ChartDrawing:
+    """A bar for each day, as high as its share; a day that is not known has a low light one. A day with an incident or
+    maintenance has a mark below its bar."""
     step = _WIDTH / len(uptime.days)
     parts: list[DrawnPart] = []
     for place, day in enumerate(uptime.days):
         height = (_BASE - _TOP) * max(0.04, day.share) if day.share is not None else 3.0
         look = "f-none" if day.share is None else next(look for least, look in _LEVELS if day.share >= least)
         parts.append(DrawnBox(place * step + 1, _BASE - height, step - 2, height, look))
+        if told := (noted or {}).get(day.day):
+            is_incident = any(one.sort == "incident" for one in told)
+            middle, low = (place + 0.5) * step, _BASE + 10
+            tip = (middle - 4, low), (middle + 4, low), (middle, _BASE + 3)
+            box = (middle - 3, low), (middle + 3, low), (middle + 3, low - 6), (middle - 3, low - 6)
+            parts.append(DrawnShape(tip, "f-stuck") if is_incident else DrawnShape(box, "k1"))
     parts.append(DrawnLine(0, _BASE + 1, _WIDTH, _BASE + 1, "ax"))
     label = f"{uptime.name}: fresh {uptime.share:.2%} of the last {len(uptime.days)} days, a bar for each day"
     return ChartDrawing(label, _WIDTH, _HEIGHT, tuple(parts))
