@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import EventKind
+from countingroom.core.messages import Event, EventKind
 from countingroom.core.placement import Wanted
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.description import RunsSection
@@ -131,6 +131,50 @@ async def test_a_sequence_that_is_stopped_takes_no_further_value() -> None:
         await world.reaches("QA_Active")
         await world.clock.advance(30)
         assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
+
+
+async def over(world: World) -> Event | None:
+    """The event of the end of the sequence."""
+    return next((event for event in await world.events() if event.action == "sequence_over"), None)
+
+
+async def test_a_sequence_whose_run_does_not_start_ends_says_where_and_puts_the_configuration_back() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("sequence", system="STS", parameter="threshold", values="1,2,3", seconds=5, name="scan")
+        await world.until(lambda: _records(world))
+        await world.say("FLES", "fault", name="fail", partition="A", times=9)
+        await world.until(lambda: over(world), seconds=120)
+        event = await over(world)
+        assert event and event.cause and event.cause.code == "run_failed"
+        last = (await world.runs())[0]
+        reached = len(await world.runs())
+        assert last.end is RunEnd.NEVER_STARTED
+        assert (
+            event.message
+            == f"sequence scan ended: failed at value {reached} of 3: run {last.number} ended: never started"
+        )
+
+        async def is_back() -> bool:
+            shown = await world.partition()
+            return shown is not None and shown.tag == "physics-A"
+
+        await world.until(is_back)
+
+
+async def test_what_is_asked_for_during_a_sequence_is_refused_and_does_not_disturb_it() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        scan: dict[str, Any] = {"system": "STS", "parameter": "threshold", "seconds": 5}
+        await world.does("sequence", values="1,2", name="scan", **scan)
+        await world.until(lambda: _records(world))
+        for action, arguments in (("start", {}), ("sequence", {**scan, "values": "8,9", "name": "other"})):
+            refused = await world.ask(action, **arguments)
+            assert refused.cause and refused.cause.code in ("run_open", "sequence_open"), refused.cause
+        await world.until(lambda: over(world), seconds=120)
+        event = await over(world)
+        assert event and event.message == "sequence scan ended: finished, 2 of 2 runs"
+        assert [(run.sequence, run.end) for run in await world.runs()] == [("scan", RunEnd.LIMIT)] * 2
 
 
 @pytest.mark.parametrize(

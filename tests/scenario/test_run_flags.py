@@ -122,6 +122,22 @@ async def test_a_member_in_error_degrades_the_run_that_goes_on() -> None:
         assert flag.what.startswith("MVD is in Error: ")
 
 
+async def test_a_member_that_was_in_error_before_the_run_degrades_it_from_its_begin() -> None:
+    section = description()
+    partition = section.partitions["A"].model_copy(update={"expendable": ["MVD"]})
+    section = section.model_copy(update={"partitions": {"A": partition}})
+    async with experiment(section) as world:
+        await world.does("configure_all")
+        await world.say("MVD", "fault", name="error")
+        await world.say("MVD", "fault", name="fail", times=9)
+        await world.does("start")
+        run = await the_run(world)
+        (flag,) = run.flags
+        assert (flag.flag.value, flag.subject) == ("degraded", "MVD")
+        assert flag.what.startswith("MVD is in Error: ")
+        assert run.started_ns and flag.since_ns >= run.started_ns
+
+
 async def test_a_run_that_lost_a_recorder_is_interrupted_and_says_by_what() -> None:
     async with experiment() as world:
         await begun(world)

@@ -256,6 +256,30 @@ def test_a_stop_halts_no_abort(command_id: str, together: bool) -> None:
     assert [run.end for run in plant.runs() if isinstance(run, RunOver)] == [RunEnd.ABORTED]
 
 
+def end_of_the_stop(goal: Goal) -> list[tuple[str, str]]:
+    """How the commands end when this goal is asked for while a stop, joined by a second one, is under way."""
+    plant = Plant().reach("Recording")
+    for command_id in ("c-1", "c-2"):
+        plant.step(GoalSet(goal=Goal(state="QA_Active", since_ns=0, command_id=command_id, stop=True)))
+    plant.step(GoalSet(goal=goal))
+    plant.run(60)
+    return sorted(
+        (command, type(end).__name__) for end in plant.ends() for command in (end.goal.command_id, *end.goal.joined)
+    )
+
+
+@pytest.mark.parametrize("state", ["Idle", "TFC_Active", "QA_Active"])
+def test_a_stop_has_not_failed_where_a_lower_goal_ends_the_run_in_order(state: str) -> None:
+    ends = end_of_the_stop(Goal(state=state, since_ns=0, command_id="c-3"))
+    assert ends == [("c-1", "GoalMet"), ("c-2", "GoalMet"), ("c-3", "GoalMet")]
+
+
+@pytest.mark.parametrize(("state", "at_once"), [("Idle", True), ("Recording", False)])
+def test_a_stop_has_failed_where_the_run_is_aborted_or_goes_on(state: str, at_once: bool) -> None:
+    ends = end_of_the_stop(Goal(state=state, since_ns=0, command_id="c-3", at_once=at_once))
+    assert ends == [("c-1", "GoalFailed"), ("c-2", "GoalFailed"), ("c-3", "GoalMet")]
+
+
 def test_a_goal_that_is_no_state_fails_at_once_and_says_what_there_is() -> None:
     plant = Plant()
     plant.ask("Recordign")

@@ -135,7 +135,8 @@ class System:
         return None
 
     async def live(self) -> None:
-        """Run in the background as long as the agent runs, for monitoring and counters. May return."""
+        """Run in the background as long as the agent runs, for monitoring and counters. May return. An exception is an
+        error of the system; the next reset or configure calls it again."""
 
 
 Factory = Callable[[Handle], System]

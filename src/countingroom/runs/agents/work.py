@@ -53,6 +53,8 @@ class SystemWorker:
         self._unfinished: set[asyncio.Task[None]] = set()
         """The present task, and cancelled tasks that have not ended yet."""
         self._living: asyncio.Task[None] | None = None
+        self._has_failed_beside = False
+        """Whether the background task of the system has raised."""
         self._next: model.Begin | None = None
         self._system = factory(self)
 
@@ -194,6 +196,7 @@ class SystemWorker:
         try:
             match order.action:
                 case Action.CONFIGURE:
+                    self._live_again()
                     await self._system.configure(begin.task.step, order.parameters)
                 case Action.RECONFIGURE:
                     await self._system.reconfigure(order.parameters)
@@ -206,6 +209,7 @@ class SystemWorker:
                     await self._system.abort()
                 case Action.RESET:
                     await self._system.reset()
+                    self._live_again()
         except CountingRoomError as error:
             return error.cause
         except Exception as error:
@@ -219,12 +223,23 @@ class SystemWorker:
             )
         return None
 
+    def _live_again(self) -> None:
+        """Start the background task again where it has raised. A table may have no way to Error from the state in which
+        it did, and then there is no reset; so this is done at a configure as well."""
+        if self._has_failed_beside:
+            self._has_failed_beside = False
+            self._living = None
+            self.open()
+
     async def _live(self) -> None:
         try:
             await self._system.live()
         except Exception as error:
+            self._has_failed_beside = True
             _log.exception("systems.%s: what runs beside it failed", self.system)
+            message = f"what runs beside {self.system} failed: {type(error).__name__}: {error}"
             try:
-                self.error(f"what runs beside {self.system} failed: {type(error).__name__}: {error}")
+                self.error(message)
             except NotAllowed as refused:
+                self.comment(message)  # a state from which its table has no way to Error
                 _log.warning("systems.%s: %s", self.system, refused.cause)

@@ -131,6 +131,7 @@ class Sequence:
         owner.command_server.record(
             EventKind.NOTE, f"sequence {going.name}: run {len(going.runs) + 1} of {len(going.values)}"
         )
+        failed_at = 0
         try:
             while True:
                 going, end = await self._last_run(going)
@@ -143,13 +144,17 @@ class Sequence:
             raise
         except CountingRoomError as error:
             end, cause = "failed", error.cause
+            failed_at = len(going.runs) + (0 if isinstance(error, _Failed) else 1)
         going = await sequences.end(going.name, end or "finished", cause)
         if going.end != "stopped":
             with suppress(RequestError):  # the original configuration may have been deleted meanwhile
                 await self._selection.select_one(going.system, going.tag, going.requested_by)
+        count = len(going.values)
+        progress = f" at value {failed_at} of {count}" if failed_at else f", {len(going.runs)} of {count} runs"
+        reason = f": {cause.message}" if cause else ""
         owner.command_server.record(
             EventKind.NOTE,
-            f"sequence {going.name} ended: {going.end}, {len(going.runs)} of {len(going.values)} runs",
+            f"sequence {going.name} ended: {going.end}{progress}{reason}",
             principal=going.requested_by,
             action="sequence_over",
             cause=cause,

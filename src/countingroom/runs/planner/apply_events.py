@@ -128,8 +128,11 @@ class _Application:
             self.failed[fact.system] = Failure(action=fact.action, cause=fact.cause)
 
     def _goal(self, goal: Goal | None, fact: GoalSet) -> None:
+        stop = self.partition.goal
         if not self._supersedes(goal, fact.run):
             return
+        if goal and stop and self._goes_on_with(stop, goal):
+            goal = msgspec.structs.replace(goal, joined=(*goal.joined, *filter(None, (stop.command_id, *stop.joined))))
         template, run, ending = self.partition.template, self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
             present = min(self.partition.state, self.partition.survey().configured, key=template.reached)
@@ -177,9 +180,17 @@ class _Application:
             if goal.command_id and failed not in self.effects:
                 self.effects.append(failed)
             return False
+        if goal and self._goes_on_with(before, goal):
+            return True
         cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
         self.effects.append(GoalFailed(goal=before, cause=cause))
         return True
+
+    def _goes_on_with(self, before: Goal, goal: Goal) -> bool:
+        """Whether the new goal stops the run as the stop under way would: the stop has then not failed, but ends with
+        the new goal. An abort stops nothing in order."""
+        is_stop = before.stop and not self.attempts.met
+        return is_stop and not goal.at_once and goal.state != self.partition.template.recording
 
     def _members(self, members: tuple[Member, ...], tag: str) -> None:
         old = {member.system: member for member in self.partition.members}
