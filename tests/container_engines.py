@@ -78,13 +78,25 @@ class EngineServer:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.decode()}")
         return done.stdout.decode()
 
+    @property
+    def is_podman(self) -> bool:
+        """Or else Docker."""
+        return Path(self.command[0]).name == "podman"
+
     def events(self, file: Path) -> subprocess.Popen[bytes]:
         """Its client while it writes each start and end of a container to a file, one JSON object a line."""
-        since = f"--since={time.time():.6f}"
-        command = [*self.command, "events", since, "--filter=type=container", "--filter=event=start"]
-        command += ["--filter=event=die", "--filter=event=died"]  # the second one is Podman's
         with file.open("wb") as output:
-            return subprocess.Popen([*command, "--format={{json .}}"], stdout=output, env=self._environment)
+            return subprocess.Popen([*self.command, *_events(time.time())], stdout=output, env=self._environment)
+
+    def past_events(self, since_s: float) -> str:
+        """Those since then, of Podman alone: it has them in a file. Docker has the last 256 in its memory."""
+        return self.client(*_events(since_s), "--stream=false")
+
+
+def _events(since_s: float) -> list[str]:
+    """The words that ask for starts and ends of containers."""
+    filters = ("type=container", "event=start", "event=die", "event=died")  # the last one is Podman's
+    return ["events", f"--since={since_s:.6f}", *(f"--filter={one}" for one in filters), "--format={{json .}}"]
 
 
 @contextmanager

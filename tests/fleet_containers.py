@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -119,15 +120,17 @@ async def keeping(keeper: Keeper) -> AsyncGenerator[Keeper]:
             await task
 
 
-async def until(condition: Callable[[], bool], what: str, keeper: Keeper | None = None) -> None:
-    """Wait until it holds. `keeper`: what it remembers and sees is told where it does not come."""
+async def until(
+    condition: Callable[[], bool], what: str, keeper: Keeper | None = None, state: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until it holds. Where it does not come, what the `keeper` remembers and sees is told, and the `state`."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await asyncio.sleep(0.05)
     except TimeoutError:
         seen = f"; {keeper.record.changes}; {keeper.observed()}" if keeper else ""
-        raise AssertionError(f"it did not come: {what}{seen}") from None
+        raise AssertionError(f"it did not come: {what}{seen} {state()}") from None
 
 
 def is_over(keeper: Keeper) -> bool:
@@ -155,15 +158,30 @@ class Recorder:
     def __init__(self, servers: dict[str, EngineServer], files: dict[str, Path]) -> None:
         self._servers = servers
         self._files = files
+        self._since_s = time.time()
         self._before = self._running()
 
     def is_told(self) -> bool:
         """Whether the engines have told all that has happened until now."""
-        told = {
-            name: {one.container for one in self.ran() if one.node == name and one.ended_ns == sys.maxsize}
+        return self._told() == self._running()
+
+    def state(self) -> str:
+        """What runs, what should run by the events, and all events."""
+        events = "\n".join(f"{name}: {self._events(name)}" for name in self._files)
+        return f"\nruns by ps: {self._running()}\nruns by events: {self._told()}\nbefore: {self._before}\n{events}"
+
+    def _told(self) -> dict[str, set[str]]:
+        ran = self.ran()
+        return {
+            name: {one.container for one in ran if one.node == name and one.ended_ns == sys.maxsize}
             for name in self._files
         }
-        return told == self._running()
+
+    def _events(self, node: str) -> str:
+        """Podman's client that follows its file of events may miss that the last line was added, until the next one is:
+        the file is read anew instead."""
+        server = self._servers[node]
+        return server.past_events(self._since_s) if server.is_podman else self._files[node].read_text()
 
     def _running(self) -> dict[str, set[str]]:
         return {name: set(server.client("ps", "--quiet").split()) for name, server in self._servers.items()}
@@ -171,9 +189,9 @@ class Recorder:
     def ran(self) -> list[Ran]:
         """All that ran since the beginning, in the order of their starts. What runs still has no end."""
         found: list[Ran] = []
-        for node, file in self._files.items():
+        for node in self._files:
             open_ones = dict.fromkeys(self._before[node], 1)
-            for line in file.read_text().splitlines():
+            for line in self._events(node).splitlines():
                 is_start, container, at_ns = _event(json.loads(line))
                 if is_start:
                     open_ones[container] = at_ns
@@ -224,7 +242,7 @@ def recording(servers: dict[str, EngineServer], folder: Path) -> Generator[Recor
     folder.mkdir(exist_ok=True)
     files = {name: folder / f"{name}.events" for name in servers}
     recorder = Recorder(servers, files)
-    following = [server.events(files[name]) for name, server in servers.items()]
+    following = [server.events(files[name]) for name, server in servers.items() if not server.is_podman]
     try:
         yield recorder
     finally:
@@ -245,7 +263,7 @@ class KillOrder(Struct, frozen=True, kw_only=True):
     """The number of the step, from 1."""
     of: str = ""
     """Only such steps count: `save`; of containers `pull`, `create`, `stop`, `start`, `remove`, `rename`; by ssh
-    `make`, `start`, `remove`; of Slurm `sbatch`, `scancel`, `write`, `forget`. Empty: all of these. What changes
+    `make`, `start_again`, `remove`; of Slurm `sbatch`, `scancel`, `write`, `forget`. Empty: all of these. What changes
     nothing, such as a health check, is no step."""
     is_under_way: bool = False
     """Not before the step, but after its request was sent and before it is answered (`save`: after it is written)."""
@@ -325,7 +343,7 @@ def _step_of_container(_: Docker, path: Any, method: str, **__: Any) -> str:
 
 def _step_of_script(_: SshConnection, script: str, *__: Any, **___: Any) -> str:
     call = script.partition("|| exit\n")[2].partition(" ")[0]
-    return call if call in ("make", "start", "remove") else "exec"
+    return call if call in ("make", "start_again", "remove") else "exec"
 
 
 def _step_of_cluster(_: SlurmCommands, program: str, *__: Any, **___: Any) -> str:

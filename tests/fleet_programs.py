@@ -57,6 +57,10 @@ class ProgramRecorder:
         """The kernel tells at once."""
         return True
 
+    def state(self) -> str:
+        """What ran."""
+        return str(self.ran())
+
     def doubles(self) -> list[tuple[Ran, Ran]]:
         """Pairs that ran at the same time in one place."""
         return doubles_of(self.ran())

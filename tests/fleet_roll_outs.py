@@ -36,6 +36,10 @@ class Recorder(Protocol):
         """Whether all is told that has happened until now."""
         ...
 
+    def state(self) -> str:
+        """What it has seen, for the message of a failure."""
+        ...
+
     def doubles(self) -> Sequence[object]:
         """Pairs that ran at the same time in one place."""
         ...
@@ -119,7 +123,7 @@ class Site(ABC):
             assert (cause != "") == (phase is Phase.ROLLED_BACK), step
             assert version == (present if is_bad or not has_begun else other), step
             assert self.running() == [version, version], step
-            await until(recorder.is_told, "the events of the engines")
+            await until(recorder.is_told, "the events of the engines", state=recorder.state)
         assert recorder.doubles() == [], step
         assert recorder.fewest(since_ns) >= 1, step
         return status == -9

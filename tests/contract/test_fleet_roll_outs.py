@@ -132,5 +132,5 @@ async def test_a_node_lost_in_its_replacement_is_changed_when_it_is_back(
                 new = [f"{NAME} {site.versions[1]} running"]
                 await until(lambda: keeper.observed().nodes[name].is_reachable, "the node again")
                 await until(lambda: is_over(keeper) and site.shown() == {"n1": new, "n2": new}, "both nodes changed")
-            await until(recorder.is_told, "the events of the engines")
+            await until(recorder.is_told, "the events of the engines", state=recorder.state)
         assert recorder.doubles() == [] and recorder.fewest(since_ns) >= 1
