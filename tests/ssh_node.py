@@ -6,11 +6,13 @@ import base64
 import getpass
 import hashlib
 import os
+import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
@@ -20,6 +22,7 @@ from countingroom.core.fleet.specs import SshReach, WantedNode
 from countingroom.fleet.engines.ssh import SshEngine
 from tests.container_engines import free_port, listens, running
 from tests.hosts import Host, programs
+from tests.patience import PATIENCE_S
 
 _CONFIGURATION = """
 Port {port}
@@ -54,6 +57,16 @@ class SshServer(Struct, frozen=True, kw_only=True):
     def kill(self, folder: Path) -> None:
         """The whole computer: sshd, its sessions, and the instances that a node keeps in a folder."""
         self.host.kill(list(programs(lambda words, _: any(str(folder) in word for word in words))))
+
+    def end_programs(self, folder: Path) -> None:
+        """Kill the runners and programs that a node keeps in a folder, until there are none."""
+        end = time.monotonic() + PATIENCE_S
+        while found := list(programs(lambda words, more: _is_kept(words, more, str(folder)))):
+            assert time.monotonic() < end, found
+            for one in found:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(found, 1.0)
 
     def reach(self, folder: Path) -> SshReach:
         """By which a node keeps its instances in a folder."""
@@ -90,6 +103,10 @@ def ssh_engine(server: SshServer, folder: Path) -> SshEngine:
     """The engine of a node that keeps its instances in a folder of this computer."""
     node = WantedNode(name="n1", address="127.0.0.1", engine="ssh", ssh=server.reach(folder))
     return SshEngine(SystemClock(), "mCBM", node, folder)
+
+
+def _is_kept(words: list[str], environment: dict[str, str], folder: str) -> bool:
+    return any(folder in word for word in words) or folder in environment.get("COUNTINGROOM_INSTANCE", "")
 
 
 def _make_key(file: Path) -> str:

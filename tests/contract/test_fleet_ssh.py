@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -20,6 +21,7 @@ from countingroom.core.fleet.states import NodeReboot
 from countingroom.fleet.engines.port import EngineInstance, MakeOrder
 from countingroom.fleet.engines.ssh import SshEngine
 from countingroom.fleet.reboot import Reboots, by_ssh
+from tests.hosts import programs
 from tests.patience import PATIENCE_S
 from tests.ssh_node import SshServer, ssh_engine
 
@@ -35,9 +37,8 @@ async def engine(sshd: SshServer, tmp_path: Path) -> AsyncGenerator[SshEngine]:
     try:
         yield made
     finally:
-        with suppress(LinkError):
-            await made.remove(ONE, 0.0)
         await made.close()
+        sshd.end_programs(tmp_path)  # also where the connection was lost, or a removal was late
 
 
 def order(*command: str, **more: object) -> MakeOrder:
@@ -119,18 +120,48 @@ async def test_a_process_number_alone_names_no_process(engine: SshEngine, tmp_pa
             psutil.Process(int(number)).terminate()
 
 
-async def test_what_was_left_half_made_is_started(engine: SshEngine, tmp_path: Path) -> None:
-    """The connection may end, or the computer stop, between any two steps."""
+async def half_made(engine: SshEngine, folder: Path) -> Path:
+    """The folder of an instance that has no runner and never had one."""
     await engine.make(order())
     await engine.remove(ONE, 0.0)
     made = order()
-    folder = tmp_path / "mCBM" / "n1" / str(ONE)
+    place = folder / "mCBM" / "n1" / str(ONE)
     content = {"id": ONE, "digest": made.digest, "revision": 1, "change": "r1-0", "spec": made.spec}
-    (folder / "made.json").write_bytes(msgspec.json.encode(content))
-    (folder / "made.new").write_text('{"id"')
+    (place / "made.json").write_bytes(msgspec.json.encode(content))
+    (place / "made.new").write_text('{"id"')
+    return place
+
+
+async def test_what_was_left_half_made_is_started(engine: SshEngine, tmp_path: Path) -> None:
+    """The connection may end, or the computer stop, between any two steps."""
+    await half_made(engine, tmp_path)
     assert not (await only(engine)).is_running
     await engine.start(ONE)
     assert (await only(engine)).is_running
+
+
+async def test_a_removal_waits_for_a_start_that_is_under_way(
+    engine: SshEngine, sshd: SshServer, tmp_path: Path
+) -> None:
+    """The runner of a start whose answer was not waited for is not known yet: it must not outlive the removal."""
+    folder = await half_made(engine, tmp_path)
+    later = ssh_engine(sshd, tmp_path)
+    await later.connect()
+    async with asyncio.timeout(PATIENCE_S):
+        while list(programs(lambda words, _: str(folder) in words)):
+            await asyncio.sleep(0.05)
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            starting = asyncio.create_task(engine.start(ONE))
+            while not list(programs(lambda words, _: "run" in words and str(folder) in words)):
+                await asyncio.sleep(0.05)
+            removing = asyncio.create_task(later.remove(ONE, 0.0))
+            await asyncio.wait([removing], timeout=1.0)
+        await asyncio.gather(starting, removing)
+        await later.close()
+        assert not await engine.instances()
+        while list(programs(lambda words, _: str(folder) in words)):  # its parent ends after it
+            await asyncio.sleep(0.05)
 
 
 async def test_a_real_node_tells_its_boot_id_and_why_it_does_not_restart(sshd: SshServer, tmp_path: Path) -> None:

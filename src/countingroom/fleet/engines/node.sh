@@ -41,7 +41,24 @@ end_family() {
     done
 }
 
+# Wait for the turn of this script at folder $1: one that was begun over a connection that is lost since may be under way.
+# Its runner may not be known yet, and would outlive what is done now. The turn ends with the script.
+turn() {
+    exec 8>>"$1/turn"
+    tries=200
+    until flock -n 8; do
+        [ "$tries" -gt 0 ] || { echo "another action works on it still"; return 1; }
+        sleep 0.05
+        tries=$((tries - 1))
+    done
+}
+
 # What the keeper asks for. $base: the folder of the node. $order: of a runner, see `run`.
+
+start_again() {
+    turn "$1" || return
+    start "$1"
+}
 
 # Start the runner of folder $1. Prints `ready`, or why the program could not be started.
 start() {
@@ -50,7 +67,7 @@ start() {
         echo ready
         return
     fi
-    said=$( (printf %s "$order" | setsid sh "$base/$self" guard "$1" "$base/news" 2>&1 &))
+    said=$( (printf %s "$order" | setsid sh "$base/$self" guard "$1" "$base/news" 2>&1 8>&- &))
     printf '%s\n' "${said:-it did not take its order}"
 }
 
@@ -73,7 +90,7 @@ write_made() { printf %s "$2" >"$1/made.new" && mv -f "$1/made.new" "$1/made.jso
 # Make the instance of folder $1 from $made, in place of the present one, which has $2 s to end. Where that fails, the
 # present one is brought back with $order_before. All of it is here, so that it is done even if the connection ends.
 make() {
-    mkdir -p "$1" || return
+    mkdir -p "$1" && turn "$1" || return
     before=$(cat "$1/made.json" 2>/dev/null)
     end "$1" "$2"
     if write_made "$1" "$made"; then
@@ -97,6 +114,7 @@ make() {
 }
 
 remove() {
+    [ ! -d "$1" ] || turn "$1" || return
     end "$1" "$2"
     rm -f "$1/made.json" "$1/state" "$1/runner" "$1/out"
     echo ready
@@ -362,6 +380,7 @@ run() {
     [ -z "$wrong" ] || { echo "$wrong" && exit; }
     end_family "$folder"
     printf '%s\n' "$$ $(started $$) $boot" >runner.new && mv -f runner.new runner || exit
+    [ -f made.json ] || exit # it was removed meanwhile
     trap 'ending=1 woken=1; [ -z "$nap" ] || kill "$nap" 2>/dev/null; stop' TERM
     trap 'urged=1 woken=1; [ -z "$nap" ] || kill "$nap" 2>/dev/null' USR1
     while [ -z "$ending" ]; do

@@ -129,7 +129,7 @@ class SshEngine:
         made = await self._made(id)
         variables = {"order": quoted(await self._order(made))}
         check_lease(self.may_act, self._source)
-        said = await self._call(f"start {self._place(id)}", f"{id} could not be started", variables=variables)
+        said = await self._call(f"start_again {self._place(id)}", f"{id} could not be started", variables=variables)
         self._check_ready(said, f"{id} could not be started")
 
     async def remove(self, id: InstanceId, grace_s: float) -> None:
