@@ -19,10 +19,17 @@ from typer.testing import CliRunner
 from countingroom.app.deploy.compose import compose_file, outside_file
 from countingroom.app.deploy.described import description_texts, plan_of
 from countingroom.app.deploy.image import CONTAINERFILE
-from countingroom.app.deploy.kubernetes import control_room_file, secret_command, site_file
+from countingroom.app.deploy.kubernetes import control_room_file, outside_secret_command, secret_command, site_file
+from countingroom.app.deploy.kubernetes import outside_file as outside_manifests
 from countingroom.app.deploy.plan import DeployPlan, notes
 from countingroom.app.deploy.probe import answer
-from countingroom.app.deploy.units import quadlet_files, systemd_files
+from countingroom.app.deploy.units import (
+    outside_quadlet_files,
+    outside_systemd_files,
+    quadlet_files,
+    receiver_secrets,
+    systemd_files,
+)
 from countingroom.cli.deploy import app
 from countingroom.core.errors import ConfigurationError, LinkError
 
@@ -132,7 +139,10 @@ def test_compose_accepts_the_file(text: str, make: Callable[[DeployPlan], str], 
 
 
 def manifests(made: DeployPlan) -> dict[tuple[str, str], Any]:
-    texts = [control_room_file(made, description_texts(made)), *([site_file(made)] if made.has_site else [])]
+    return found_in(made, control_room_file(made, description_texts(made)), *([site_file(made)] * made.has_site))
+
+
+def found_in(made: DeployPlan, *texts: str) -> dict[tuple[str, str], Any]:
     return {
         (one["kind"], one["metadata"]["name"].removeprefix(f"{made.slug}-")): one
         for text in texts
@@ -143,7 +153,8 @@ def manifests(made: DeployPlan) -> dict[tuple[str, str], Any]:
 @pytest.mark.parametrize("text", [DESCRIPTION, PLAIN, FED, DATABASE])
 def test_manifests_fit_the_schema_of_kubernetes(text: str, tmp_path: Path) -> None:
     schema = json.loads(SCHEMA.read_text())
-    for manifest in manifests(plan(tmp_path, text)).values():
+    made = plan(tmp_path, text)
+    for manifest in (*manifests(made).values(), *found_in(made, outside_manifests(made)).values()):
         one = {"$ref": f"#/definitions/{manifest['kind']}", "definitions": schema["definitions"]}
         validator: Any = Draft202012Validator(one)
         validator.validate(manifest)
@@ -174,13 +185,67 @@ def test_pods_have_no_rights_and_the_site_reaches_nothing(tmp_path: Path) -> Non
     assert "--from-file=secrets_2f_mirror.key=secrets/mirror.key" in secret_command(made)
 
 
+def test_the_receiver_outside_has_its_secret_and_reaches_nothing(tmp_path: Path) -> None:
+    made = plan(tmp_path, f"{FED}  store: {{ secret: {{ env: PUBLIC_STORE }} }}\n")  # of the inside
+    assert ("Deployment", "site") not in manifests(made)
+    found = found_in(made, outside_manifests(made))
+    receiver, site = (
+        found[kind]["spec"]["template"]["spec"] for kind in (("StatefulSet", "receiver"), ("Deployment", "site"))
+    )
+    for pod in (receiver, site):
+        assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+        assert container["env"] == [{"name": "COUNTINGROOM_MIRROR_STORE", "value": "/public/public.sqlite"}]
+    assert {one["name"] for one in site["volumes"]} == {"tmp", "public"} and "secret" not in json.dumps(site).lower()
+    assert {one["name"] for one in receiver["volumes"]} == {"tmp", "public", "secrets"}
+    near = site["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]
+    assert near["matchLabels"] == found["StatefulSet", "receiver"]["spec"]["selector"]["matchLabels"]
+    for name, port in (("receiver", 8091), ("site", 8090)):
+        policy = found["NetworkPolicy", name]["spec"]
+        assert (policy["egress"], policy["ingress"]) == ([], [{"ports": [{"port": port, "protocol": "TCP"}]}])
+    assert outside_secret_command(made).split()[4] == "mcbm-24-receiver"
+    assert "experiment.yaml" not in outside_manifests(made) and "hidden-host" not in outside_manifests(made)
+
+
+def test_quadlet_and_systemd_give_the_receiver_its_secret_as_files(tmp_path: Path) -> None:
+    made = plan(tmp_path, FED)
+    units = outside_quadlet_files(made)
+    names = ("receiver.container", "receiver.network", "site.container", "public.volume", "outside.network")
+    assert units.keys() == {f"mcbm-24-{one}" for one in names}
+    receiver = units["mcbm-24-receiver.container"]
+    for name, file in receiver_secrets(made):
+        assert f"Secret={name},type=mount,target=/secrets/{file},uid=10001,gid=10001,mode=0400" in receiver
+    assert "Secret" not in units["mcbm-24-site.container"] and "ReadOnly=true" in receiver and "HealthCmd" in receiver
+    assert "mcbm-24-site.container" not in quadlet_files(made)
+    service = outside_systemd_files(made, "/opt/bin/countingroom", "daq")["mcbm-24-receiver.service"]
+    assert "--token-file %d/token --certificate %d/certificate.pem --key %d/key.pem" in service
+    assert "LoadCredential=token:/etc/countingroom/mcbm-24-receiver/token" in service
+    assert "ProtectSystem=strict" in service and "CapabilityBoundingSet=\n" in service
+
+
+def test_files_of_the_outside_are_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    plan(tmp_path, FED)
+    for kind, more in (("quadlet", ()), ("kubernetes", ()), ("systemd", ("--user", "daq"))):
+        words = [kind, str(tmp_path / kind), "--file", str(tmp_path / "experiment.yaml"), "--json", *more]
+        told = json.loads(CliRunner().invoke(app, words).stdout)
+        outside = {Path(one).name for one in told["files"] if "/outside/" in one}
+        assert any("receiver" in one for one in outside)
+        assert any(
+            "on the computer outside" in one and "outside/*" in one.replace("--filename outside", "outside/*")
+            for one in told["notes"]
+        )
+
+
 def test_files_of_quadlet_have_keys_that_it_knows(tmp_path: Path) -> None:
+    outside = outside_quadlet_files(plan(tmp_path / "fed", FED))
     made = quadlet_files(plan(tmp_path))
     assert made.keys() == {
         *("mcbm-24.container", "mcbm-24-data.volume", "mcbm-24-inside.network"),
         *("mcbm-24-site.container", "mcbm-24-public.volume", "mcbm-24-outside.network"),
     }
-    for text in made.values():
+    for text in (*made.values(), *outside.values()):
         section = ""
         for line in text.splitlines():
             if line.startswith("["):
@@ -193,13 +258,16 @@ def test_files_of_quadlet_have_keys_that_it_knows(tmp_path: Path) -> None:
     assert "Secret=mcbm-24-BOARD_PASSWORD,type=env,target=BOARD_PASSWORD" in made["mcbm-24.container"]
 
 
-def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_systemd_accepts_the_units(where: str, tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
     units = tmp_path / "units"
     units.mkdir()
-    for name, text in systemd_files(plan(tmp_path), "/bin/sh", "root").items():
+    made = plan(tmp_path) if where == "inside" else plan(tmp_path, FED)
+    make = systemd_files if where == "inside" else outside_systemd_files
+    for name, text in make(made, "/bin/sh", "root").items():
         (units / name).write_text(text)
     done = subprocess.run(
         [program, "verify", "--man=no", *map(str, units.iterdir())],

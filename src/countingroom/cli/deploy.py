@@ -23,6 +23,8 @@ SiteUrl = Annotated[str, typer.Option("--site-url", help="Public address of the 
 _FILE = Path("experiment.yaml")
 _IMAGE = "countingroom"
 _PROBE_S = 8.0
+OUTSIDE = "outside"
+"""Folder of the files for the computer outside."""
 
 
 @app.callback()
@@ -74,7 +76,8 @@ def compose(
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
     then = f"docker compose --file {folder}/compose.yaml up --detach"
     files = {"compose.yaml": compose_file(plan), **({"outside.yaml": outside_file(plan)} if plan.is_fed else {})}
-    _write(files, plan, folder, then, json=json)
+    there = "docker compose --file outside.yaml up --detach" if plan.is_fed else ""
+    _write(files, plan, folder, then, there, json=json)
 
 
 @app.command()
@@ -91,13 +94,19 @@ def quadlet(
     Secrets are referred to and never written; no file is overwritten.
     """
     from countingroom.app.deploy.plan import STORE_VARIABLE
-    from countingroom.app.deploy.units import quadlet_files
+    from countingroom.app.deploy.units import outside_quadlet_files, quadlet_files, receiver_secrets
 
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
     names = [*plan.variables, *([STORE_VARIABLE] if plan.has_site and plan.has_database else [])]
     then = [f"podman secret create {plan.slug}-{name} FILE" for name in names]
     then += [f"cp {folder}/* /etc/containers/systemd", "systemctl daemon-reload", f"systemctl start {plan.slug}"]
-    _write(quadlet_files(plan), plan, folder, " && ".join(then), json=json)
+    files, there = quadlet_files(plan), ""
+    if plan.is_fed:
+        files |= _outside(outside_quadlet_files(plan))
+        made = [f"podman secret create {name} {file}" for name, file in receiver_secrets(plan)]
+        made += [f"cp {OUTSIDE}/* /etc/containers/systemd", "systemctl daemon-reload"]
+        there = " && ".join([*made, f"systemctl start {plan.slug}-receiver {plan.slug}-site"])
+    _write(files, plan, folder, " && ".join(then), there, json=json)
 
 
 @app.command()
@@ -114,14 +123,24 @@ def kubernetes(
     Secrets are referred to and never written; no file is overwritten.
     """
     from countingroom.app.deploy.described import description_texts
-    from countingroom.app.deploy.kubernetes import control_room_file, secret_command, site_file
+    from countingroom.app.deploy.kubernetes import (
+        control_room_file,
+        outside_file,
+        outside_secret_command,
+        secret_command,
+        site_file,
+    )
 
     plan = _plan(file, image, simulate=simulate, site_url=site_url)
     files = {"control-room.yaml": control_room_file(plan, description_texts(plan))}
     if plan.has_site:
         files["site.yaml"] = site_file(plan)
     then = [command for command in (secret_command(plan), f"kubectl apply --filename {folder}") if command]
-    _write(files, plan, folder, " && ".join(then), json=json)
+    there = ""
+    if plan.is_fed:
+        files |= _outside({"receiver.yaml": outside_file(plan)})
+        there = f"{outside_secret_command(plan)} && kubectl apply --filename {OUTSIDE}"
+    _write(files, plan, folder, " && ".join(then), there, json=json)
 
 
 @app.command()
@@ -139,12 +158,17 @@ def systemd(
     """
     import sys
 
-    from countingroom.app.deploy.units import systemd_files
+    from countingroom.app.deploy.units import outside_systemd_files, systemd_files
 
     plan = _plan(file, "", simulate=simulate, site_url=site_url)
     then = f"cp {folder}/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable --now {plan.slug}"
     program = str(Path(sys.executable).parent / "countingroom")
-    _write(systemd_files(plan, program, user), plan, folder, then, user=user, json=json)
+    files, there = systemd_files(plan, program, user), ""
+    if plan.is_fed:
+        files |= _outside(outside_systemd_files(plan, program, user))
+        units = f"{plan.slug}-receiver {plan.slug}-site"
+        there = f"cp {OUTSIDE}/* /etc/systemd/system && systemctl daemon-reload && systemctl enable --now {units}"
+    _write(files, plan, folder, then, there, user=user, json=json)
 
 
 @app.command()
@@ -163,14 +187,21 @@ def _plan(file: Path, image: str, *, simulate: bool, site_url: str) -> DeployPla
     return plan_of(file, image=image, simulate=simulate, site_url=site_url.rstrip("/"))
 
 
-def _write(files: dict[str, str], plan: DeployPlan, folder: Path, then: str, *, user: str = "", json: bool) -> None:
-    """Write the files, and tell the notes and the next command."""
+def _outside(files: dict[str, str]) -> dict[str, str]:
+    return {f"{OUTSIDE}/{name}": text for name, text in files.items()}
+
+
+def _write(
+    files: dict[str, str], plan: DeployPlan, folder: Path, then: str, there: str = "", *, user: str = "", json: bool
+) -> None:
+    """Write the files, and tell the notes and the next command. `there`: the one of the computer outside."""
     from countingroom.app.deploy.plan import notes
     from countingroom.cli.example import write_new
 
     written = {folder / name: text for name, text in files.items()}
     write_new(written)
-    _tell(written, notes(plan, user), then, json=json)
+    told = [*notes(plan, user), *([f"on the computer outside: {there}"] if there else [])]
+    _tell(written, told, then, json=json)
 
 
 def _tell(files: Iterable[Path], notes: Iterable[str], then: str, *, json: bool) -> None:

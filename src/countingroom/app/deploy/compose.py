@@ -17,17 +17,15 @@ from countingroom.app.deploy.plan import (
     PUBLIC,
     PUBLIC_FILE,
     RECEIVER_PORT,
+    SECRETS,
     SITE_PORT,
     STORE_VARIABLE,
     UID,
     DeployPlan,
-    probe_command,
 )
 
 HEAD = "# Made by countingroom deploy compose\n"
 Part = dict[str, Any]
-SECRETS = "/secrets"
-"""Folder of the token and the certificate of the receiver."""
 LOG_FILES = {"max-size": "10m", "max-file": "10"}
 """What a container writes: ten files of 10 MB, then the oldest goes."""
 
@@ -49,14 +47,11 @@ def compose_file(plan: DeployPlan) -> str:
 
 def outside_file(plan: DeployPlan) -> str:
     """The text of `outside.yaml`: the receiver of the feed and the site, for a computer outside."""
+    plan = plan.of_the_outside()
     receiver: Part = {
         "image": plan.image,
-        "command": [
-            *("mirror", "receive", "--host", "0.0.0.0", "--port", str(RECEIVER_PORT)),
-            *("--token-file", f"{SECRETS}/token"),
-            *("--certificate", f"{SECRETS}/certificate.pem", "--key", f"{SECRETS}/key.pem"),
-        ],
-        **_common(probe_command(f"https://127.0.0.1:{RECEIVER_PORT}/healthz")),
+        "command": plan.receiver_command(),
+        **_common(plan.receiver_probe()),
         "environment": {STORE_VARIABLE: PUBLIC_FILE},
         "volumes": [_public(), {"type": "bind", "source": "./secrets", "target": SECRETS, "read_only": True}],
         "mem_limit": "512m",

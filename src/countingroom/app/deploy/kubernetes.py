@@ -18,6 +18,9 @@ from countingroom.app.deploy.plan import (
     HERE,
     PUBLIC,
     PUBLIC_FILE,
+    RECEIVER_FILES,
+    RECEIVER_PORT,
+    SECRETS,
     SITE_PORT,
     STORE_VARIABLE,
     UID,
@@ -30,7 +33,7 @@ SIZE = "20Gi"
 """Of the volume of the control room."""
 PUBLIC_SIZE = "5Gi"
 _COMPONENT = "app.kubernetes.io/component"
-_ROOM, _SITE = "control-room", "site"
+_ROOM, _SITE, _RECEIVER = "control-room", "site", "receiver"
 Manifest = dict[str, Any]
 
 
@@ -51,6 +54,21 @@ def site_file(plan: DeployPlan) -> str:
     """The manifests of the public site."""
     port = OpenPort(name="site", number=SITE_PORT)
     return _text([_site(plan), _service(plan, _SITE, [port]), _site_policy(plan)])
+
+
+def outside_file(plan: DeployPlan) -> str:
+    """The manifests of the receiver of the feed and the site, for a cluster outside."""
+    plan = plan.of_the_outside()
+    own, port = OpenPort(name="feed", number=RECEIVER_PORT), OpenPort(name="site", number=SITE_PORT)
+    receiver = [_claim(plan, "public", PUBLIC_SIZE), _receiver(plan), _service(plan, _RECEIVER, [own])]
+    site = [_site(plan, _RECEIVER), _service(plan, _SITE, [port]), _site_policy(plan)]
+    return _text([*receiver, _closed_policy(plan, _RECEIVER, RECEIVER_PORT, []), *site])
+
+
+def outside_secret_command(plan: DeployPlan) -> str:
+    """How the Secret is made that the receiver names."""
+    words = " ".join(f"--from-file={name}" for name in RECEIVER_FILES)
+    return f"kubectl create secret generic {plan.slug}-{_RECEIVER} {words}"
 
 
 def secret_command(plan: DeployPlan) -> str:
@@ -98,7 +116,33 @@ def _room(plan: DeployPlan, texts: Mapping[str, str]) -> Manifest:
     return _manifest(plan, "apps/v1", "StatefulSet", _ROOM, spec=spec)
 
 
-def _site(plan: DeployPlan) -> Manifest:
+def _receiver(plan: DeployPlan) -> Manifest:
+    """One pod: a second one never runs on its file."""
+    container: Manifest = {
+        **_container(plan, _RECEIVER, plan.receiver_command(), plan.receiver_probe()),
+        "env": [_store(plan)],
+        "ports": [{"name": "feed", "containerPort": RECEIVER_PORT}],
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
+            {"name": "public", "mountPath": PUBLIC},
+            {"name": "secrets", "mountPath": SECRETS, "readOnly": True},
+        ],
+    }
+    items = [{"key": name, "path": name} for name in RECEIVER_FILES]
+    secret = {"secretName": f"{plan.slug}-{_RECEIVER}", "defaultMode": 0o440, "items": items}
+    pod = _pod(container, [_temporary(), _claimed(plan, "public"), {"name": "secrets", "secret": secret}])
+    spec = {
+        "replicas": 1,
+        "serviceName": f"{plan.slug}-{_RECEIVER}",
+        "selector": {"matchLabels": _labels(plan, _RECEIVER)},
+        "template": {"metadata": {"labels": _labels(plan, _RECEIVER)}, "spec": pod},
+    }
+    return _manifest(plan, "apps/v1", "StatefulSet", _RECEIVER, spec=spec)
+
+
+def _site(plan: DeployPlan, writer: str = _ROOM) -> Manifest:
+    """`writer`: the component that has the volume of the public store."""
     container: Manifest = {
         **_container(plan, _SITE, plan.site_command(), plan.site_probe()),
         "env": [_store(plan)],
@@ -111,7 +155,7 @@ def _site(plan: DeployPlan) -> Manifest:
     }
     pod = _pod(container, [_temporary(), *([_claimed(plan, "public")] if plan.has_public_file else [])])
     if plan.has_public_file:
-        beside = {"labelSelector": {"matchLabels": _labels(plan, _ROOM)}, "topologyKey": "kubernetes.io/hostname"}
+        beside = {"labelSelector": {"matchLabels": _labels(plan, writer)}, "topologyKey": "kubernetes.io/hostname"}
         pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}}
     spec = {
         "replicas": 1,
@@ -210,13 +254,17 @@ def _site_policy(plan: DeployPlan) -> Manifest:
     database = [
         {"ports": [{"port": 5432, "protocol": "TCP"}, *({"port": 53, "protocol": one} for one in ("TCP", "UDP"))]}
     ]
+    return _closed_policy(plan, _SITE, SITE_PORT, database if plan.has_database else [])
+
+
+def _closed_policy(plan: DeployPlan, name: str, port: int, reaches: Sequence[Manifest]) -> Manifest:
     spec = {
-        "podSelector": {"matchLabels": _labels(plan, _SITE)},
+        "podSelector": {"matchLabels": _labels(plan, name)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"ports": [{"port": SITE_PORT, "protocol": "TCP"}]}],
-        "egress": database if plan.has_database else [],
+        "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
+        "egress": list(reaches),
     }
-    return _manifest(plan, "networking.k8s.io/v1", "NetworkPolicy", _SITE, spec=spec)
+    return _manifest(plan, "networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
 
 
 def _claim(plan: DeployPlan, name: str, size: str) -> Manifest:

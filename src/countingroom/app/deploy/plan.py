@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 UID = 10001
 """User and group of the processes in a container: fixed, so that files of a volume keep their owner."""
@@ -21,6 +22,9 @@ PUBLIC_FILE = f"{PUBLIC}/public.sqlite"
 STORE_VARIABLE = "COUNTINGROOM_MIRROR_STORE"
 SITE_PORT = 8090
 RECEIVER_PORT = 8091
+SECRETS = "/secrets"
+"""Folder of the token and the certificate of the receiver, in a container."""
+RECEIVER_FILES = ("token", "certificate.pem", "key.pem")
 GRACE_S = 45
 """From the signal to stop until processes are killed: `up` stops its roles one after the other."""
 
@@ -86,6 +90,20 @@ class DeployPlan(Struct, frozen=True, kw_only=True):
         words = ["mirror", "site", "--host", "0.0.0.0", "--port", str(SITE_PORT), "--title", self.title]
         return [*words, "--url", self.site_url] if self.site_url else words
 
+    def receiver_command(self, folder: str = SECRETS) -> list[str]:
+        """The arguments of `countingroom` for the receiver of the feed; `folder` has `RECEIVER_FILES`."""
+        token, certificate, key = (f"{folder}/{name}" for name in RECEIVER_FILES)
+        words = ["mirror", "receive", "--host", "0.0.0.0", "--port", str(RECEIVER_PORT)]
+        return [*words, "--token-file", token, "--certificate", certificate, "--key", key]
+
+    def receiver_probe(self) -> list[str]:
+        """The command that asks the receiver whether it answers."""
+        return probe_command(f"https://127.0.0.1:{RECEIVER_PORT}/healthz")
+
+    def of_the_outside(self) -> DeployPlan:
+        """The plan of the computer outside, where the receiver and the site share a file."""
+        return replace(self, has_site=True, has_database=False, is_fed=False)
+
     def probe(self) -> list[str]:
         """The command that asks the console whether it answers."""
         return probe_command(f"{'https' if self.has_tls else 'http'}://127.0.0.1:{self.console_port}/healthz")
@@ -119,7 +137,10 @@ def notes(plan: DeployPlan, user: str = "") -> Iterator[str]:
     for path in plan.secret_files:
         yield f"the file {path} must be readable for user {user or UID} alone"
     if plan.is_fed:
-        yield "the site is outside, with countingroom mirror receive: deploy compose writes both, in outside.yaml"
+        yield (
+            "the receiver of the feed and the site are for a computer outside: give them its token and certificate, as "
+            + ", ".join(RECEIVER_FILES)
+        )
     elif plan.has_site and plan.has_database:
         yield f"give the site a user of the database that only reads, in its own variable {STORE_VARIABLE}"
     elif plan.has_site and not user:

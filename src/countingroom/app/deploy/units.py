@@ -12,6 +12,9 @@ from countingroom.app.deploy.plan import (
     HERE,
     PUBLIC,
     PUBLIC_FILE,
+    RECEIVER_FILES,
+    RECEIVER_PORT,
+    SECRETS,
     SITE_PORT,
     STORE_VARIABLE,
     UID,
@@ -20,6 +23,8 @@ from countingroom.app.deploy.plan import (
 )
 from countingroom.fleet.generate.account import Lines, seconds, unit_raw, unit_text, unit_word
 
+_TITLES = {"": "Control room", "-site": "Public site", "-receiver": "Receiver of the feed"}
+_OWN = f"uid={UID},gid={UID},mode=0400"
 _PAUSE = ("RestartSec", "2s")
 _QUADLET = "Made by countingroom deploy quadlet"
 _SYSTEMD = "Made by countingroom deploy systemd"
@@ -58,23 +63,47 @@ def quadlet_files(plan: DeployPlan) -> dict[str, str]:
     files |= _named(plan, "data", "volume")
     if plan.is_open:
         files |= _named(plan, "inside", "network")
-    if plan.has_site:
-        if plan.has_public_file:
-            site: Lines = [
-                ("Volume", f"{plan.slug}-public.volume:{PUBLIC}"),
-                ("Environment", f"{STORE_VARIABLE}={PUBLIC_FILE}"),
-            ]
-            files |= _named(plan, "public", "volume")
-        else:
-            site = [("Secret", f"{plan.slug}-{STORE_VARIABLE},type=env,target={STORE_VARIABLE}")]
-        site += [
-            ("Network", f"{plan.slug}-outside.network"),
-            ("PublishPort", f"{SITE_PORT}:{SITE_PORT}"),
+    return files | (_quadlet_site(plan) if plan.has_site else {})
+
+
+def outside_quadlet_files(plan: DeployPlan) -> dict[str, str]:
+    """File name -> its text: the receiver of the feed and the site, for a computer outside."""
+    plan = plan.of_the_outside()
+    receiver: Lines = [
+        ("Volume", f"{plan.slug}-public.volume:{PUBLIC}"),
+        ("Environment", f"{STORE_VARIABLE}={PUBLIC_FILE}"),
+        *(("Secret", f"{name},type=mount,target={SECRETS}/{file},{_OWN}") for name, file in receiver_secrets(plan)),
+        ("Network", f"{plan.slug}-receiver.network"),
+        ("PublishPort", f"{RECEIVER_PORT}:{RECEIVER_PORT}"),
+    ]
+    words, probe = plan.receiver_command(), plan.receiver_probe()
+    made = _container(plan, "-receiver", words, probe, receiver, "512m", 256)
+    files = {f"{plan.slug}-receiver.container": made, **_named(plan, "receiver", "network")}
+    return files | _quadlet_site(plan)
+
+
+def receiver_secrets(plan: DeployPlan) -> list[tuple[str, str]]:
+    """Secrets of Podman that the receiver needs, and the file of each."""
+    return [(f"{plan.slug}-receiver-{file}", file) for file in RECEIVER_FILES]
+
+
+def _quadlet_site(plan: DeployPlan) -> dict[str, str]:
+    files: dict[str, str] = {}
+    if plan.has_public_file:
+        site: Lines = [
+            ("Volume", f"{plan.slug}-public.volume:{PUBLIC}"),
+            ("Environment", f"{STORE_VARIABLE}={PUBLIC_FILE}"),
         ]
-        words = plan.site_command()
-        files[f"{plan.slug}-site.container"] = _container(plan, "-site", words, plan.site_probe(), site, "512m", 256)
-        files |= _named(plan, "outside", "network")
-    return files
+        files |= _named(plan, "public", "volume")
+    else:
+        site = [("Secret", f"{plan.slug}-{STORE_VARIABLE},type=env,target={STORE_VARIABLE}")]
+    site += [
+        ("Network", f"{plan.slug}-outside.network"),
+        ("PublishPort", f"{SITE_PORT}:{SITE_PORT}"),
+    ]
+    words = plan.site_command()
+    files[f"{plan.slug}-site.container"] = _container(plan, "-site", words, plan.site_probe(), site, "512m", 256)
+    return files | _named(plan, "outside", "network")
 
 
 def _container(
@@ -154,6 +183,31 @@ def systemd_files(plan: DeployPlan, program: str, user: str) -> dict[str, str]:
     return files
 
 
+def outside_systemd_files(plan: DeployPlan, program: str, user: str) -> dict[str, str]:
+    """File name -> its text: the receiver of the feed and the site, for a computer outside. The files of the receiver
+    are credentials of systemd, which their owner alone reads."""
+    name = f"countingroom/{plan.slug}-public"
+    both: Lines = [
+        ("User", user),
+        ("StateDirectory", name),
+        ("Environment", f"{STORE_VARIABLE}=/var/lib/{name}/public.sqlite"),
+        ("MemoryMax", "512M"),
+        ("TasksMax", "256"),
+    ]
+    # %d is the folder of the credentials.
+    words = [unit_word(word).replace("%%d/", "%d/") for word in [program, *plan.receiver_command("%d")]]
+    receiver: Lines = [
+        ("ExecStart", " ".join(words)),
+        *(("LoadCredential", f"{file}:/etc/countingroom/{plan.slug}-receiver/{file}") for file in RECEIVER_FILES),
+        *both,
+    ]
+    site: Lines = [("ExecStart", " ".join(unit_word(word) for word in [program, *plan.site_command()])), *both]
+    return {
+        f"{plan.slug}-receiver.service": _unit(plan, "-receiver", receiver),
+        f"{plan.slug}-site.service": _unit(plan, "-site", site),
+    }
+
+
 def _unit(plan: DeployPlan, suffix: str, own: Lines) -> str:
     service: Lines = [
         ("Type", "exec"),
@@ -179,7 +233,7 @@ def _unit(plan: DeployPlan, suffix: str, own: Lines) -> str:
 
 
 def _title(plan: DeployPlan, suffix: str) -> str:
-    return f"{'Public site' if suffix else 'Control room'} of {plan.title}".replace("%", "%%")
+    return f"{_TITLES[suffix]} of {plan.title}".replace("%", "%%")
 
 
 def _of_the_inside(plan: DeployPlan) -> list[str]:
