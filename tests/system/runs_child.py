@@ -1,6 +1,7 @@
-"""Run control as processes of their own, to be killed: `python runs_child.py` says `ready`, then forks one for each
-line of its input, `URL DATABASE NAME DELAY`, and answers with its process id. A test needs up to forty, and to import
-everything again for each took most of its time."""
+"""Run control as processes of their own, to be killed: `python runs_child.py SOCKET` says `ready`, then forks one for
+each line of its input, `URL DATABASE NAME DELAY`, and answers with its process id. A test needs up to forty, and to
+import everything again for each took most of its time. The process that renews its leases comes from the fork server at
+SOCKET, as it does under `up`."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
-from countingroom.app.child_process import launch
+from countingroom.app.child_process import launch_by
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.runs.service import RunsService
@@ -21,7 +23,7 @@ async def serve(url: str, database_url: str, name: str, seconds: str) -> None:
     clock = SystemClock()
     database = Database(database_url)
     await database.open()
-    bus = await nats.connect(url, name=name, clock=clock, launch_renewer=launch)
+    bus = await nats.connect(url, name=name, clock=clock, launch_renewer=launch_by(Path(sys.argv[1])))
     section = description({"kind": "simulated", "configure": seconds, "start": seconds, "stop": seconds})
     await RunsService(bus, clock, section, database, instance=name).run()
 

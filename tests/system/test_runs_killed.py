@@ -33,6 +33,7 @@ from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import Order
 from countingroom.runs.agents.host import AgentHost
 from countingroom.storage.database import Database
+from tests import warm_python
 from tests.patience import PATIENCE_S
 from tests.scenario.experiment import description
 
@@ -62,7 +63,7 @@ class Launcher:
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
     with subprocess.Popen(
-        [sys.executable, str(HERE / "runs_child.py")],
+        [sys.executable, str(HERE / "runs_child.py"), str(warm_python.server())],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
