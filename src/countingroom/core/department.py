@@ -64,7 +64,7 @@ class StateKey(Struct, frozen=True, kw_only=True):
 
 
 def live(prefix: str, message: str) -> StateKey:
-    """Keys whose values the console keeps and sends on the live feed; their struct is in `core`."""
+    """Keys that the console keeps and sends on the live feed with their values; their struct is in `core`."""
     return StateKey(prefix=prefix, message=f"countingroom.core.{message}", live=True)
 
 

@@ -1,4 +1,4 @@
-"""Threads for work that waits for a disk: one that hangs keeps its process from nothing.
+"""Threads for work that waits for a disk. A thread that hangs does not stop its process from ending.
 
 The threads of ThreadPoolExecutor are joined at the end of the process, without a deadline, and a thread cannot be
 killed. A process whose disk hung did not end before its supervisor killed it, and without a supervisor not at all.

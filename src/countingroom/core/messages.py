@@ -132,7 +132,7 @@ class Readings(Struct, frozen=True, kw_only=True):
         ]
 
     def as_stale(self, reason: str) -> Readings:
-        """The same, of which nothing is known to hold any longer."""
+        """The same readings with quality STALE, or worse where it was worse, and without alarms of the device."""
         old = [name for name, quality in zip(self.points, self.qualities, strict=True) if quality < Quality.STALE]
         return msgspec.structs.replace(
             self,

@@ -187,7 +187,7 @@ class ResultStore(Protocol):
         arrays: Sequence[tuple[ArrayInfo, bytes]],
         log: bytes,
     ) -> StoredResult:
-        """Keep a whole result, or nothing of it."""
+        """Store a result with all its parts, or no part of it."""
         ...
 
     async def find(self, wanted: ResultFilter) -> tuple[StoredResult, ...]:

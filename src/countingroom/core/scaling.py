@@ -16,7 +16,7 @@ def scaled(number: float | int, scale: float, offset: float) -> float | int:
 
 
 def unscaled(value: float | int, scale: float, offset: float) -> float | int:
-    """The number whose scaled value is this one; a whole number where the values divide without a rest."""
+    """The raw number for a scaled value; an integer if the division has no remainder."""
     if isinstance(value, int) and _is_whole(scale, offset):
         number, rest = divmod(value - int(offset), int(scale))
         if not rest:

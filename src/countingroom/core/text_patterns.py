@@ -27,8 +27,8 @@ def reply_pattern(text: str) -> re.Pattern[str]:
 
 
 def expression(text: str) -> re.Pattern[str]:
-    """A regular expression for answers. ValueError where it is none, or one that can take for ever: nothing interrupts
-    it, and all other devices of the host would wait."""
+    """A regular expression for answers. ValueError if it is none, or if its match can take for ever: a match cannot be
+    interrupted, and all other devices of the host would wait."""
     try:
         pattern = re.compile(text)
     except re.error as error:

@@ -1,4 +1,4 @@
-"""Snapshots of setpoints: the section of the description. They are taken and restored by the console, as its user.
+"""The section `snapshots` of the description. The console takes and restores snapshots in the name of its user.
 
-What a snapshot is and the plan of a restore are in `core/snapshots`; the work is in `console/snapshots`.
+`core/snapshots` has the values and the plan of a restore, `console/snapshots` takes and restores them.
 """

@@ -1,4 +1,4 @@
-"""Why a restore ends before its last point, or why what became of a point is not known."""
+"""Causes for a restore that ends before its last point, and for points whose end is unknown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SOURCE = "snapshots"
 
 
 def busy(restore: Restore | None, under: Cause | None = None) -> Conflict:
-    """Another restore is under way, or its end is not recorded yet."""
+    """Refuses a restore: another one runs, or its end is not recorded yet."""
     if restore and restore.end is not RestoreEnd.RUNNING:
         return Conflict(
             f"the end of the restore of {restore.snapshot} by {restore.by} is not recorded yet",
@@ -29,7 +29,7 @@ def busy(restore: Restore | None, under: Cause | None = None) -> Conflict:
 
 
 def stopped(by: str) -> Cause:
-    """A user has stopped it."""
+    """A user stopped the restore."""
     return Cause(
         code="stopped",
         message=f"stopped by {by}",
@@ -39,7 +39,7 @@ def stopped(by: str) -> Cause:
 
 
 def not_kept(under: Cause) -> Cause:
-    """The database does not take the record."""
+    """The database does not store the record of the restore."""
     return Cause(
         code="not_kept",
         message="the record of the restore cannot be kept",
@@ -50,7 +50,7 @@ def not_kept(under: Cause) -> Cause:
 
 
 def not_awaited(write: PlannedWrite) -> Cause:
-    """A stop, or the loss of the lease, came before the end of the command."""
+    """The restore was stopped, or lost its lease, before the end of the command."""
     return Cause(
         code="not_awaited",
         message=f"{write.action} of {write.address} was sent, and its end was not awaited",
@@ -60,7 +60,7 @@ def not_awaited(write: PlannedWrite) -> Cause:
 
 
 def no_end(write: PlannedWrite) -> Cause:
-    """The time of the command is over."""
+    """The end of the command did not come in time."""
     return Cause(
         code="timeout",
         message=f"{write.action} of {write.address} was accepted; it neither finished nor failed in {write.wait_s:g} s",
@@ -78,7 +78,7 @@ LEASE_LOST = Cause(
 
 
 def not_under_way(id: str, *under: Cause) -> Conflict:
-    """No console carries out this restore."""
+    """Refuses a stop: no console carries out this restore."""
     return Conflict(
         f"the restore {id} is not under way",
         code="not_under_way",

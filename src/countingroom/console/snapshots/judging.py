@@ -1,6 +1,6 @@
-"""Asks the device hosts, before anything is sent, which values of a snapshot they would refuse now.
+"""Asks the device hosts which values of a snapshot they would refuse now, before the restore sends a command.
 
-The answer comes from the admission that judges the command itself; nothing is written, and no event tells of it.
+The answer comes from the same checks as that to the command itself. The question writes no value and makes no event.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from countingroom.core.snapshots.restore_plan import Refusals
 from countingroom.core.values import Scalar
 
 Asking = Callable[[str, Command, str], Awaitable[Reply]]
-"""(device, question, user) -> the answer of its host; LinkError where none came."""
+"""(device, question, user) -> the answer of its host. LinkError if no answer came."""
 
 
 async def told_refusals(ask: Asking, clock: Clock, sets: Mapping[str, Mapping[str, Scalar]], user: str) -> Refusals:
-    """What the hosts of these devices would refuse now. `sets`: device -> point -> value."""
+    """The writes that the hosts of these devices would refuse now. `sets`: device -> point -> value."""
     answers = await asyncio.gather(*(_told(ask, clock, device, values, user) for device, values in sets.items()))
     causes: dict[str, Cause] = {}
     silent: list[str] = []
@@ -37,7 +37,7 @@ async def told_refusals(ask: Asking, clock: Clock, sets: Mapping[str, Mapping[st
 async def _told(
     ask: Asking, clock: Clock, device: str, values: Mapping[str, Scalar], user: str
 ) -> tuple[Cause, ...] | None:
-    """The causes of one device; None where it does not tell them."""
+    """The causes of one device; None if its host does not answer the question."""
     now_ns = clock.now_ns()
     question = Command(
         id=uuid4().hex,

@@ -11,7 +11,7 @@ from countingroom.core.snapshots.progress import PointEnd, Restore
 from countingroom.core.snapshots.restore_plan import SET, PlannedWrite
 
 BEGIN_S = 10.0
-"""A command is not begun later than this after it was sent."""
+"""A command is refused if it arrives later than this after it was sent."""
 
 
 def command(write: PlannedWrite, restore: str, now_ns: int) -> Command:
@@ -29,7 +29,7 @@ def command(write: PlannedWrite, restore: str, now_ns: int) -> Command:
 
 
 def audit_entry(restore: Restore, write: PlannedWrite, end: PointEnd, cause: Cause | None, now_ns: int) -> AuditEntry:
-    """What became of it, for the audit."""
+    """The audit entry of a planned write and its end."""
     outcomes = {PointEnd.RESTORED: Outcome.ACCEPTED, PointEnd.REFUSED: Outcome.REFUSED}
     return AuditEntry(
         time_ns=now_ns,

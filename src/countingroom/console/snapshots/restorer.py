@@ -1,8 +1,8 @@
 """Carries out a restore: one command after the other, each confirmed before the next is sent.
 
-The record of a restore is in the database before its first command, and that of each command before it is sent. So a
-process that dies leaves what it has done; the next one writes its end, `interrupted`, and continues nothing. A lease of
-the bus keeps two consoles from restoring at the same time. A stop ends the wait for the command under way at once.
+The record of a restore is in the database before its first command, and that of each command before it is sent. So the
+record of a killed process is complete; the next process writes the end `interrupted` and does not continue the restore.
+A lease of the bus prevents two restores at the same time. A stop ends the wait for the present command at once.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ T = TypeVar("T")
 
 LEASE = "restore"
 STOPS = "restores"
-"""Department word of the command `stop`, by which another console stops a restore."""
+"""The department in the subject of the command `stop`, by which another console stops a restore."""
 LEASE_S = 5.0
 RETRY_S = 1.0
 READY_S = 5.0
 LAST_S = 2.0
-"""At the end of the process its record may take so long."""
+"""The time that the last save may take when the process ends."""
 
 
 class Sending(Protocol):
-    """Sends a command to a device as a user, and waits for its end; LinkError where no answer came."""
+    """Sends a command to a device as a user, and waits for its end. LinkError if no answer came."""
 
     async def __call__(
         self, device: str, command: Command, wait_s: float, /, *, user: str
@@ -76,7 +76,7 @@ class Sending(Protocol):
 
 
 class _Job(Struct):
-    """The restore under way."""
+    """The running restore."""
 
     restore: Restore
     requester: Requester
@@ -86,7 +86,7 @@ class _Job(Struct):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing may be sent any more."""
+        """Whether no further command may be sent."""
         return self.stop.is_set() or self.lease.lost
 
 
@@ -105,8 +105,8 @@ class Restorer:
         audit: Callable[[AuditEntry], None],
         process: str,
     ) -> None:
-        """`permit`: why the user may not give this command now; asked before each. `process`: names this process in the
-        record."""
+        """`permit`: returns why the user may not give a command now, or None; called before each command, because
+        rights may change during a restore. `process`: the name of this process in the record."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -119,10 +119,10 @@ class Restorer:
         self._begins = False
         self._news = asyncio.Event()
         self._is_free = asyncio.Event()
-        """Not set while the lease of a restore that has ended here is given back."""
+        """Cleared while the lease of an ended restore is being released."""
         self._is_free.set()
         self._is_ready = asyncio.Event()
-        """Set when the restores of processes that have ended have their end."""
+        """Set when the unfinished restores of ended processes have their end on record."""
         report = edge_log(_log, "the record of a restore is not kept", "the record of a restore is kept")
         self._keeping = Retry(clock, report, pause_s=RETRY_S, on=CountingRoomError)
         self._ending = Retry(clock, report, pause_s=RETRY_S)
@@ -131,12 +131,12 @@ class Restorer:
 
     @property
     def present(self) -> Restore | None:
-        """The restore under way here."""
+        """The restore that runs in this process."""
         return self._job.restore if self._job else None
 
     async def start(self, plan: RestorePlan, requester: Requester, reason: str, *, keeps_going: bool) -> Restore:
-        """Begin a restore; it goes on in `run`. Conflict where another one is under way or nothing is to be written;
-        LinkError where its record cannot be kept."""
+        """Begin a restore; `run` carries it out. Conflict if another one runs or the plan has no writes. LinkError if
+        its record cannot be stored."""
         if self._store is None or not plan.writes:
             raise Conflict(
                 "nothing is to be written",
@@ -177,8 +177,8 @@ class Restorer:
         return restore
 
     async def stop(self, id: str, by: str) -> None:
-        """End a restore, here or in another console: no further command is sent. Conflict where none carries it out;
-        LinkError where the other console does not answer."""
+        """Stop a restore, here or in another console. Conflict if no console carries it out, LinkError if the other
+        console does not answer."""
         if self._stopped_here(id, by):
             return
         now_ns = self._clock.now_ns()
@@ -200,7 +200,7 @@ class Restorer:
             raise Refused(reply.cause) if reply.cause else not_under_way(id)
 
     def _stopped_here(self, id: str, by: str) -> bool:
-        """Stop it where it is under way here."""
+        """Stop the restore if it runs here; returns whether it did."""
         job = self._job
         if job is None or job.restore.id != id or job.restore.end is not RestoreEnd.RUNNING:
             return False
@@ -209,7 +209,7 @@ class Restorer:
         return True
 
     async def _hear_stops(self, id: str) -> None:
-        """Do what other consoles ask for, which have checked that their user may. Until cancelled."""
+        """Answer the stops of other consoles until cancelled. They have checked the rights of their user."""
 
         async def answer(message: Message) -> bytes:
             asked = decode(message.data, Command)
@@ -241,13 +241,12 @@ class Restorer:
                     hearing.cancel()
                     try:
                         await asyncio.gather(hearing, return_exceptions=True)
-                    finally:  # also where the console is ended meanwhile: other consoles need not wait for its lease
+                    finally:  # also if this process ends now, so that other consoles need not wait for the lease
                         await _release(lease)
                         self._is_free.set()
 
     async def _look_back(self) -> None:
-        """Wait until no restore that has ended, of another process or here, is taken for one under way; LinkError after
-        READY_S."""
+        """Wait until ended restores are recorded as ended and their lease is free. LinkError after READY_S."""
         try:
             async with within(self._clock, READY_S):
                 await self._is_ready.wait()
@@ -260,10 +259,11 @@ class Restorer:
             ) from None
 
     async def _end_interrupted(self, store: Snapshots) -> None:
-        """Write the end of restores whose process has ended. The lease shows that none of them goes on."""
+        """Record the end of restores whose process has ended."""
         found = await self._keeping.run(store.unfinished)
         if not found:
             return
+        # Only the lease proves that no other console carries one out. One may end meanwhile, so they are read again.
         lease = await self._keeping.run(lambda: self._bus.acquire(LEASE, ttl_s=LEASE_S, holder=self._process))
         try:
             for restore in await self._keeping.run(store.unfinished):
@@ -299,8 +299,7 @@ class Restorer:
         await self._keep_end(store, over)
 
     async def _keep_end(self, store: Snapshots, over: Restore) -> None:
-        """Keep the end, also where the database comes back late. Where it refuses the end itself, that is told, and
-        the next restore may begin."""
+        """Store the end; repeated until the database answers. If it refuses the end itself, an event tells it."""
         try:
             await self._ending.run(lambda: store.end_restore(over))
         except CountingRoomError as error:
@@ -309,7 +308,7 @@ class Restorer:
             self._tell(message, over, EventKind.FAILED, error.cause)
 
     async def _end_with_process(self, store: Snapshots, job: _Job) -> None:
-        """The console ends, or has failed: say what was done, as far as there is time."""
+        """The console ends or has failed: publish the results, and store them within LAST_S."""
         job.restore = over = interrupted(job.restore, self._clock.now_ns())
         self._publish(over)
         self._tell_end(over)
@@ -320,6 +319,7 @@ class Restorer:
     async def _one(self, store: Snapshots, job: _Job, index: int) -> None:
         write = job.restore.writes[index]
         job.restore = advanced(job.restore, index, PointEnd.UNDER_WAY, self._clock.now_ns())
+        # Before the command: after a kill the record must show that it may have been sent.
         await store.keep_point(job.restore.id, index, job.restore.results[index])
         self._publish(job.restore)
         end, cause = await self._attempt(job, write)
@@ -330,7 +330,7 @@ class Restorer:
         await store.keep_point(job.restore.id, index, job.restore.results[index])
 
     async def _attempt(self, job: _Job, write: PlannedWrite) -> tuple[PointEnd, Cause | None]:
-        """Send the command where the user still may, and wait for its end, for a stop, or until the lease is lost."""
+        """Send the command if the user still may, and wait for its end, a stop, or the loss of the lease."""
         denied = await _unless_over(job, self._may(job, write))
         if job.is_over:
             return PointEnd.NOT_TRIED, None
@@ -342,7 +342,7 @@ class Restorer:
         return await self._permit(job.requester, write)
 
     async def _ask(self, job: _Job, write: PlannedWrite) -> tuple[PointEnd, Cause | None]:
-        if job.is_over:  # since the rights were looked up
+        if job.is_over:  # it may have been stopped while the rights were checked
             return PointEnd.NOT_TRIED, None
         made = command(write, job.restore.id, self._clock.now_ns())
         try:
@@ -383,7 +383,7 @@ class Restorer:
 
 
 async def _unless_over(job: _Job, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of this work; None where a stop, or the loss of the lease, came first."""
+    """The result of the work; None if a stop or the loss of the lease came first."""
     working = asyncio.create_task(work)
     others = asyncio.create_task(job.stop.wait()), asyncio.create_task(job.lease.wait_lost())
     try:
@@ -396,5 +396,5 @@ async def _unless_over(job: _Job, work: Coroutine[Any, Any, T]) -> T | None:
 
 
 async def _release(lease: Lease) -> None:
-    with suppress(CountingRoomError):  # it runs out by itself
+    with suppress(CountingRoomError):  # without this the lease expires after LEASE_S
         await lease.release()

@@ -1,4 +1,4 @@
-"""What the API and the pages do with snapshots: take, compare, plan and restore, from what the console knows now."""
+"""Takes, compares, plans and restores snapshots for the API and the pages, from the console's copy of the present."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOTHING = Reading(value=None, quality=Quality.BAD, device_ns=0, received_ns=0)
 
 
 class GoldenDifference(Struct, frozen=True, kw_only=True):
-    """How the points of a device differ from a golden snapshot."""
+    """The differences of a device from a golden snapshot."""
 
     mark: GoldenMark
     compared: int
@@ -71,7 +71,7 @@ class SnapshotService:
 
     @property
     def store(self) -> Snapshots:
-        """The stored snapshots; Conflict where there is no database."""
+        """The stored snapshots. Conflict without a database."""
         if self._store is None:
             raise Conflict(
                 "this console has no database, which keeps snapshots",
@@ -82,7 +82,8 @@ class SnapshotService:
         return self._store
 
     async def take(self, name: str, words: Sequence[str], reason: str, principal: Principal) -> SnapshotSummary:
-        """Save what these words name, as it is now. Refused where the user may not operate one of the devices."""
+        """Save the present values of the points that these words name. Refused if the user may not operate one of the
+        devices."""
         words = tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
         chosen = chosen_points(words, self._latest.catalogues, self.rules)
         self._check(principal, Permission.OPERATE, chosen)
@@ -97,11 +98,11 @@ class SnapshotService:
         return await self.store.save(made)
 
     async def compared(self, snapshot: Snapshot, other: Snapshot | None) -> Comparison:
-        """With another snapshot, or with the present values of its points."""
+        """The comparison with another snapshot, or with the present values of the points."""
         return await self._compare(snapshot.points, other.points if other else self._present(snapshot.points))
 
     async def golden(self, device: str = "") -> list[GoldenDifference]:
-        """How the present values differ from each golden snapshot, of all devices or of one."""
+        """The differences of the present values from each golden snapshot, for all devices or one."""
         found: list[GoldenDifference] = []
         for mark, snapshot in await self.store.golden():
             points = tuple(one for one in snapshot.points if not device or one.device == device)
@@ -122,7 +123,7 @@ class SnapshotService:
         return comparison(await self._long_work.all(compared_rows(saved, other, within, points)))
 
     async def plan(self, snapshot: Snapshot, principal: Principal, only: Sequence[str] = ()) -> RestorePlan:
-        """What a restore by this user would do now."""
+        """The plan of a restore by this user now."""
 
         def permit(device: str, permission: Permission) -> Cause | None:
             return decide(principal, permission, f"device.{device}", now_ns=self._clock.now_ns())
@@ -157,7 +158,7 @@ class SnapshotService:
         return await self.restorer.start(plan, requester, reason, keeps_going=keeps_going)
 
     def check_devices(self, principal: Principal, permission: Permission, snapshot: Snapshot) -> None:
-        """Refused where the user lacks this permission on a device of the snapshot."""
+        """Refused if the user lacks this permission on a device of the snapshot."""
         self._check(principal, permission, sorted({one.device for one in snapshot.points}))
 
     def _check(self, principal: Principal, permission: Permission, devices: Iterable[str]) -> None:
@@ -176,14 +177,14 @@ class SnapshotService:
         }
 
     def _present(self, points: Iterable[SavedPoint]) -> list[SavedPoint]:
-        """The same points as they are now; a point that the experiment has no longer is left out."""
+        """The present values of these points, without points that no longer exist."""
         names: dict[str, list[str]] = {}
         for one in points:
             names.setdefault(one.device, []).append(one.point)
         return list(self._values(names))
 
     def _values(self, names: Mapping[str, Iterable[str]]) -> Iterator[SavedPoint]:
-        """These points as they are now, without those that there are not."""
+        """The present values of these points, without points that do not exist."""
         for device, wanted in names.items():
             catalogue = self._latest.catalogues.get(device)
             known = {point.name: point for point in catalogue.points} if catalogue else {}
@@ -193,7 +194,7 @@ class SnapshotService:
                     yield _saved(device, known[name], readings)
 
     def _readings(self, device: str) -> dict[str, Reading]:
-        """The present readings; old ones where no device host serves it."""
+        """The present readings of a device, marked as stale if no device host serves it."""
         known = self._latest.readings.get(device, {})
         if self._device_rows.living().get(device, False):
             return known

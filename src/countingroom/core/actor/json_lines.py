@@ -23,7 +23,7 @@ _COMMAND = re.compile(r"(\d{0,18})\s*(.+)", re.DOTALL)
 
 
 def parse_command(line: str) -> ActorCommand | None:
-    """The command of a line; None for an empty one."""
+    """The command of a line; None for an empty line."""
     found = _COMMAND.fullmatch(line.strip())
     if not found:
         return None
@@ -31,7 +31,7 @@ def parse_command(line: str) -> ActorCommand | None:
 
 
 def format_command(command: ActorCommand) -> str:
-    """The line of a command. ActorSyntaxError where its body is not one line, or begins with a digit."""
+    """The line of a command. ActorSyntaxError if its body is more than one line, or begins with a digit."""
     body = command.body
     if "\n" in body or "\r" in body:
         raise ActorSyntaxError(f"{shown_line(body)} is more than one line", suggestion="send one command a line")

@@ -1,4 +1,4 @@
-"""The legacy form of the actor protocol, which the hub tron and the actors of SDSS speak: one text line each. Pure.
+"""The legacy form of the actor protocol, used by the hub tron and the actors of SDSS: one text line each. Pure.
 
 Command: `[commander.id] [number] body`. Reply: `user number code keyword=value,value; keyword`. Towards tron, a command
 is `commander number actor body`, and a reply is `commander number actor code keywords`.
@@ -41,7 +41,7 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 def parse_command(line: str) -> ActorCommand | None:
-    """The command of a line; None for an empty one."""
+    """The command of a line; None for an empty line."""
     line = line.strip()
     if not line:
         return None
@@ -53,7 +53,7 @@ def parse_command(line: str) -> ActorCommand | None:
 
 
 def format_command(command: ActorCommand) -> str:
-    """The line of a command. ActorSyntaxError where its body is not one line."""
+    """The line of a command. ActorSyntaxError if its body is more than one line."""
     words = (command.commander, str(command.id) if command.id else "", _one_line(command.body))
     return " ".join(word for word in words if word)
 
@@ -64,7 +64,7 @@ def format_tron_command(commander: str, number: int, actor: str, body: str) -> s
 
 
 def format_reply(reply: ActorReply) -> str:
-    """The line of a reply. After a code without keywords stands a blank, as CLU has it."""
+    """The line of a reply. A code without keywords is followed by a blank, as CLU writes it."""
     return f"{reply.commander or BROADCAST} {reply.command_id} {reply.code.value} {format_keywords(reply.keywords)}"
 
 
@@ -95,8 +95,8 @@ def parse_tron_reply(line: str) -> ActorReply:
 
 
 def format_keywords(keywords: Keywords) -> str:
-    """`temperature=-20.5; filename=a.fits,b.fits; ready`. A keyword whose value is empty stands alone. A letter
-    that no name may have becomes `_`."""
+    """The text of keywords: `temperature=-20.5; filename=a.fits,b.fits; ready`. A keyword with an empty value has no
+    `=`. A letter that is not allowed in a name becomes `_`."""
     return "; ".join(
         f"{_name(name)}={text}" if (text := format_value(value)).strip() else _name(name)
         for name, value in keywords.items()
@@ -122,7 +122,7 @@ def format_value(value: KeywordValue) -> str:
 
 
 def parse_keywords(text: str) -> dict[str, tuple[str, ...]]:
-    """The keywords of a reply, each with its values as texts. One that stands twice has the values of its last place.
+    """The keywords of a reply, each with its values as texts. If a keyword occurs twice, the last values count.
     ActorSyntaxError where the text is no list of keywords."""
     found: dict[str, tuple[str, ...]] = {}
     tokens = list(_tokens(text))

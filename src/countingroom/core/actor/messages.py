@@ -1,9 +1,9 @@
-"""Commands and replies of an actor, whatever their form on the line. Pure.
+"""Commands and replies of an actor, independent of their form on the line. Pure.
 
 `legacy.py` and `json_lines.py` read and write both; `words.py` splits the body of a command. A server reads with
 `parse_command` and writes with `format_reply`; a client writes with `format_command` and reads with `parse_reply`.
-All work on one line without its end. A line that cannot be read is an ActorSyntaxError; it concerns that line and
-nothing else.
+All functions work on one line without its line end. A line that cannot be read raises ActorSyntaxError; other lines are
+not affected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Keywords = Mapping[str, KeywordValue]
 
 
 class MessageCode(StrEnum):
-    """What a reply says of its command."""
+    """The kind of a reply."""
 
     STARTED = ">"
     DONE = ":"

@@ -32,7 +32,7 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def check_body(body: str) -> None:
-    """ActorSyntaxError where a text cannot be sent as a command to an actor."""
+    """ActorSyntaxError if a text cannot be sent as a command to an actor."""
     words = split_words(body)
     if len(body.splitlines()) > 1:
         raise ActorSyntaxError(f"{shown_line(body)} is more than one line", suggestion="send one command a line")
@@ -43,7 +43,7 @@ def check_body(body: str) -> None:
 
 
 def body_problem(body: str) -> str:
-    """What `check_body` says of a text; empty: nothing, or there is no text."""
+    """The error of `check_body` as text; empty if the text is right or empty."""
     try:
         if body:
             check_body(body)

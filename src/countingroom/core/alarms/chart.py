@@ -1,9 +1,9 @@
 """The states of an alarm as one table, and the pure step from a record and an event to the next record and effects.
 
-The base state always follows the condition. Three flags stand beside it: shelved, suppressed by design, out of service.
-While a flag is set the base state goes on silently, and nothing is announced. The terms are those of ISA-18.2 /
-IEC 62682, the rules those of OPC UA part 9 where it settles them; `docs/explanation/alarm-states.md` shows the table
-with its sources.
+The base state always follows the condition. An alarm has three more flags: shelved, suppressed by design, out of
+service. While a flag is set, the base state still changes, but the alarm is not announced. The terms are those of
+ISA-18.2 / IEC 62682. The rules follow OPC UA part 9 where it defines them; `docs/explanation/alarm-states.md` shows the
+table with its sources.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Trigger(StrEnum):
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """What a trigger does in a base state; an empty cell does nothing. The rows of `refusal` tell what is refused."""
+    """The result of a trigger in a base state; an empty cell has no effect. `refusal` decides which are refused."""
 
     to: BaseState | None = None
     """The next state; None: it stays."""
@@ -134,10 +134,10 @@ class ChartRules(Struct, frozen=True, kw_only=True):
 
 
 class AlarmRecord(Struct, frozen=True, kw_only=True, gc=False):
-    """All that the chart knows of one alarm, and all that has to survive a restart. Its fields are those of AlarmState.
+    """The complete memory of the chart for one alarm; it must survive a restart. The fields are those of AlarmState.
 
-    The number of the last occurrence is kept also for an alarm at rest: if it began again at 1, an acknowledgement of
-    the former occurrence 1 would be taken for the new one.
+    An alarm at rest keeps the number of its last occurrence: if it began again at 1, a late acknowledgement of an
+    earlier occurrence 1 would fit the new one.
     """
 
     base: BaseState = BaseState.NORMAL
@@ -185,7 +185,7 @@ def next_due_ns(record: AlarmRecord) -> int | None:
 def step(
     record: AlarmRecord, event: AlarmEvent, now_ns: int, rules: ChartRules
 ) -> tuple[AlarmRecord, tuple[AlarmEffect, ...]]:
-    """The next record and the effects in order. The same record, by identity, when nothing changed.
+    """The next record and the effects in order. If the record does not change, the same object is returned.
 
     A refused command is an effect REFUSED with its cause. Shelves and suppressions that are over by `now_ns` are taken
     away by any event. The caller answers a repeated command id with the first answer, before it comes here.

@@ -1,4 +1,4 @@
-"""Definitions of alarms: what the description says of each one, ready for the engine, the console and the CLI."""
+"""Definitions of alarms, made from the description, for the engine, the console and the CLI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLAIN_PRIORITIES = (1, 2, 3, 4)
 
 
 class Guidance(Struct, frozen=True, kw_only=True, gc=False):
-    """What a person needs to know of an alarm at 4 a.m."""
+    """What a person must know to react to an alarm."""
 
     meaning: str = ""
     """What it means, in one or two sentences."""
@@ -24,7 +24,7 @@ class Guidance(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_given(self) -> bool:
-        """Whether a person learns from it what to do, or at least what it means."""
+        """Whether it says what to do, or at least what the alarm means."""
         return bool(self.meaning or self.do)
 
 

@@ -1,7 +1,7 @@
-"""Events and effects of one alarm: what `core/alarms/chart.py` takes and gives.
+"""Events and effects of one alarm: the input and output of `core/alarms/chart.py`.
 
 An event says what happened: the condition became true or clear, a person gave a command, time passed. An effect says
-what is to be done or recorded because of it. Times are ns since the epoch.
+what must be announced or recorded because of it. Times are ns since the epoch.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Remark(Struct, frozen=True, kw_only=True):
 
 
 class TimePassed(Struct, frozen=True, kw_only=True):
-    """Nothing else happened. Shelves and suppressions that have reached their end are taken away (`next_due_ns`)."""
+    """Only time passed. Shelves and suppressions that have reached their end are removed (`next_due_ns`)."""
 
 
 AlarmEvent = (

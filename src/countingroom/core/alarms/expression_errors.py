@@ -1,4 +1,4 @@
-"""What is told of an expression that cannot be used: the column, the word, and what is allowed there. Pure."""
+"""The error of an expression that cannot be used: the column, the word, and what is allowed there. Pure."""
 
 from __future__ import annotations
 

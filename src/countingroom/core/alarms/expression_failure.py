@@ -1,6 +1,6 @@
-"""Which part of an expression has no value although its points have one, and why: a division by zero. Pure.
+"""Finds the part of an expression that has no value although its points have values, such as a division by zero. Pure.
 
-It is asked after an evaluation gave None. It evaluates part by part, so it costs several times as much.
+It is called only after an evaluation gave None, because it evaluates part by part and costs several times as much.
 """
 
 from __future__ import annotations

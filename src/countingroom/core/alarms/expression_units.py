@@ -18,7 +18,7 @@ from countingroom.core.points import Point, Type
 
 
 class _Plain(StrEnum):
-    """What has no unit."""
+    """The types of values without a unit."""
 
     TRUTH = "a truth value"
     TEXT = "a text"
@@ -114,7 +114,7 @@ class _Checker:
                 return self._of_point(node)
 
     def truth(self, node: ast.expr) -> None:
-        """ExpressionError where a part can be neither true nor false."""
+        """ExpressionError if a part is not a truth value."""
         found = self.of(node)
         if found is _Plain.TEXT:
             raise self._error(node, "is a text and neither true nor false", "a comparison, as state == 'ON'")
@@ -137,14 +137,14 @@ class _Checker:
         return found
 
     def _plain(self, node: ast.expr) -> Any:
-        """ExpressionError where a number has a unit."""
+        """ExpressionError if a number has a unit."""
         found = self._number(node)
         if found is not _Plain.NUMBER and found != units.unit(""):
             raise self._error(node, f"is {_said(found)}", "a number without unit: divide it by one of the same unit")
         return found
 
     def _in(self, node: ast.expr, unit: str) -> None:
-        """ExpressionError where a number has another unit than this one."""
+        """ExpressionError if a number has a unit other than this one."""
         found = self._number(node)
         if found is not _Plain.NUMBER and not _is_same(found, units.unit(unit)):
             raise self._error(node, f"is {_said(found)}", f"a value in {unit}")

@@ -23,7 +23,7 @@ MOST_STALE = 50
 
 
 class FigureVerdict(StrEnum):
-    """How a figure stands to its target."""
+    """The verdict on a figure, compared with its target."""
 
     ACCEPTABLE = "acceptable"
     MANAGEABLE = "manageable"

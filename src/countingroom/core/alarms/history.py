@@ -1,4 +1,4 @@
-"""What is kept of alarms: the state that outlives a restart, and the history of each alarm.
+"""The stored data of alarms: the state that survives a restart, and the history of each alarm.
 
 The alarm department writes both in one transaction, which is synced to disk before it answers a command.
 """

@@ -108,7 +108,7 @@ def is_of_fleet(id: str) -> bool:
 
 
 def is_of_computers(id: str) -> bool:
-    """Whether it is the alarm of a process, or of the fleet: of what others run on."""
+    """Whether it is the alarm of a process or of the fleet, on which devices and systems depend."""
     return is_of_role(id) or is_of_fleet(id)
 
 
@@ -138,7 +138,8 @@ def of_effect(interlock: str, effect: str) -> str:
 
 
 def target(id: str) -> str:
-    """What a role must hold on to act on the alarm: `device.caen`, `partition.mCBM`, or the experiment."""
+    """The target on which a user needs a role to act on the alarm: `device.caen`, `partition.mCBM`, or the
+    experiment."""
     id = overdue(id) or id
     kind, _, rest = id.partition(".")
     name = rest.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Commands to an alarm: which of them its state allows, and why it refuses the others. For chart and buttons."""
+"""Decides which commands the state of an alarm allows, and why others are refused. For the chart and for buttons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.core.times import duration
 
 
 class AlarmCommand(StrEnum):
-    """What a person can do with an alarm."""
+    """The commands of people to an alarm."""
 
     ACKNOWLEDGE = "acknowledge"
     RESET = "reset"
@@ -24,7 +24,7 @@ class AlarmCommand(StrEnum):
 
 
 class HasAlarmState(Protocol):
-    """What decides: a record of the chart, or a published AlarmState."""
+    """The fields that decide; a record of the chart and a published AlarmState have them."""
 
     @property
     def base(self) -> BaseState: ...
@@ -56,8 +56,8 @@ REFUSED_OUT_OF_SERVICE = frozenset({AlarmCommand.ACKNOWLEDGE, AlarmCommand.RESET
 ALREADY_SO = frozenset(
     {"already_acknowledged", "nothing_to_acknowledge", "nothing_to_reset", "not_shelved", "not_out_of_service"}
 )
-"""Codes of the table for what a command would lead to and already is: for the sender it is done. Two people who
-acknowledge one alarm have both what they want."""
+"""Codes of refusals which mean that the wanted state is already reached. For the sender the command is done: if two
+people acknowledge the same alarm, both succeed."""
 
 _TEXTS = {
     "nothing_to_acknowledge": ("there is nothing to acknowledge: the alarm is normal", "look at its present state"),

@@ -1,6 +1,6 @@
-"""Questions to the alarm department over the bus, `query.alarms.<what>`, and their answers.
+"""Queries to the alarm department over the bus, `query.alarms.<what>`, and their answers.
 
-The published state (`AlarmState`) says how an alarm is; what it means, what to do and what was before is asked for.
+The published state (`AlarmState`) has the present state of an alarm. Its meaning, guidance and history are queried.
 """
 
 from __future__ import annotations

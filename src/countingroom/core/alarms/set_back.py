@@ -1,4 +1,4 @@
-"""A shelf or a suppression lasts the time that was asked for, also when the wall clock is set back meanwhile. Pure.
+"""Keeps the requested lengths of shelves and suppressions when the wall clock is set back. Pure.
 
 The due date of an alarm that is out of service is a date, and stays.
 """
@@ -11,7 +11,7 @@ from countingroom.core.alarms.chart import AlarmRecord
 
 
 def set_back(record: AlarmRecord, by_ns: int) -> AlarmRecord:
-    """Its ends are earlier by so much; the same record, by identity, where it has none."""
+    """The record with its ends moved back by `by_ns`; the same object if it has no such end."""
     shelf, ends_ns = record.shelf, record.suppression_ends_ns
     if shelf is None and ends_ns is None:
         return record

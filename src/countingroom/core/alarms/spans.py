@@ -1,4 +1,4 @@
-"""When an alarm was active and with which priority, from the rows of its history. Pure."""
+"""Computes the spans in which an alarm was active, with their priorities, from the rows of its history. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The actions at an upstream of the DQM^2 kind, as commands. Pure.
 
-The role `mirror` knows no others, so nothing that does not stand here is ever sent to an upstream.
+The role `mirror` knows no other actions, so only actions of this table can be sent to an upstream.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class JobOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nothing else runs on its host."""
 
     def over(self, defaults: JobOptions) -> JobOptions:
-        """These, and where nothing is said those of the node."""
+        """These settings, completed with those of the node."""
         names = self.__struct_fields__
         return JobOptions(**{name: getattr(self, name) or getattr(defaults, name) for name in names})
 

@@ -15,7 +15,7 @@ _PORT = re.compile(
 
 
 def image_problem(image: str) -> str:
-    """What is wrong with the name of an image; empty: nothing."""
+    """The error in the name of an image as text; empty if it is right."""
     if ":" in image.rpartition("/")[2].partition("@")[0] and "@" in image:
         return "give a tag or a digest, not both: the tag would be ignored"
     if not _IMAGE.fullmatch(image):
@@ -24,7 +24,7 @@ def image_problem(image: str) -> str:
 
 
 def port_problem(port: str) -> str:
-    """What is wrong with a port; empty: nothing."""
+    """The error in a port as text; empty if it is right."""
     found = _PORT.fullmatch(port)
     if found and all(0 < int(found[key]) < 65536 for key in ("outer", "inner")):
         return ""

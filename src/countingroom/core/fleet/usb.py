@@ -34,7 +34,7 @@ def is_usb(device: str) -> bool:
 
 
 def usb_problem(device: str) -> str:
-    """What is wrong with a name; empty: nothing."""
+    """The error in a name as text; empty if it is right."""
     if _FORM.fullmatch(device):
         return ""
     return (

@@ -1,8 +1,8 @@
 """The pure step of an interlock: from its state, its inputs, the time and an event to the next state and actions.
 
-A cause is present while enough of its inputs count as true: those that cannot be evaluated do. When it has been present
-for its delay it trips, unless it is bypassed. The matrix leads from tripped causes to effects. With a latch a cause
-stays tripped until the reset.
+A cause is present while enough of its inputs count as true. An input that cannot be evaluated counts as true. When a
+cause has been present for its delay it trips, unless it is bypassed. The matrix leads from tripped causes to effects.
+With a latch a cause stays tripped until the reset.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ from countingroom.core.interlocks.states import (
 TIME_PASSED = InterlockTime()
 _MISSING = InputReading(Truth.MISSING)
 SET_BACK_NS = 10_000_000_000
-"""A reset that lies so far ahead is of a clock that was set back since. Less is the time that a step has waited."""
+"""A reset time further in the future than this shows that the clock was set back. Smaller differences are normal: a
+step may have waited."""
 
 
 def initial(spec: InterlockSpec) -> InterlockState:
-    """The state before the first step: not tripped, nothing is known of its inputs."""
+    """The state before the first step: not tripped, with unknown inputs."""
     return fitted(spec, InterlockState(name=spec.name))
 
 
 def fitted(spec: InterlockSpec, state: InterlockState) -> InterlockState:
-    """A state that was saved, for the present description: to begin with, before the first step.
+    """A saved state, adapted to the present description; the state with which an engine begins.
 
     What is tripped, bypassed and acting stays. The delays of causes that were present go on where they still are at
     the first step; none of them ends while no process evaluates.
@@ -93,7 +94,7 @@ def fitted(spec: InterlockSpec, state: InterlockState) -> InterlockState:
 def step(
     spec: InterlockSpec, state: InterlockState, inputs: Inputs, now_ns: int, event: InterlockEvent = TIME_PASSED
 ) -> tuple[InterlockState, tuple[InterlockAction, ...]]:
-    """The next state, and what is to be recorded and done. The same object where nothing changed.
+    """The next state, and the actions to record and carry out. The same state object if it did not change.
 
     `state` comes from `initial`, `fitted` or an earlier step of the same spec. An input that is not in `inputs` is
     missing.
@@ -107,14 +108,14 @@ def step(
 
 
 def next_due_ns(state: InterlockState) -> int | None:
-    """When `step` is to be called though no input changes; None: nothing waits."""
+    """When `step` must be called even without a new input; None if the interlock waits for no time."""
     due = [one.due_ns for one in (*state.causes, *state.effects) if one.due_ns is not None]
     due += [one.bypass.until_ns for one in state.causes if one.bypass is not None]
     return min(due, default=None)
 
 
 class _Step:
-    """One step on its way. Its parts are called in the order of `step`."""
+    """One step in progress. `step` calls the methods in their order."""
 
     def __init__(self, spec: InterlockSpec, state: InterlockState, now_ns: int) -> None:
         self.spec = spec
@@ -132,7 +133,7 @@ class _Step:
         return replace(after, changed_ns=self.now_ns), tuple(self.actions)
 
     def pass_time(self) -> None:
-        """What became due before now happens first, with the inputs as they were."""
+        """Handle first what became due before now, with the earlier inputs."""
         self._set_back()
         for name, cause in self.causes.items():
             if (bypass := cause.bypass) is not None and bypass.until_ns <= self.now_ns:
@@ -140,8 +141,8 @@ class _Step:
         self.settle()
 
     def _set_back(self) -> None:
-        """Where the clock was set back, times that lie ahead become the present one: a delay begins anew, and a bypass
-        ends at the latest after as long as it was asked for. Else they would wait for the old time to come again."""
+        """If the clock was set back, replace future times by the present one: a delay begins again, and a bypass ends
+        at the latest after its requested length. Otherwise both would last longer by the step of the clock."""
         now_ns = self.now_ns
         for name, cause in self.causes.items():
             if (bypass := cause.bypass) is not None and bypass.since_ns > now_ns:
@@ -165,7 +166,7 @@ class _Step:
             self.causes[one.name] = self._read(one, self.causes[one.name], inputs)
 
     def take(self, event: InterlockEvent) -> None:
-        """Take in what a person asked for, or what carrying out an effect led to."""
+        """Take in the command of a person, or the result of an attempt to carry out an effect."""
         match event:
             case InterlockTime():
                 pass
@@ -180,11 +181,11 @@ class _Step:
                     self._obey(event)
 
     def state_now(self) -> InterlockState:
-        """The state as far as this step has come."""
+        """The state as this step has changed it so far."""
         return replace(self.state, causes=tuple(self.causes.values()))
 
     def settle(self) -> None:
-        """Trip what is due, release what is gone, and derive the effects from the causes that are tripped."""
+        """Trip causes that are due, release causes that are gone, and derive the effects from the tripped causes."""
         self._trip()
         if not self.spec.latch:
             self._release_causes()
@@ -350,7 +351,7 @@ class _Step:
 
 
 def _trips_ns(one: CauseSpec, cause: CauseState) -> int:
-    """When the delay of a cause that is present ends. Inputs that are lost now and then do not begin it anew."""
+    """When the delay of a present cause ends. Inputs that are lost for a short time do not restart it."""
     present_ns, true_ns = cause.present_since_ns or 0, cause.true_since_ns
     if true_ns is None:
         return present_ns + one.unknown_delay_ns
@@ -358,8 +359,8 @@ def _trips_ns(one: CauseSpec, cause: CauseState) -> int:
 
 
 def _kept(effect: EffectState, due_ns: int | None, cause: str) -> tuple[int | None, str]:
-    """When an effect of a trip that is not reset begins. Only the reset takes it back: a description that was changed
-    meanwhile (the cause renamed, its cell removed or delayed) does not."""
+    """When an effect of a trip that is not reset begins. Only the reset ends it; a changed description does not (the
+    cause was renamed, its matrix cell was removed or got a delay)."""
     began_ns = effect.due_ns if effect.acting_ns is None else effect.acting_ns
     if began_ns is not None and (due_ns is None or began_ns < due_ns):
         return began_ns, effect.cause
@@ -391,7 +392,7 @@ def _why(cause: CauseState) -> str:
 
 
 def _proof_due_ns(spec: InterlockSpec, proof: ProofTest | None, seen_ns: int | None) -> int | None:
-    """When the next proof test is due: at once where the last one failed."""
+    """When the next proof test is due; at once if the last one failed."""
     if spec.proof_test_ns is None:
         return None
     if proof is None:

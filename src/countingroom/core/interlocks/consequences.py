@@ -1,4 +1,4 @@
-"""What commands of effects lead to: effects that fight each other, and causes that an effect makes true. Pure."""
+"""Finds consequences of effects: effects that undo each other, and causes that an effect makes true. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Place = tuple[str, str]
 
 
 class EffectOnDevice(Struct, frozen=True, kw_only=True):
-    """One command of an effect, with what it would do at its device."""
+    """One command of an effect, with its result at the device."""
 
     interlock: str
     effect: str
@@ -32,8 +32,8 @@ class EffectOnDevice(Struct, frozen=True, kw_only=True):
 
 
 def fights(commands: Iterable[EffectOnDevice]) -> Iterator[tuple[EffectOnDevice, EffectOnDevice]]:
-    """Pairs of commands of which one undoes the other. Each pair can act together, because causes are independent: one
-    that trips keeps no other from tripping."""
+    """Pairs of commands of which one undoes the other. Both can act at the same time, because causes are independent:
+    the trip of one cause does not prevent the trip of another."""
     known: list[EffectOnDevice] = []
     for new in commands:
         for old in known:

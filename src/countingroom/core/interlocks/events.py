@@ -1,4 +1,4 @@
-"""Events and actions of one interlock: what `chart.step` takes and gives. Times are ns since the epoch."""
+"""Events and actions of one interlock: the input and output of `chart.step`. Times are ns since the epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from countingroom.core.values import Scalar
 
 
 class InputReading(Struct, frozen=True):
-    """What an evaluator found of one input."""
+    """The evaluation of one input."""
 
     truth: Truth
     value: Scalar = None
@@ -22,11 +22,11 @@ class InputReading(Struct, frozen=True):
 
 
 Inputs = Mapping[tuple[str, int], InputReading]
-"""(name of the cause, number of the input from 0) -> what is known. One that is not in it is missing."""
+"""(name of the cause, number of the input from 0) -> its evaluation. An input that is not in it is missing."""
 
 
 class InterlockTime(Struct, frozen=True, kw_only=True):
-    """Nothing but the inputs and the time changed."""
+    """Only the inputs and the time changed."""
 
 
 class ResetInterlock(Struct, frozen=True, kw_only=True):
@@ -57,20 +57,20 @@ class EndBypass(Struct, frozen=True, kw_only=True):
 
 
 class ReportEffect(Struct, frozen=True, kw_only=True):
-    """What an attempt to carry an effect out led to. Without effect where it does not act any more."""
+    """The result of an attempt to carry out an effect. It has no effect if the effect does not act any more."""
 
     effect: str
     trip: int
     """The trip for which it was tried."""
     trouble: str = ""
-    """Why it is not reached; empty: it is."""
+    """Why it is not reached; empty if it is reached."""
 
 
 class AdoptTrip(Struct, frozen=True, kw_only=True):
-    """Another process that evaluates the same interlock has tripped a cause of it: a device host, or the engine.
+    """Another process that evaluates the same interlock, a device host or the engine, has tripped one of its causes.
 
-    Without effect where the cause is tripped or bypassed here, where the trip is not later than the last reset, and
-    where the interlock does not latch.
+    It has no effect if the cause is tripped or bypassed here, if the trip is not later than the last reset, or if the
+    interlock does not latch.
     """
 
     cause: str
@@ -94,7 +94,7 @@ InterlockEvent = InterlockTime | ResetInterlock | BypassCause | EndBypass | Repo
 
 
 class ActionKind(StrEnum):
-    """What follows from an event, in the order in which it is to be recorded and done."""
+    """The kinds of actions that follow from an event, in the order in which they are recorded and carried out."""
 
     TRIP = "trip"
     """The interlock trips; `name` is the cause that was first."""

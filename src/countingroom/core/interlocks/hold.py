@@ -1,4 +1,4 @@
-"""Which commands of a device an acting interlock holds back: those that would undo one of its effects. Pure.
+"""Finds the commands of a device that an acting interlock refuses, because they would undo one of its effects. Pure.
 
 While an effect acts, its command is in force on its target. Another command would undo it when it
 
@@ -22,7 +22,7 @@ HELD = "interlock"
 
 
 class HeldCommand(Struct, frozen=True, kw_only=True):
-    """A command of an effect that acts, and what it keeps so."""
+    """A command of an acting effect, and the states and values that it keeps in force."""
 
     interlock: str
     title: str
@@ -42,7 +42,7 @@ class HeldCommand(Struct, frozen=True, kw_only=True):
 
 
 class AskedCommand(Struct, frozen=True, kw_only=True):
-    """A command that was given, and what it would do."""
+    """A command to a device, and its result."""
 
     channel: str = ""
     command: str
@@ -64,7 +64,7 @@ def undoes(asked: AskedCommand, held: HeldCommand) -> bool:
 
 
 def refusal(asked: AskedCommand, held: Iterable[HeldCommand], source: str = "") -> Cause | None:
-    """Why this command is held back, by the first interlock that does so; None: it may be given."""
+    """Why this command is refused, by the first interlock that refuses it; None if it is allowed."""
     for one in held:
         if undoes(asked, one):
             name = " ".join(filter(None, (asked.command, asked.channel)))

@@ -1,4 +1,4 @@
-"""What a device host publishes of an interlock that it evaluates, or whose safe outputs it applies."""
+"""The state that a device host publishes about an interlock that it evaluates or whose safe outputs it applies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Evaluates the inputs of interlocks from readings and states: what is known of each, for `chart.step`. Pure.
+"""Evaluates the inputs of interlocks from readings and states, for `chart.step`. Pure.
 
-The conditions are those of alarms. What is added is why one is not known: stale, bad or missing.
+The conditions are those of alarms. In addition this module says why an input is unknown: stale, bad or missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNREAD = InputReading(Truth.MISSING)
 
 
 class InterlockInputs:
-    """The inputs of some interlocks. Each method returns the names of the interlocks of which an input changed."""
+    """The inputs of some interlocks. Its methods return the names of the interlocks with a changed input."""
 
     def __init__(self, specs: Iterable[InterlockSpec], now_ns: int) -> None:
         self._rows = ConditionRows()
@@ -64,8 +64,8 @@ class InterlockInputs:
         return self._found[interlock]
 
     def is_known(self, interlock: str) -> bool:
-        """Whether each of its inputs can be evaluated now. At its start a device host publishes that it has no values
-        yet, which is no sign that something failed."""
+        """Whether each input of an interlock can be evaluated now. A device host that starts publishes that it has no
+        values yet; that is no failure and must not trip."""
         return all(one.truth.is_known for one in self._found[interlock].values())
 
     def read(self, message: Readings, now_ns: int) -> set[str]:
@@ -89,12 +89,12 @@ class InterlockInputs:
         return changed | self._vanished(message, now_ns) if message.full else changed
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> set[str]:
-        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; None: it is not known."""
+        """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; `word` None: unknown."""
         value = None if word is None else state_value(word, common)
         return self._put(state_address(subject), value, _STALE if word is None else _GOOD, now_ns)
 
     def lost(self, device: str, now_ns: int) -> set[str]:
-        """The host of a device is gone: nothing is known of its points and states."""
+        """Take in that the host of a device is gone: its values and states are unknown."""
         begins = (f"{device}.", f"state of device {device}.", f"state of channel {device}.")
         changed: set[str] = set()
         for address in self._rows_of:
@@ -103,11 +103,11 @@ class InterlockInputs:
         return changed
 
     def pass_time(self, now_ns: int) -> set[str]:
-        """What changes because a time is over, as the time without a new value."""
+        """Inputs that change because time passed, for example the time without a new value."""
         return self._changed(self._rows.pass_time(now_ns), set())
 
     def next_due_ns(self) -> int | None:
-        """When `pass_time` is to be called; None: nothing waits."""
+        """When `pass_time` must be called next; None if no input waits for a time."""
         due_ns = self._rows.next_due_ns()
         return None if due_ns == NEVER else due_ns
 
@@ -116,7 +116,7 @@ class InterlockInputs:
         return value is not None and (isinstance(value, bool) or not isinstance(value, int | float))
 
     def _vanished(self, message: Readings, now_ns: int) -> set[str]:
-        """Points that a message with all points of its device does not carry any more: the device has lost them."""
+        """Take in that points vanished: they are not in a message that has all points of their device."""
         begin, carried, changed = f"{message.device}.", set(message.points), set[str]()
         for address, quality in list(self._qualities.items()):
             if quality != MISSING and address.startswith(begin) and address.removeprefix(begin) not in carried:

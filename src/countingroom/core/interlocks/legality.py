@@ -1,4 +1,4 @@
-"""Commands to an interlock: why one is refused. The same causes serve the engine, buttons and the command line."""
+"""Decides whether a command to an interlock is refused, and why. The engine, buttons and the command line use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.core.policy import Role
 from countingroom.core.times import duration
 
 ALREADY_SO = frozenset({"not_tripped", "not_bypassed"})
-"""Codes for what a command would lead to and already is."""
+"""Codes of refusals which mean that the wanted state is already reached."""
 
 PersonEvent = ResetInterlock | BypassCause | EndBypass | RecordProofTest
 

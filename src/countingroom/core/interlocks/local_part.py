@@ -1,7 +1,7 @@
-"""The part of an interlock that one device host can evaluate and carry out by itself. Pure.
+"""The part of an interlock that one device host can evaluate and carry out alone. Pure.
 
-That is: the causes whose points and states are all of devices of this host, and the effects whose commands all go to
-such devices. The rest is done by the engine of the alarm department, which evaluates the whole interlock as well.
+It contains the causes whose points and states all belong to devices of this host, and the effects whose commands all go
+to such devices. The alarm engine evaluates the whole interlock, including this part.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OTHERS = "state of "
 
 
 class LocalPart(Struct, frozen=True, kw_only=True):
-    """What one host does of an interlock."""
+    """The part of an interlock that one host handles."""
 
     spec: InterlockSpec
     """With the causes and effects of this host only."""
@@ -37,7 +37,7 @@ def device_of(address: str) -> str:
 
 
 def local_part(spec: InterlockSpec, devices: Collection[str]) -> LocalPart | None:
-    """What a host with these devices does of an interlock; None where no cause of it leads to an effect in it."""
+    """The part for a host with these devices; None if no cause in the part leads to an effect in the part."""
     causes = tuple(one for one in spec.causes if _devices(one) <= set(devices))
     effects = tuple(one for one in spec.effects if one.commands and _commanded(one) <= set(devices))
     named = {one.name for one in causes}, {one.name for one in effects}

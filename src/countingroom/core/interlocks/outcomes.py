@@ -1,10 +1,9 @@
-"""What each combination of causes leads to, by the step of interlocks itself. Pure.
+"""Computes the effects of each combination of causes with the step function of interlocks. Pure.
 
-A cause is one of two things: it trips, or it does not. True, stale, bad and missing inputs count alike, and a bypassed
-cause does not trip. So n causes have 2^n combinations. An effect acts when one of the causes trips that the matrix
-leads from to it, so the effects of a combination are those of its causes together: from the outcomes of single causes
-follow those of all. Up to MOST_ENUMERATED causes every combination is tried all the same; beyond, the single ones,
-each pair, and all together.
+A cause either trips or does not: true, stale, bad and missing inputs count alike, and a bypassed cause does not trip.
+So n causes have 2^n combinations. An effect acts when at least one of its causes trips, so the effects of a combination
+are the union of the effects of its causes. Up to MOST_ENUMERATED causes every combination is tried all the same, as a
+check of the step function. With more causes, single causes, pairs, and all causes together are tried.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MOST_ENUMERATED = 10
 
 
 class MatrixOutcome(Struct, frozen=True, kw_only=True):
-    """What one combination of causes leads to, when all delays are over."""
+    """The effects of one combination of causes when all delays are over."""
 
     causes: tuple[str, ...]
     """Those that trip."""

@@ -1,8 +1,8 @@
-"""Whether an interlock forbids the start of a run, from its published state. Pure.
+"""Decides whether an interlock forbids the start of a run, from its published state. Pure.
 
-A start can wait, so it is refused in every doubt: while the effect acts, while its delay runs, while a cause of it is
-present and waits for its delay, and while the state is not known. Delays keep a short disturbance from ending a run;
-they are no reason to begin one. A bypassed cause does not forbid.
+A start can wait, so it is refused in case of doubt: while the effect acts, while its delay runs, while one of its
+causes is present and waits for its delay, and while the state is unknown. Delays exist so that a short disturbance does
+not end a run; they are no reason to start one. A bypassed cause does not forbid a start.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ UNKNOWN = "interlock_unknown"
 
 
 def start_forbidden(one: Permissive, state: InterlockState | None, silent_s: float) -> Cause | None:
-    """Why no run may be started now; None: it may. `state`: as it is published, None where it is not. `silent_s`: since
-    when no alarm engine was heard; infinite: never since this process began."""
+    """Why no run may be started now; None if it may. `state`: the published state; None: there is none. `silent_s`: the
+    time since the last heartbeat of an alarm engine; infinite if there was none since this process began."""
     found = state and (_acting(one, state) or _present(one, state))
     return found or _unknown(one, state, silent_s)
 
 
 def _acting(one: Permissive, state: InterlockState) -> Cause | None:
-    """It acts, or will when the delay of its cell is over."""
+    """The cause if the effect acts, or will act when the delay of its matrix cell is over."""
     effect = state.effect(one.effect)
     begins_ns = None if effect is None else effect.due_ns if effect.acting_ns is None else effect.acting_ns
     if effect is None or begins_ns is None:
@@ -43,7 +43,7 @@ def _acting(one: Permissive, state: InterlockState) -> Cause | None:
 
 
 def _present(one: Permissive, state: InterlockState) -> Cause | None:
-    """A cause of it is present, and has not tripped only because of its delay."""
+    """The cause if a cause of the effect is present and only its delay has not ended yet."""
     leading = {cell.cause for cell in state.matrix if cell.effect == one.effect}
     present = [cause for cause in state.causes if cause.name in leading and cause.is_present and cause.bypass is None]
     if not present:

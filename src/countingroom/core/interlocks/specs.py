@@ -1,6 +1,6 @@
-"""What an interlock watches and what it does, as values: causes, effects, and the matrix between them.
+"""The specification of an interlock: causes, effects, and the matrix between them.
 
-They are made from the section `alarms.interlocks` of the description. Times are ns.
+It is made from the section `alarms.interlocks` of the description. Times are ns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Period = Annotated[int, Meta(gt=0)]
 HOUR_NS = 3_600_000_000_000
 LONGEST_BYPASS_NS = 8 * HOUR_NS
 SILENT_S = 10.0
-"""After so long without an alarm engine a start is refused, where the interlock declares no `engine_silent`."""
+"""A start is refused after this time without an alarm engine, if the interlock declares no `engine_silent`."""
 
 
 class InterlockEffect(StrEnum):
@@ -181,7 +181,7 @@ class BypassRule(Struct, frozen=True, kw_only=True):
 
 
 class SilenceRule(Struct, frozen=True, kw_only=True):
-    """What a device host does that has heard no engine for a time."""
+    """The effects that a device host carries out when it has received no heartbeat of an engine for a time."""
 
     after_ns: Period
     effects: tuple[str, ...]
@@ -189,7 +189,7 @@ class SilenceRule(Struct, frozen=True, kw_only=True):
 
 
 class InterlockSpec(Struct, frozen=True, kw_only=True):
-    """One interlock. ValueError where the matrix names a cause or an effect that does not exist."""
+    """One interlock. ValueError if the matrix names a cause or an effect that does not exist."""
 
     name: str
     title: str = ""

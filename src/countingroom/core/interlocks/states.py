@@ -1,7 +1,7 @@
 """The state of an interlock, as it is saved in the database and published at the key `interlock.<name>`.
 
-Everything that `chart.step` goes on from is in it, so that a process which takes over continues where the last one
-stopped. Times are ns since the epoch.
+It has everything that `chart.step` needs, so a process that takes over continues where the last one stopped. Times are
+ns since the epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from countingroom.core.values import Scalar
 
 
 class Truth(StrEnum):
-    """What is known of one input."""
+    """The evaluation of one input."""
 
     TRUE = "true"
     FALSE = "false"

@@ -1,4 +1,4 @@
-"""What an engine that takes over goes on from, where the database and the bus know different states. Pure."""
+"""Merges the states of an interlock in the database and on the bus for an engine that takes over. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from countingroom.core.interlocks.states import InterlockState
 
 
 def merged(one: InterlockState, other: InterlockState) -> InterlockState:
-    """The state that changed last, with the trips of the other that no reset has ended.
+    """The state that changed last, with the trips of the other one that no reset has ended.
 
-    The newer one need not go on from the older one: an engine that had neither the database nor what was on the bus
-    began with nothing. Its state must not end a trip that it did not know.
+    The newer state need not continue the older one: an engine without the database and with an empty bus began with an
+    initial state. That state must not end a trip that the engine did not know of.
     """
     newer, older = (one, other) if one.changed_ns > other.changed_ns else (other, one)
     reset_ns = newer.reset_ns or 0

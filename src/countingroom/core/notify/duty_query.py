@@ -1,4 +1,4 @@
-"""The question which persons are on duty, over the bus as `query.alarms.duty`, and its answer."""
+"""The query over the bus which persons are on duty, `query.alarms.duty`, and its answer."""
 
 from __future__ import annotations
 

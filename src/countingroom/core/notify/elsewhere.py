@@ -1,8 +1,8 @@
 """Sends a message another way when its channel could not send it. Pure.
 
-First to the recipients of the next escalation of its route, before their time. Where the route has none, and no other
-recipient of it was told, to the recipients of the other routes. A channel that failed for this message is not tried
-again.
+It goes to the recipients of the next escalation of its route, earlier than planned. If the route has no further
+escalation and no other recipient of it got the message, it goes to the recipients of the other routes. A channel that
+failed for this message is not tried again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from countingroom.core.notify.routes import NotifySpec, Recipient
 
 
 def elsewhere(dead: Notification, reason: str, spec: NotifySpec, now_ns: int) -> tuple[Notification, ...]:
-    """The messages in place of one that is dead; none where it asks for no acknowledgement, or no channel is left.
-    They have the same identity each time that they are made of it."""
+    """The messages in place of a message that was given up. None if it asks for no acknowledgement, or if no channel is
+    left. Their ids follow from it, so they are the same each time."""
     if not dead.kind.asks_for_acknowledgement:
         return ()
     failed = (*dead.failed_channels, dead.channel)

@@ -1,7 +1,7 @@
-"""Messages to people about alarms: what is sent through a channel, and what is known of it in the outbox. Pure.
+"""Messages to people about alarms, and their state in the outbox. Pure.
 
-A message is kept in the outbox from the moment it is planned until it is sent, cancelled or dead. Its identity is made
-of what it is about, so the same message planned twice is stored once, and each try to send it carries the same one.
+A message is in the outbox from its plan until it is sent, cancelled or dead. Its id follows from its content: a message
+that is planned twice is stored once, and all tries to send it have the same id.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ URGENT_PRIORITY = 2
 
 
 AHEAD_NS = 360_000_000_000
-"""No message waits for so long between two tries: one that does was stored before the wall clock was set back."""
+"""Longer than any wait between two tries: a message with a later due time was stored before the wall clock was set
+back, and may be tried now."""
 
 
 class NotificationKind(StrEnum):
@@ -31,11 +32,11 @@ class NotificationKind(StrEnum):
     REMINDER = "reminder"
     """It is still not acknowledged."""
     ESCALATION = "escalation"
-    """It was not acknowledged in time: further people are told."""
+    """It was not acknowledged in time: an escalation to further people."""
     GROUP = "group"
     """Several alarms in one message."""
     FOLLOW_UP = "follow_up"
-    """It returned or was acknowledged, to those that were told of it."""
+    """It returned or was acknowledged; sent to the channels that got a message about it."""
     RULE = "rule"
     """A rule asked for it."""
     TEST = "test"
@@ -97,7 +98,7 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 class NotificationState(StrEnum):
-    """Where a message in the outbox stands."""
+    """The state of a message in the outbox."""
 
     DUE = "due"
     """It waits for its time, or for the next try."""
@@ -128,7 +129,7 @@ class OutboxEntry(Struct, frozen=True, kw_only=True):
 
 
 class NotifyCursor(Struct, frozen=True, kw_only=True):
-    """How far the planner has come in the history of alarms."""
+    """The read position of the planner in the history of alarms, and its memory."""
 
     sequence: int
     """The last row of the history that it has worked on."""

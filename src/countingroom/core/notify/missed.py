@@ -1,4 +1,4 @@
-"""What an engine begins with, beside the rows of the history: some of these were lost with the last engine. Pure."""
+"""Finds alarms whose history rows were lost with the last engine, and makes rows for them. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The planner: from announced, acknowledged and returned alarms to messages. Pure.
 
-It follows the rows of the alarm history, and looks at the present state of an alarm whenever a message about it is due.
-What it gives is saved in one transaction: the messages, the changed state, and how far the history was read. The
-identity of a message follows from its content, so that no message is made twice.
+It reads the rows of the alarm history, and checks the present state of an alarm when a message about it is due. The
+messages, the changed state and the read position are saved in one transaction. The id of a message follows from its
+content, so no message is made twice.
 
 A step of a route is due for several alarms at once, or within its grouping window: they come in one message to each
 recipient, the most urgent first.

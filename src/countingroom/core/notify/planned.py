@@ -1,4 +1,4 @@
-"""What the planner gives: messages without their words, the state to be saved, and when it has to look again. Pure."""
+"""The results of the planner: messages without their texts, the state to save, and its next due time. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     route: str
     channel: str
     person: str
-    """Whose channel it is; empty: of no single person."""
+    """The person who has this channel; empty if it does not belong to one person."""
     tracks: tuple[Track, ...]
     """The alarms, the most urgent first, as they were before the message."""
     step: int
@@ -26,7 +26,7 @@ class Planned(Struct, frozen=True, kw_only=True):
 
 
 class NextMessages(Struct, frozen=True, kw_only=True):
-    """What the planner gives."""
+    """The result of one run of the planner."""
 
     messages: tuple[Planned, ...]
     state: PlanState

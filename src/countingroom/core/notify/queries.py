@@ -1,4 +1,4 @@
-"""The question about the outbox over the bus, `query.alarms.notifications`, and its answer."""
+"""The query of the outbox over the bus, `query.alarms.notifications`, and its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of notification: which alarms are told to whom, when, and how often. Pure.
+"""Routes of notification: which alarms are sent to which recipients, when, and how often. Pure.
 
 The description gives them (`alarms/sections/notify.py`); the planner (`plan.py`) follows them.
 """
@@ -90,7 +90,7 @@ class NotifyRoute(Struct, frozen=True, kw_only=True):
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
-    """One channel, and the person whose it is."""
+    """One channel, and the person who has it."""
 
     channel: str
     person: str = ""
@@ -124,7 +124,7 @@ class Recipients(Struct, frozen=True, kw_only=True):
 
 
 class NotifySpec(Struct, frozen=True, kw_only=True):
-    """All that the planner knows of the description."""
+    """The parts of the description that the planner needs."""
 
     routes: dict[str, NotifyRoute] = {}
     directory: Recipients = Recipients()

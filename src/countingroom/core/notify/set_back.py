@@ -1,4 +1,4 @@
-"""What the planner remembers, after the wall clock was set back: delays, escalations and reminders go on. Pure."""
+"""Corrects the memory of the planner after the wall clock was set back, so that delays keep their lengths. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from countingroom.core.notify.tracks import PlanChanges, PlanState, Track
 
 
 def set_back(before: PlanState, by_ns: int) -> tuple[PlanState, PlanChanges]:
-    """All times that steps follow from are earlier by so much."""
+    """The state with all times of steps moved back by `by_ns`."""
     tracks = {key: _moved(track, by_ns) for key, track in before.tracks.items()}
     sent = {route: tuple(time_ns - by_ns for time_ns in times) for route, times in before.sent.items()}
     return PlanState(tracks=tracks, sent=sent), PlanChanges(tracks=dict(tracks), sent=sent)

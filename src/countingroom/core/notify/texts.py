@@ -1,4 +1,4 @@
-"""The words of a message about alarms: what, where, since when, what to do, whom to call. Pure.
+"""The text of a message about alarms: what, where, since when, what to do, the contact. Pure.
 
 The subject alone must be enough on the screen of a phone. The text is plain, so that it looks the same in a mail, in a
 chat and on a pager.
@@ -24,7 +24,7 @@ from countingroom.core.times import duration
 LISTED = 20
 """Alarms that one message names; the others are counted."""
 EXPIRES_NS = 24 * 3_600_000_000_000
-"""A message that could not be sent for so long has no use any more."""
+"""A message that could not be sent for this time is useless."""
 _TITLE = 160
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANKS = {1: "high", 2: "medium", 3: "low", 4: "for information"}

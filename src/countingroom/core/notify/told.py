@@ -1,4 +1,4 @@
-"""The messages that were sent for an alarm, as entries of its history: the person, the channel, the result. Pure."""
+"""Makes entries of an alarm's history from the messages about it: the person, the channel, the result. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the planner remembers: one track for each alarm that a route tells, and the times of its messages. Pure.
+"""The memory of the planner: one track for each alarm and route, and the times of the messages of routes. Pure.
 
 A track begins with the announcement of an alarm and ends with its return. Tracks are saved in one transaction with the
 messages that follow from them.
@@ -55,7 +55,7 @@ class Track(Struct, frozen=True, kw_only=True):
 
 
 class PlanState(Struct, frozen=True, kw_only=True):
-    """All that the planner remembers. Values are replaced, never changed."""
+    """The memory of the planner. Its values are replaced, never changed."""
 
     tracks: Mapping[Key, Track] = field(default_factory=dict[Key, Track])
     sent: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -63,7 +63,7 @@ class PlanState(Struct, frozen=True, kw_only=True):
 
 
 class PlanChanges(Struct, frozen=True, kw_only=True):
-    """What is to be saved of a new state; None: it is deleted."""
+    """The changes that must be saved; None: deleted."""
 
     tracks: Mapping[Key, Track | None] = field(default_factory=dict[Key, "Track | None"])
     sent: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -139,7 +139,7 @@ class Draft:
         return PlanState(tracks=self.tracks, sent=self.sent)
 
     def changed(self) -> PlanChanges:
-        """What of it differs from the former one."""
+        """The differences from the former state."""
         before = self._before.tracks
         tracks = {key: self.tracks.get(key) for key in self._touched}
         return PlanChanges(

@@ -30,7 +30,7 @@ class RepeatedTimes(Struct, frozen=True, kw_only=True):
         return after_ns + round(self.every_s * 1e9)
 
     def problem(self) -> str:
-        """What is wrong with `at` or `zone`; empty: nothing."""
+        """The error in `at` or `zone` as text; empty if both are right."""
         if self.at:
             try:
                 cron.check(CronTrigger(expression=self.at, zone=self.zone))

@@ -15,7 +15,7 @@ from countingroom.core.values import Scalar
 
 
 class PointVerdict(StrEnum):
-    """What a comparison says of one point."""
+    """The result of a comparison for one point."""
 
     DIFFERS = "differs"
     UNKNOWN = "unknown"
@@ -69,8 +69,8 @@ def compared_rows(
     tolerance: Callable[[SavedPoint], Tolerance],
     points: Mapping[str, Point] = _NO_POINTS,
 ) -> Iterator[ComparedPoint]:
-    """A row for each point of both sides, in the order of addresses; one in a step, for many of them. `points`: the
-    present ones by address, which give values their names."""
+    """Yields a row for each point of both sides, in the order of addresses, so that a caller with many points can pause
+    between rows. `points`: address -> present point, which gives values their names."""
     before = {one.address: one for one in saved}
     after = {one.address: one for one in other}
     for address in sorted(before.keys() | after.keys()):

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z
 
 
 def _text(dumper: Any, text: str) -> Any:
-    """Quoted, where a reader could take it for something else: PyYAML writes `1e5` without quotes."""
+    """Quote a text that a reader could take for a number: PyYAML writes `1e5` without quotes."""
     style = None if _PLAIN.fullmatch(text) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -35,7 +35,7 @@ def to_file(snapshot: Snapshot, *, as_yaml: bool) -> str:
 
 
 def from_file(text: str) -> Snapshot:
-    """The snapshot of such a text; OutOfRange where it is none, or where two points have one address."""
+    """The snapshot of the text of a file. OutOfRange if it is no snapshot, or if two points have the same address."""
     located = parse(text, file="snapshot")  # JSON is YAML
     value: object = located.value
     content = cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
 """The progress of a restore: which points are restored, which failed and why, which were not tried. Pure.
 
-A restore that is under way belongs to one process. Where that has ended, the restore is `interrupted`: it is never
-continued by itself.
+A running restore belongs to one process. If that process ends, the restore is `interrupted`; no other process continues
+it.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ class Restore(Struct, frozen=True, kw_only=True):
 
 
 class RestoreProgress(Struct, frozen=True, kw_only=True):
-    """The progress of the last restore, as it is published while it goes on. The record has all of it."""
+    """The progress of the last restore, as it is published while it runs. The record in the database has more."""
 
     id: str
     snapshot: str
     by: str
     devices: tuple[str, ...] = ()
-    """Those to which it writes: who may make one of them safe may stop it."""
+    """The devices to which it writes. A user who may make one of them safe may stop the restore."""
     end: RestoreEnd
     started_ns: Int64
     ended_ns: Int64 | None = None
@@ -107,7 +107,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
 
 
 def begun(plan: RestorePlan, *, id: str, by: str, reason: str, keeps_going: bool, process: str, now_ns: int) -> Restore:
-    """A restore of which nothing is tried."""
+    """A new restore, before its first write."""
     return Restore(
         id=id,
         snapshot=plan.snapshot,
@@ -123,15 +123,15 @@ def begun(plan: RestorePlan, *, id: str, by: str, reason: str, keeps_going: bool
 
 
 def advanced(restore: Restore, index: int, end: PointEnd, now_ns: int, cause: Cause | None = None) -> Restore:
-    """With the result of one write."""
+    """The restore with the result of one write."""
     result = PointResult(end=end, time_ns=now_ns, cause=cause)
     return replace(restore, results=(*restore.results[:index], result, *restore.results[index + 1 :]))
 
 
 def upcoming(restore: Restore) -> Iterator[int]:
-    """The writes that may be tried now, by their index, in order: the first of them is the next one.
+    """The indices of the writes that may be tried now, in order; the first one is the next write.
 
-    After a failure there is none; one that keeps going leaves the device of the failure alone and goes on with others.
+    After a failure there are none. With `keeps_going` only the writes to the device of the failure are left out.
     """
     broken = {write.device for write, result in zip(restore.writes, restore.results, strict=True) if result.end in BAD}
     if broken and not restore.keeps_going:
@@ -142,8 +142,8 @@ def upcoming(restore: Restore) -> Iterator[int]:
 
 
 def ended(restore: Restore, now_ns: int, end: RestoreEnd | None = None, cause: Cause | None = None) -> Restore:
-    """The restore at its end. Without `end` the results tell whether it is done. A write that was under way is of
-    unknown end."""
+    """The restore at its end. Without `end` it is done or incomplete, by its results. The end of a write that was under
+    way is unknown."""
     results = tuple(
         replace(one, end=PointEnd.UNKNOWN, time_ns=now_ns, cause=one.cause or _NOT_AWAITED)
         if one.end is PointEnd.UNDER_WAY
@@ -172,7 +172,7 @@ def interrupted(restore: Restore, now_ns: int) -> Restore:
 
 
 def sentence(restore: Restore) -> str:
-    """What became of it, for operators: `5 of 8 points restored, 1 failed, 2 not tried`."""
+    """The results as a sentence for operators: `5 of 8 points restored, 1 failed, 2 not tried`."""
     told = [f"{restore.count(PointEnd.RESTORED)} of {len(restore.writes)} points restored"]
     for word, end in (
         ("refused", PointEnd.REFUSED),
@@ -186,7 +186,7 @@ def sentence(restore: Restore) -> str:
 
 
 def progress(restore: Restore) -> RestoreProgress:
-    """What is published of it."""
+    """The progress that is published."""
     current = next(
         (
             write.address

@@ -1,8 +1,8 @@
-"""The plan of a restore: what is written in which order, and what is left as it is with the reason. Pure.
+"""The plan of a restore: the writes in their order, and the points that are not written, with the reasons. Pure.
 
-Switches that go off come first, in the reverse of the order. Then come all other values in the order: stages of the
-description, then the steps of the driver (protections, ramps, LV before HV, voltages before switches). So nothing is on
-at a value that it should not have, and a restored channel is switched on last.
+Switches that go off come first, in the reverse order. Then come all other values in order: by the stages of the
+description, then by the steps of the driver (protections, ramps, LV before HV, voltages before switches). So no channel
+is on with a wrong value, and a restored channel is switched on last.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from countingroom.core.values import Quality, Reading, Scalar
 
 SET = "set"
 ANSWER_S = 15.0
-"""On top of what a command may take: until it is accepted, and until its end is published."""
+"""Added to the deadline of a command: the time until it is accepted, and until its end is published."""
 RAMP_S = 900.0
-"""The longest that a command which ends in a state may take on top of its deadline: its device adds the ramp."""
+"""Added to the deadline of a command that ends in a state: the longest ramp of a device."""
 
 
 class DeviceNow(Struct, frozen=True, kw_only=True):
-    """A device as it is known now."""
+    """The present state of a device."""
 
     catalogue: Catalogue
     points: Mapping[str, Point]
@@ -75,7 +75,7 @@ class PlannedWrite(Struct, frozen=True, kw_only=True):
 
 
 class LeftPoint(Struct, frozen=True, kw_only=True):
-    """A point of the snapshot that is not written, and why."""
+    """A point of the snapshot that is not written, with the reason."""
 
     device: str
     point: str
@@ -93,7 +93,7 @@ EQUAL = "equal"
 
 
 class RestorePlan(Struct, frozen=True, kw_only=True):
-    """What a restore would do."""
+    """The plan of a restore."""
 
     snapshot: str
     writes: tuple[PlannedWrite, ...]
@@ -121,7 +121,7 @@ class OrderedWrite(Struct, frozen=True, kw_only=True):
 
 
 class Refusals(Struct, frozen=True, kw_only=True):
-    """What devices have told that they would refuse now."""
+    """The writes that devices would refuse now."""
 
     causes: Mapping[str, Cause] = {}
     """`<device>.<point>` -> why `set` is refused for the value of the snapshot."""

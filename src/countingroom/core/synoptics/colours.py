@@ -80,7 +80,7 @@ def for_both(paint: str) -> str:
 
 
 def is_alarm_like(colour: str) -> bool:
-    """Whether it is red or orange as alarms are: a drawing in such colours looks abnormal while nothing is."""
+    """Whether a colour is red or orange as alarms are: a drawing in such colours always looks abnormal."""
     parts = _parts(colour)
     if parts is None:
         return False

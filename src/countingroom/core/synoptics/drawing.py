@@ -1,4 +1,4 @@
-"""Reads a drawing (SVG) that anybody may have made, and keeps only what allowed.py lists. Pure.
+"""Reads a drawing (SVG) from an untrusted source, and keeps only what allowed.py lists. Pure.
 
 `read_drawing` raises Mistaken, with lines, for what is not a drawing at all or exceeds a limit. Everything else that is
 not allowed is removed and reported: scripts, event attributes, styles that load, references to other files, animations,

@@ -147,7 +147,7 @@ def evaluator(spec: ConditionSpec) -> Evaluate:
 
 
 def pass_time(spec: ConditionSpec, state: ConditionState, now_ns: int) -> ConditionState:
-    """The state when no reading came; the same one before its `due_ns`."""
+    """The state at `now_ns` without a new reading; the same object before its `due_ns`."""
     if now_ns < state.due_ns:
         return state
     if isinstance(spec, RateSpec):
@@ -230,7 +230,7 @@ def _end_windows(spec: RateSpec, state: ConditionState, now_ns: int) -> Conditio
 
 
 def _is_steady(spec: RateSpec, state: ConditionState) -> bool:
-    """Whether further windows without a reading change nothing: they need not be taken one by one."""
+    """Whether further windows without a reading leave the state unchanged, so that they can be skipped."""
     if state.value != state.anchor or state.level != state.raw:
         return False
     waits_for_nothing = replace(state, due_ns=NEVER)
@@ -239,7 +239,7 @@ def _is_steady(spec: RateSpec, state: ConditionState) -> bool:
 
 
 def _until_window_ends(spec: RateSpec, state: ConditionState) -> ConditionState:
-    """With a due time at the end of the window where that can change something."""
+    """The state, with a due time at the end of the window if that can change the level."""
     ends_ns = state.anchor_ns + spec.over_ns
     if state.due_ns <= ends_ns or _is_steady(spec, state):
         return state
@@ -247,7 +247,8 @@ def _until_window_ends(spec: RateSpec, state: ConditionState) -> ConditionState:
 
 
 def _awaited(spec: UpdateSpec, state: ConditionState, now_ns: int) -> ConditionState:
-    """With the next update due. An earlier due time stays: to move it at each reading would cost more than it gives."""
+    """The state with the time at which the next update is due. An earlier due time stays: a check that comes too early
+    costs less than a new due time at each reading."""
     due_ns = min(state.due_ns, now_ns + spec.after_ns)
     if (state.anchor_ns, state.due_ns, state.unknown) == (now_ns, due_ns, False):
         return state

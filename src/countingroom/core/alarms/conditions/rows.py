@@ -1,7 +1,7 @@
-"""Many conditions with their states: finds those that a message concerns, and gives back the ones that changed. Pure.
+"""Many conditions with their states: evaluates those that a message concerns, and returns the ones that changed. Pure.
 
-Rows are numbered from 0 in the order of `add`. A point whose rows are all at rest keeps the band of values in which
-nothing can change; a reading inside it costs one comparison.
+Rows are numbered from 0 in the order of `add`. For a point whose rows are all at rest, the band of values is kept in
+which no row can change; a reading inside it costs one comparison.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class ConditionRows:
         return changes
 
     def pass_time(self, now_ns: int) -> list[Change]:
-        """Evaluate the rows whose due time has come, though no reading came."""
+        """Evaluate the rows whose due time has come, without a reading."""
         changes: list[Change] = []
         self._at(now_ns)
         while self._due and self._due[0][0] <= now_ns:
@@ -160,7 +160,7 @@ class ConditionRows:
         return changes
 
     def next_due_ns(self) -> int:
-        """When `pass_time` is to be called at the latest; NEVER: no row waits."""
+        """When `pass_time` must be called at the latest; NEVER if no row waits for a time."""
         return self._due[0][0] if self._due else NEVER
 
     def _at(self, now_ns: int) -> None:

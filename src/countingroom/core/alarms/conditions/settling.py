@@ -41,7 +41,7 @@ def take(spec: ConditionSpec, state: ConditionState, sample: int, held: int, now
 
 
 def unknown(spec: ConditionSpec, state: ConditionState, now_ns: int) -> ConditionState:
-    """The state after a reading without a usable value: everything holds, and delays that have begun go on."""
+    """The state after a reading without a usable value: the level stays, and running delays continue."""
     if now_ns >= state.due_ns:
         state = pass_time(spec, state, now_ns)
     return state if state.unknown else _with(state, unknown=True)
@@ -55,9 +55,9 @@ def pass_time(spec: ConditionSpec, state: ConditionState, now_ns: int) -> Condit
 
 
 def set_back(state: ConditionState, now_ns: int) -> ConditionState:
-    """The state after the clock was set back to `now_ns`: times that lie ahead become the present one, and it is due
-    now. A delay, the window of a rate and the wait for an update begin anew; else they would wait for the old time to
-    come again. The same state where no time lies ahead."""
+    """The state after the clock was set back to `now_ns`: future times are replaced by the present one, and it is due
+    now. Delays, rate windows and waits for an update begin again; otherwise they would last longer by the step of the
+    clock. The same object if it has no future time."""
     if max(state.since_ns, state.anchor_ns, *state.turned_ns) <= now_ns:
         return state
     first, second, third, fourth = (min(one, now_ns) for one in state.turned_ns)

@@ -1,4 +1,4 @@
-"""What a condition watches for, as values: one type for each kind, and the state that evaluation goes on from.
+"""The specifications of conditions, one type for each kind, and the state of their evaluation.
 
 Times and delays are ns. A priority is 1 (high) to 4 (for information); a level is 0 (clear) or a priority.
 """
@@ -163,7 +163,7 @@ ConditionSpec = LimitSpec | RateSpec | DeviationSpec | StateSpec | QualitySpec |
 
 
 class ConditionState(Struct, frozen=True, kw_only=True, gc=False):
-    """Where the evaluation of one condition stands. `level` is its result, the rest is its memory."""
+    """The state of the evaluation of one condition. `level` is its result, the other fields are its memory."""
 
     level: Level = CLEAR
     since_ns: int = 0
