@@ -1,4 +1,4 @@
-"""What of an experiment its fleet runs, so that `up` does not: systems whose agents, and roles, are services."""
+"""Finds the parts of an experiment that its fleet runs, so that `up` does not: agents of systems, and roles."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def fleet_of(experiment: Experiment) -> FleetSection:
 
 
 def systems_of(experiment: Experiment, service: ServiceSection) -> list[str]:
-    """The systems whose agents a service runs, in the order of its list."""
+    """The systems with agents in a service, in the order of its list."""
     known = experiment.section(RunsSection).systems if service.run == AGENT else ()
     found = [name for pattern in service.systems for name in known if fnmatchcase(name, pattern)]
     return list(dict.fromkeys(found))
 
 
 def fleet_systems(experiment: Experiment) -> frozenset[str]:
-    """The systems whose agents are services."""
+    """The systems with agents that are services of the fleet."""
     services = fleet_of(experiment).services.values()
     return frozenset(name for one in services if one.run == AGENT for name in systems_of(experiment, one))
 

@@ -64,8 +64,8 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 def policy(file: Path, now_s: float, *, undecided: Undecided | None = None, data: Path | None = None) -> Policy:
-    """The policy of the description in this file. `data`: the data folder, with what people decided of templates.
-    ConfigurationError where it publishes nothing, or its key or templates cannot be read."""
+    """The policy of the description in this file. `data`: the data folder, with the decisions about templates.
+    ConfigurationError if there is no policy, or if its key or templates cannot be read."""
     from countingroom.experiment import load_located
 
     loaded = load_located(file)

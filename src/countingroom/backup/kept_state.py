@@ -1,4 +1,4 @@
-"""What of the folder of the embedded bus is copied as it is: states that tell nothing to do."""
+"""The part of the embedded bus's folder that a backup copies unchanged: states that are no orders."""
 
 from __future__ import annotations
 

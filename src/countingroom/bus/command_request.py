@@ -14,7 +14,7 @@ from countingroom.core.values import Scalar
 
 
 class CommandRequest(Struct, frozen=True, kw_only=True):
-    """A command and the user who gave it."""
+    """A command with the user that gave it."""
 
     command: Command
     by: str

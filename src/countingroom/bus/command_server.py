@@ -35,18 +35,18 @@ UNDER_WAY = 512
 """Commands of one target that may be under way; more are refused."""
 
 SETTLE_S = 2.0
-"""The closing event waits at most so long for the state to be published: a bus that is away delays both."""
+"""The longest time that a closing event waits for the publication of the state."""
 
 
 class CommandTarget(Protocol):
-    """What a department gives for one target."""
+    """The part of one target that its department implements."""
 
     def handler(self, command: Command) -> CommandHandler:
-        """The handler of the command; NotFound or OutOfRange where it has none."""
+        """The handler of the command. NotFound or OutOfRange if there is none."""
         ...
 
     def permission(self, command: Command) -> Permission:
-        """What the command is, for policy; the sight of MAKE_SAFE commands is not checked."""
+        """The permission that the command needs. For MAKE_SAFE neither deadline nor seen state is checked."""
         ...
 
     def present(self, command: Command) -> str:
@@ -129,7 +129,7 @@ class CommandServer:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
-        """Commands are answered while entered; what is under way at the end has FAILED, its outcome not known."""
+        """Answers commands while entered. At the end, open commands get the event FAILED with an unknown outcome."""
         try:
             async with (
                 asyncio.TaskGroup() as self._group,
@@ -141,7 +141,8 @@ class CommandServer:
                 closing.cancel()
         finally:
             self._is_serving = False
-            for one in tuple(self._open.values()):  # also those whose task was cancelled before its first turn
+            # Here and not in `_carry_out`: a task that is cancelled before its first turn never runs its code.
+            for one in tuple(self._open.values()):
                 one.rest.close()
                 self._complete(one, self._stopped())
             self._record_endings(len(self._endings), {})
@@ -232,7 +233,7 @@ class CommandServer:
                 await handler.handler(request)
                 return encode(Reply(id=command.id, accepted=True))
             admission.check_new(command, self._seen)
-            self._seen.add(command.id)
+            self._seen.add(command.id)  # before the wait in `_begin`: a repetition may arrive meanwhile
             rest = await self._begin(request, handler, late_s)
         except CountingRoomError as error:
             if error.cause.code != admission.NOTHING_TO_DO:
@@ -299,7 +300,7 @@ class CommandServer:
         return encode(Reply(id=request.command.id, accepted=False, cause=cause))
 
     async def _carry_out(self, one: _Open) -> Cause | None:
-        """Wait for the end of a command; why it failed. Cancelled it stays open, and `serving` completes it."""
+        """Wait for the end of a command. Returns why it failed. If cancelled, `serving` completes the command."""
         data: Mapping[str, Scalar] | None = None
         cause: Cause | None = None
         try:
@@ -340,7 +341,7 @@ class CommandServer:
         self._news.set()
 
     async def _close(self) -> None:
-        """Record the ends of commands, each after the state it led to was published."""
+        """Record the ends of commands, each after its state is published, so that a client sees the state first."""
         while True:
             await self._news.wait()
             self._news.clear()

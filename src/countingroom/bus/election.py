@@ -1,6 +1,6 @@
 """Leader election by a lease of the bus: one process serves, the others stand by.
 
-A lease has a time to live. A process that hangs or is cut off is followed, after that time, by one that stands by.
+A lease has a time to live. If the leader hangs or loses the bus, a standby process takes over after that time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 TAKE_AGAIN_S = 15.0
-"""A leader that could not take a lost lease again within this begins anew."""
+"""A leader that could not take a lost lease again within this time ends its work and becomes a candidate."""
 
 
 def holder_mark(host: str, pid: int) -> str:
@@ -35,13 +35,13 @@ def holder_name(instance: str, boot: str) -> str:
 
 
 class Leadership:
-    """One time of being the leader. A lost lease may be taken again within it, with another token."""
+    """The period in which this process is the leader. It may lose and retake its lease, with a new token."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self._again = asyncio.Event()
         self.ended: Cause | None = None
-        """Why another process leads now; None while this one does, and where it is only cancelled."""
+        """Why another process leads now; None while this one leads, or if it was only cancelled."""
 
     @property
     def lost(self) -> bool:
@@ -73,7 +73,7 @@ class Leadership:
         await self._lease.release()
 
     def take_again(self, lease: Lease) -> None:
-        """Go on under a new lease."""
+        """Continue with a new lease."""
         self._lease = lease
         self._again.set()
 
@@ -184,8 +184,8 @@ class Election:
             try:
                 return await self._acquire()
             except Conflict as error:
-                # After a short loss the bus may still know our own lease; that one runs out.
-                # And after a restart of the bus it waits for the holders, of which we were one.
+                # Our own old lease may still be valid on the bus after a short loss of the link; it will expire. After
+                # a restart the bus refuses new holders for a time (empty holder), so that old ones can come back.
                 if error.cause.evidence.get("holder") not in (self._holder, ""):
                     raise
             except CountingRoomError as error:

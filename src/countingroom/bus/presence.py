@@ -54,8 +54,8 @@ async def heartbeat(
     conditions: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
     """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets`, `troubles`
-    (why the process is not ready), `warnings` (what may become a trouble) and `conditions` (alarm -> what is abnormal;
-    empty: nothing is) are read each time."""
+    (why the process is not ready), `warnings` (problems that do not make it unready) and `conditions` (alarm -> text
+    that says what is abnormal; empty: normal) are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
     service = os.environ.get(INSTANCE_VARIABLE, "")

@@ -121,8 +121,8 @@ class Publisher:
             self._stored_some.set()
 
     async def room(self, most: int) -> None:
-        """Return when at most so many states and events wait, or while the bus takes none: for an owner that makes
-        more of them at once than the queue of events holds."""
+        """Return when at most `most` states and events wait, or at once while the bus takes none. For an owner that
+        makes more of them at once than the queue of events holds."""
         while len(self._states) + len(self._events) > most and not (self._behind or self._delivery.report.is_failing):
             self._stored_some.clear()
             await self._stored_some.wait()
@@ -176,7 +176,7 @@ class Publisher:
             )
 
     async def _append_all(self, batch: Sequence[Event]) -> list[Cause]:
-        """Store events; why that failed."""
+        """Store events. Returns the causes of failures."""
         sent: list[Event] = []
         messages: list[tuple[str, bytes, str]] = []
         failures: list[Cause] = []
@@ -196,7 +196,7 @@ class Publisher:
         return failures
 
     async def _append_shortened(self, event: Event, error: RequestError) -> list[Cause]:
-        """Store an event that the bus can never carry; why that failed."""
+        """Store an event that the bus can never carry in a shortened form. Returns the causes of failures."""
         try:
             await append_shortened(self._bus, event, error)
         except CountingRoomError as failure:
@@ -234,7 +234,7 @@ class Publisher:
             taken += 1
             if states[key] is not None:
                 self.revision = outcome
-            if self._states[key] is states[key]:
+            if self._states[key] is states[key]:  # a newer state may have been set while this one was sent
                 del self._states[key]
         return taken == len(keys)
 
@@ -271,7 +271,7 @@ async def append_event(bus: Bus, event: Event) -> None:
 
 
 async def append_shortened(bus: Bus, event: Event, error: RequestError) -> None:
-    """Store an event that the bus refuses as it is."""
+    """Store an event, which the bus refused, with a shortened message and without cause and data."""
     _log.error("an event of %s.%s is stored shortened: %s", event.department, event.source, error)
     message = event.message[:_SHORT].encode(errors="replace").decode()
     short = msgspec.structs.replace(event, message=f"{message} (shortened: {error})", cause=None, data={})

@@ -14,10 +14,10 @@ from countingroom.core.clock import Clock
 from countingroom.core.messages import Malformed, MessageDecoder, Presence
 
 SILENT_S = 180.0
-"""A host sends all values of each device every minute. A device without readings for so long counts as not served, even
-while its host beats."""
+"""A host sends all values of each device every minute. A device without readings for this time counts as not served,
+even if the heartbeats of its host arrive."""
 SWEEP_S = INTERVAL_S / 2
-"""Interval in which missed heartbeats are looked for."""
+"""Interval of the check for missed heartbeats."""
 _presences = MessageDecoder(Presence)
 
 
@@ -57,19 +57,19 @@ class ServedObjects:
         return self._alive
 
     def read(self, device: str) -> None:
-        """Readings of this device came."""
+        """Take in that readings of this device arrived."""
         self._heard_s[device] = self._clock.monotonic()
 
     def published(self, key: str) -> None:
-        """The owner of this key has published something new there, which counts as a heartbeat."""
+        """Take in that the owner of this key published a new value; it counts as a heartbeat."""
         self._active_s[key] = self._clock.monotonic()
 
     def deleted(self, key: str) -> None:
-        """The key is gone."""
+        """Take in that the key was deleted."""
         self._active_s.pop(key, None)
 
     def update(self, described: Iterable[str]) -> list[str]:
-        """Look anew; the names for which it changed. `described`: the devices that have a catalogue."""
+        """Check all objects again. Returns the names whose result changed. `described`: devices with a catalogue."""
         now_s = self._clock.monotonic()
         oldest_s = now_s - MISSED * INTERVAL_S
         targets = self.roster.targets() | {key for key, active_s in self._active_s.items() if active_s >= oldest_s}

@@ -86,7 +86,7 @@ class InterlockCheck:
             yield self._problem((new.interlock, "effects", new.effect, "commands", new.number), message)
 
     def warnings(self) -> Iterator[Problem]:
-        """What guards nothing, what nothing leads to, loops, and periods that do not fit."""
+        """Causes without effects, effects without causes, loops, and periods that do not fit."""
         for name, spec in self._specs.items():
             yield from self._without_effect(name, spec)
             yield from self._periods(name, spec)

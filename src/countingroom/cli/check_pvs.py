@@ -1,4 +1,4 @@
-"""Checks the rules of the section `pvs` against the points that there are, and who could write them."""
+"""Checks the rules of the section `pvs` against the existing points and the rights to write them."""
 
 from __future__ import annotations
 

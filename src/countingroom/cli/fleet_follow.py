@@ -115,7 +115,7 @@ def phase_text(one: Any) -> str:
 
 
 def _is_over(one: Any) -> bool:
-    """Whether nothing more is to be done. Of a service that is not wanted any more, what is on lost nodes is left."""
+    """Whether the change of a service is over. Instances on lost nodes do not count if the service is not wanted."""
     if one["is_wanted"]:
         return one["phase"] in _ENDED
     return not any(instance["is_known"] for instance in one["instances"])
@@ -130,7 +130,7 @@ class ProgressShown(Protocol):
 
 
 def progress_shown(*, json: bool) -> AbstractContextManager[ProgressShown]:
-    """Bars on a terminal, else plain lines; with `json` nothing."""
+    """Progress bars on a terminal, plain lines elsewhere, and no output with `json`."""
     if json:
         return nullcontext(_Nothing())
     return _Bars() if sys.stdout.isatty() else nullcontext(_Lines())

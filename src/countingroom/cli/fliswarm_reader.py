@@ -20,7 +20,7 @@ class FliswarmReader:
         self._reasons: Reasons = {}
 
     def told(self, path: Path, verdict: str, reason: str) -> None:
-        """What became of a path, unless that is known; nothing where the file does not have it."""
+        """Record the result for a path, unless it has one or the file does not have the path."""
         if path in self._located.keys:
             self._reasons.setdefault(path, (verdict, reason))
 

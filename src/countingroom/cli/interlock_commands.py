@@ -88,7 +88,7 @@ class InterlockCommands:
         )
 
     def has_no_readback(self, command: DeviceCommand) -> bool:
-        """Whether nothing tells that the command is in force."""
+        """Whether there is no state and no point that shows that the command is in force."""
         if command.device not in self._hosted:
             return False
         spec = self._spec(command.device, command.channel, command.command)

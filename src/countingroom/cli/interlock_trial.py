@@ -103,8 +103,8 @@ class Trial:
         """The last one that was seen."""
 
     def run(self) -> TrialFinding:
-        """Do it. Whatever ends it, Ctrl-C too, ends the fault; then nothing is reset. RequestError (`cannot_test`)
-        where it is not at rest; no fault was given then."""
+        """Run the trial. If it is interrupted, also by Ctrl-C, the fault is ended and the interlock is not reset.
+        RequestError (`cannot_test`) if the interlock is not at rest; then no fault was given."""
         self.state = next(self._states, None)  # the feed is connected before there is a fault
         if self.state is None:
             raise _ended()
@@ -225,7 +225,7 @@ def line(time_ns: int, text: str) -> str:
 
 
 def states_of(name: str, messages: Iterator[Any]) -> Iterator[InterlockState]:
-    """The state of one interlock out of the messages of the live feed: at each message, also where nothing changed."""
+    """The state of one interlock, taken from the live feed: one at each message, also if it did not change."""
     state: InterlockState | None = None
     for said in messages:
         if found := said.get("states", {}).get(f"interlock.{name}"):

@@ -1,7 +1,7 @@
 """One connection to a door: lines in and out, with limits.
 
-A line that is too long or no UTF-8 is refused by itself, and the connection goes on. From a client that does not read
-its replies nothing is read, and after a time it is dropped. The other connections are not affected.
+A line that is too long or no UTF-8 is refused, and the connection continues. If a client does not read its replies, no
+further line of it is read, and after a time it is disconnected. The other connections are not affected.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class DoorConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, text: str) -> None:
-        """Send text that ends with a line end; nothing where it has ended."""
+        """Send text that ends with a line end. Has no effect after the end of the connection."""
         if not self.is_open:
             return
         self._output.append(text.encode("utf-8", "surrogatepass"))

@@ -92,7 +92,7 @@ class DoorsSection(RootModel[dict[Name, DoorSection]]):
 
     @property
     def principals(self) -> Mapping[str, Principal]:
-        """Door -> as whom its commands are given."""
+        """Door -> the principal of its commands."""
         return {
             name: Principal(name=f"doors.{name}", role=Role.VIEWER, roles={EXPERIMENT: Role[door.role.upper()]})
             for name, door in self.root.items()

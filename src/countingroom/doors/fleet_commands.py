@@ -144,7 +144,7 @@ class FleetCommands:
         return _works(state, [name for name in nodes if name not in gone])
 
     def _gone(self, names: Sequence[str]) -> list[str]:
-        """Nodes that were disabled or lost meanwhile: nothing is done there."""
+        """Nodes that were disabled or lost in the meantime; the command leaves them out."""
         nodes = self._view.nodes
         return [one for one in names if one not in nodes or nodes[one].cordon or not nodes[one].is_reachable]
 

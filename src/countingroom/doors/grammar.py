@@ -1,7 +1,7 @@
 """The commands of a door: names, options and help, as fliswarm and CLU have them. Pure.
 
-Click reads them, as it does for CLU: help and the words of refusals are the same. Nothing is executed here: `parse`
-returns the command with its options.
+Click parses them, as it does for CLU, so help and refusals have the same words. This module does not execute commands:
+`parse` returns the command with its options.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class LastRows:
         return found, [key for key, is_later in zip(keys, (time > at_ns).tolist(), strict=True) if is_later]
 
     def past(self, horizon: Horizon) -> list[int]:
-        """Keys whose row is no longer kept."""
+        """The keys whose last row is older than the store keeps rows."""
         with self._lock:
             limit = np.where(self._rows.kind == Kind.TEXT, horizon.minute_ns, horizon.raw_ns)
             is_past = self._rows.time_ns < limit

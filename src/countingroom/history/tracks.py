@@ -23,7 +23,7 @@ class PointTrack(Struct, frozen=True, kw_only=True):
 
     @property
     def is_good(self) -> NDArray[np.bool_]:
-        """Which rows have a value whose quality is GOOD or UNCERTAIN."""
+        """Which rows have a value of quality GOOD or UNCERTAIN."""
         return (self.quality < Quality.STALE) & (~np.isnan(self.number) | (self.kind == Kind.TEXT))
 
     def followed_by(self, other: PointTrack) -> PointTrack:

@@ -285,14 +285,14 @@ class HomeAssistantAdapter:
         self._schedule.change([item])
 
     def _take_out(self, topic: str) -> None:
-        """Nothing is there any more: also at the broker."""
+        """Stop publishing a topic, and remove its retained message at the broker."""
         if (item := self._items.pop(topic, None)) is not None:
             self._schedule.remove(item)
         self._removals.append(Publication(topic=topic, payload=b"", retain=True))
 
     def _remove_strangers(self) -> None:
-        """Take out what is at the broker and in no description any more. A device that is described, and of which
-        nothing is known yet, keeps its entities."""
+        """Remove entities at the broker that are no longer described. A described device whose catalogue has not
+        arrived yet keeps its entities."""
         waiting = [device + names.SEPARATOR for device in self._facts.devices if device not in self._catalogues]
         for topic in list(self._strangers):
             object_id = self._topics.object_of(topic)

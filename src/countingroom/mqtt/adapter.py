@@ -87,7 +87,7 @@ class Adapter(Protocol):
         ...
 
     def asked(self, message: Incoming) -> Asked:
-        """What a message asks for; RequestError where that is nothing that there is, or not said clearly."""
+        """The command that a message asks for. RequestError if its target does not exist or the payload is unclear."""
         ...
 
     def kind_of(self, topic: str) -> str:

@@ -1,7 +1,7 @@
-"""The connection to the broker: publishes what is due, and hands over what comes in. It is made anew when it is lost.
+"""The connection to the broker: publishes due messages, and passes on received ones. A lost connection is renewed.
 
-Messages have QoS 0 in both directions. The session is clean, so for a time in which there is no connection the broker
-keeps nothing but retained messages.
+Messages have QoS 0 in both directions. The session is clean, so while there is no connection the broker keeps only
+retained messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _quiet.setLevel(logging.CRITICAL)
 
 
 class BrokerPlace(Struct, frozen=True, kw_only=True):
-    """Where the broker is, and who connects."""
+    """The address of the broker, and the login."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ class _Inbox(asyncio.Queue[Message]):
         return self
 
     def close(self) -> None:
-        """Hand nothing over any more."""
+        """Stop passing messages on."""
         self._take = None
 
     def open_to(self, take: Callable[[Incoming], None]) -> None:

@@ -1,4 +1,4 @@
-"""Parts of the description that departments at a broker share: the broker, and the roles of who sends commands."""
+"""Parts of the description that departments at a broker share: the broker, and the roles of its commands."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class DeviceView:
     """One device as those at the broker are to see it."""
 
     def __init__(self, *, tells_quality: bool = False) -> None:
-        """`tells_quality`: a point whose quality alone has changed is shown otherwise too."""
+        """`tells_quality`: a point counts as changed also if only its quality changed."""
         self._tells_quality = tells_quality
         self.is_believed = True
         """False while its host, or the bus, is away: whatever it said may be out of date."""

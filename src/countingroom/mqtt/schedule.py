@@ -30,8 +30,9 @@ class Item:
         full_s: float = 0.0,
         retain: bool = False,
     ) -> None:
-        """`least_s`: between two messages. `every_s`: it is published so often although nothing changes; 0: it is not.
-        `full_s`: between two messages with all fields; 0: `make` has only one kind."""
+        """`least_s`: the shortest time between two messages. `every_s`: it is published again after this time even
+        without a change; 0: never. `full_s`: the time between two messages with all fields; 0: `make` has only one
+        kind."""
         self.kind = kind
         self.topic = topic
         self.make = make

@@ -54,8 +54,8 @@ class BrokerService:
         audit: Audit,
         instance: str = "main",
     ) -> None:
-        """`adapter`: makes what the department brings, from the monotonic time. `place`: finds the broker, at each
-        connection: the listener of the bus may get another port. `principal`: as whom commands are sent."""
+        """`adapter`: monotonic time -> the adapter of the department. `place`: gives the address of the broker; called
+        at each connection, because the listener of the bus may get another port. `principal`: user of commands."""
         self._principal = principal
         self._audit = audit
         self._bus = bus

@@ -29,8 +29,8 @@ class Collected(Struct, frozen=True, kw_only=True):
 
 
 async def collect(store: ResultStore, number: int, output: Path, patterns: Sequence[str]) -> Collected:
-    """Keep the files of the folder that fit a pattern. Each is removed once it is kept, and so is the folder, where
-    nothing is left in it. LinkError where the database is away."""
+    """Store the files of the folder that fit a pattern. Each file is removed when it is stored, and the folder when it
+    is empty. LinkError if the database does not answer."""
     problems: list[str] = []
     disk_full = False
     files = await asyncio.to_thread(lambda: list(_files(output, patterns)))

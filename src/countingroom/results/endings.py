@@ -58,7 +58,7 @@ def ending(facts: Facts) -> tuple[ResultState, Cause | None]:
 
 
 def interrupted(program: str, why: str) -> Cause:
-    """The cause of a result whose program was watched no longer."""
+    """The cause for a result of a program that was no longer watched."""
     return Cause(
         code="interrupted",
         message=f"{program} was ended: {why}",

@@ -208,7 +208,7 @@ class Program:
 
 
 def end_left(output: Path) -> int:
-    """Kill what is left of a program whose watching process was killed; how many processes."""
+    """Kill the remaining processes of a program after its watching process was killed. Returns their number."""
     count = 0
     for process in psutil.process_iter():
         with suppress(psutil.Error):

@@ -1,8 +1,8 @@
 """Saved states and history of alarms. A change is one transaction, synced before the call returns.
 
-Only the process that took over last may write: one that was stopped for longer than its lease lasts, and then goes on,
-must not overwrite the acknowledgements of its successor. The number of the writer is counted here and not taken from
-the lease, whose revision begins again with a new bus.
+Only the process that took over last may write. A process that is suspended for longer than its lease, and then
+continues, must not overwrite the acknowledgements of its successor. The number of the writer is a counter of the
+database, not the revision of the lease, because that begins again with a new bus.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from countingroom.storage.alarm_writer import check_writer, present_writer
 from countingroom.storage.repository import Repository, reading, writing
 
 MOST_ENTRIES = 1_000_000
-"""Rows of the history that are kept; about 300 MB."""
+"""The most rows of the history that are kept; about 300 MB."""
 CHUNK = 1_000
-"""Rows deleted in one transaction, which takes 100 ms on a busy machine: an acknowledgement waits for the write lock
-so long."""
+"""Rows that one transaction deletes. It takes 100 ms on a busy machine, and an acknowledgement waits for it."""
 COUNTED = 1_000
 """Rows that are read for statistics in one transaction."""
 
@@ -46,8 +45,8 @@ class Alarms(Repository):
 
     @writing
     def take_over(self, connection: Connection, name: str) -> int:
-        """Become the process that writes, and return its number for `save`. Earlier ones are refused from now on.
-        `name` is for people: the instance of the process."""
+        """Become the process that writes, and return its number for `save`. Saves with earlier numbers are refused from
+        now on. `name`: the instance of the process, for people."""
         number = (present_writer(connection) or 0) + 1
         values = {"number": number, "name": name, "since_ns": self.clock.now_ns()}
         statement = insert(alarm_writer).values(id=1, **values) if number == 1 else update(alarm_writer).values(values)

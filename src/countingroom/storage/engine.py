@@ -35,14 +35,14 @@ DEADLINE_S = 30.0
 TRY_S = 2.0
 """So long a read waits for a database that did not answer the one before."""
 CLOSE_S = 3.0
-"""So long `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
+"""The time that `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
 _BUSY_MS = 10_000
 _ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 """Options of a transaction of PostgreSQL that reads."""
 _CHECKPOINT_PAGES = 1000
 """Pages in the log of SQLite after which a commit copies them to the database: its default."""
 _LONG_PAGES = 8 * _CHECKPOINT_PAGES
-"""After so many a commit that does not wait for the disk copies them too; 32 MiB."""
+"""After this many pages (32 MiB) a commit that does not wait for the disk copies them too."""
 _PATIENCE = {
     "connect_timeout": 10,
     "tcp_user_timeout": 20_000,
@@ -66,20 +66,22 @@ class SqlStore:
         self._writer = writer = EndingThreads(1, "storage-write")
         self._reader = reader = writer if self.in_memory else EndingThreads(2, "storage-read")
         self._threads = {writer: "a transaction that writes", reader: "a transaction"}
-        """What each has to do, for messages."""
+        """Thread -> its work as text, for messages."""
         self._waiting = 0
         self._reads = Answering()
         self._writes = Answering()
         self.refused: Cause | None = None
-        """Why the file is not used: it is damaged, or of a later version. Nothing is read from it or written to it, as
-        SQLite would take an empty file for a database without users."""
+        """Why the file is not used: it is damaged, or of a later version. It is neither read nor written: SQLite would
+        take an empty file for a database without users."""
         self._late = LateSync(Path(f"{self.url.database}-wal")) if self.is_sqlite and not self.in_memory else None
         if self._late:
             self._threads[self._late.thread] = "the sync to the disk"
 
     async def write(self, work: Work[T], *, synced: bool = True) -> T:
-        """Run `work` in a transaction and return its result after the synced commit. An error rolls it back. Not
-        `synced`: after the commit; it outlives this process, and a loss of power only after the sync that follows."""
+        """Run `work` in a transaction and return its result after the synced commit. An error rolls it back.
+
+        `synced=False`: return after the commit. It outlives this process at once, and a loss of power after the sync
+        that follows."""
         self._check()
         with self._writes.transaction():
             if synced:
@@ -112,8 +114,8 @@ class SqlStore:
         await asyncio.to_thread(self._engine.dispose)
 
     async def close(self) -> None:
-        """Close after the pending transactions and the last sync, or after CLOSE_S: a disk that hangs keeps no process
-        from its end. What is lost then is told in the log."""
+        """Close after the pending transactions and the last sync, or after CLOSE_S, so that a disk that hangs does not
+        keep the process alive. The log then says what may be lost."""
         until_s = asyncio.get_running_loop().time() + CLOSE_S
         closing = EndingThreads(1, "storage-close")  # the last connection to SQLite syncs the database as it closes
         for thread in self._threads:
@@ -184,7 +186,7 @@ class SqlStore:
 
 
 async def _hanging(threads: Iterable[EndingThreads], until_s: float) -> list[EndingThreads]:
-    """Those that have not ended at this time of the event loop."""
+    """The threads that have not ended at `until_s`, a time of the event loop."""
     ends = {asyncio.wrap_future(one.ended): one for one in threads}
     _, late = await asyncio.wait(ends, timeout=max(0.0, until_s - asyncio.get_running_loop().time()))
     return [one for end, one in ends.items() if end in late]
@@ -261,8 +263,10 @@ def _engine(url: URL, *, in_memory: bool, read_only: bool = False) -> Engine:
 
 
 def _set_synced(connection: Connection, *, is_synced: bool) -> None:
-    """Whether the next commit waits for the disk. Only between transactions. One that does not wait leaves the
-    checkpoint, which does, to one that does, unless the log has become long."""
+    """Set whether the next commit waits for the disk; call it between transactions.
+
+    A checkpoint waits for the disk. So a commit that must not wait leaves the checkpoint to a later one that waits,
+    unless the log has become long."""
     if connection.info.get("synced", True) is not is_synced:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if is_synced else 'NORMAL'}")
         connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES if is_synced else _LONG_PAGES}")

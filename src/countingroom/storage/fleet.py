@@ -76,7 +76,7 @@ class FleetRecords(Repository):
 
     @reading
     def record(self, connection: Connection) -> tuple[int, FleetRecord]:
-        """(version, what the keeper remembers); version 0: nothing yet."""
+        """(version, memory of the keeper); version 0: not stored yet."""
         found = connection.execute(select(fleet_record.c.version, fleet_record.c.content)).first()
         return (0, FleetRecord()) if found is None else (found.version, msgspec.convert(found.content, FleetRecord))
 

@@ -42,8 +42,8 @@ class Interlocks(Repository):
         *,
         synced: bool = True,
     ) -> None:
-        """Store states and add rows to the history, all or none. `writer` is the number from `Alarms.take_over`;
-        Conflict (`superseded`) where another process has taken over since. The same call again does nothing more."""
+        """Store states and add rows to the history in one transaction; a repeated call has no further effect. `writer`
+        is the number from `Alarms.take_over`; Conflict (`superseded`) if another process has taken over since."""
         await self.store.write(lambda connection: self._save(connection, writer, states, entries), synced=synced)
 
     def _save(

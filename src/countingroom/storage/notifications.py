@@ -123,8 +123,8 @@ class Notifications(Repository):
 
     @writing
     def release(self, connection: Connection, writer: int, channel: str, held: Collection[str]) -> None:
-        """After a `claim` whose outcome is not known: the messages of this channel that are marked as being tried are
-        due again, but for those of `held`, which are sent without the outbox. The caller tries none now."""
+        """Call it after a `claim` with a lost answer, while the caller tries no message: messages of this channel that
+        are marked as being tried become due again, except those of `held`, which are sent without the outbox."""
         check_writer(connection, writer)
         table = notification.c
         query = select(table.sequence, table.id)
@@ -222,7 +222,8 @@ class Notifications(Repository):
 
 
 def _is_pending(id: str) -> ColumnElement[bool]:
-    """A message that ended stays as it is: a call whose outcome was not known may be repeated."""
+    """The condition for a message that has not ended. So a repeated call does not change a message that has ended; a
+    call is repeated when its answer was lost."""
     return (notification.c.id == id) & notification.c.state.in_(_PENDING)
 
 

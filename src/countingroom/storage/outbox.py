@@ -4,8 +4,8 @@ A file `waiting-*.jsonl` has one record on each line, synced to disk; a line `do
 it is stored. Each process writes files of its own and holds a lock on them; the files of a dead process are adopted. A
 process that dies between the store and its `done` repeats records: a repetition must have no effect.
 
-A process that must keep records while the disk is full calls `reserve` before: it makes a file `reserve-*` of zeros,
-which becomes the next file of records and is overwritten from its begin.
+A process that must keep records while the disk is full calls `reserve` in advance: it makes a file `reserve-*` of
+zeros, whose blocks are then allocated. The file becomes the next file of records and is overwritten from its begin.
 
 A writer uses it through `storage/kept_records.py`, has a folder of its own, and stores each record so that a repetition
 does no harm.
@@ -46,7 +46,7 @@ class Outbox:
         """The oldest first; the last one may be the file of this process, to which records are added."""
         self._own: _WaitingFile | None = None
         self._unusable: set[Path] = set()
-        """Files that were found and are none of records; told once."""
+        """Files that cannot be read as records. Each is logged once."""
 
     def __iter__(self) -> Iterator[bytes]:
         for file in self._files:
@@ -54,7 +54,7 @@ class Outbox:
 
     @property
     def first(self) -> bytes | None:
-        """The oldest record; None: none waits."""
+        """The oldest record; None if no record waits."""
         return next(iter(self), None)
 
     @property
@@ -63,8 +63,8 @@ class Outbox:
         return self._own.path if self._own else self._files[0].path if self._files else self.folder
 
     def add(self, records: Iterable[bytes]) -> None:
-        """Write records, each without a line end, to the end of the file and sync them. LinkError (`full`) where the
-        file would be too large, OSError where the disk refuses; then none of them is added."""
+        """Write records, each without a line end, to the end of the file and sync them. LinkError (`full`) if the file
+        would be too large, OSError if the disk refuses; then no record is added."""
         added = list(records)
         if self._own is None:
             self._own = self._reserve.renamed() if self._reserve else _WaitingFile.create(self.folder)
@@ -97,7 +97,7 @@ class Outbox:
             file.delete()
 
     def reserve(self) -> None:
-        """Make room for the next file of records, unless there is some. OSError where the disk refuses."""
+        """Make the reserve for the next file of records, unless it exists. OSError if the disk refuses."""
         if self._reserve or not self._reserve_bytes:
             return
         for path in self.folder.glob("reserve-*"):
@@ -107,8 +107,8 @@ class Outbox:
             self._reserve = _WaitingFile.create(self.folder, zeros=self._reserve_bytes)
 
     def adopt(self) -> tuple[int, list[bytes]]:
-        """Take over the files of processes that are dead: the place of their records among all, and the records. They
-        come after those that were adopted before, and before those of this process."""
+        """Take over the files of dead processes. Returns the place of their records among all records, and the records.
+        They come after records that were adopted earlier, and before those of this process."""
         mine = {file.path for file in self._files}
         found = [self._adopt(path) for path in sorted(self.folder.glob("waiting-*.jsonl")) if path not in mine]
         adopted = [file for file in found if file]
@@ -166,7 +166,7 @@ class _WaitingFile:
 
     @classmethod
     def reuse(cls, path: Path, size: int) -> _WaitingFile | None:
-        """The reserve of a dead process; None where its process lives, or it is too small."""
+        """The reserve of a dead process; None if its process is alive or the reserve is too small."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -189,9 +189,9 @@ class _WaitingFile:
 
     @classmethod
     def adopt(cls, path: Path, *, most_bytes: int) -> _WaitingFile | None:
-        """The file of a dead process; None where its process lives, or it is gone or empty. OSError where it is no file
-        of records: a link, a pipe, one with more than `most_bytes`, or one that cannot be read."""
-        # O_NONBLOCK: a pipe would be waited for without end.
+        """The file of a dead process; None if its process is alive, or if the file is gone or empty. OSError if it is
+        no file of records: a link, a pipe, a file with more than `most_bytes`, or one that cannot be read."""
+        # O_NONBLOCK: to open a pipe would block until a writer opens it too.
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             _check_file(os.fstat(descriptor), most_bytes)
@@ -203,7 +203,8 @@ class _WaitingFile:
             data = _whole(descriptor)  # after the lock: the file may have been emptied and deleted meanwhile
             whole = data[: data.rfind(b"\n") + 1]
             if data[len(whole) :].strip(b"\0"):
-                os.ftruncate(descriptor, len(whole))  # a line that its process could not finish was never promised
+                # The last line is incomplete, so its process died before it answered: the record was never promised.
+                os.ftruncate(descriptor, len(whole))
         except OSError:
             os.close(descriptor)
             raise
@@ -225,7 +226,8 @@ class _WaitingFile:
             self.append(b"".join(record + b"\n" for record in records))
             os.fsync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, before)  # a part of a record on a full disk
+            # A full disk may have taken a part of a record; the next record must not be appended to it.
+            os.ftruncate(self._descriptor, before)
             self.size = before
             raise
         self.records.extend(records)
@@ -248,7 +250,7 @@ class _WaitingFile:
 
 
 def _check_file(about: os.stat_result, most_bytes: int) -> None:
-    """OSError where it is no file of records."""
+    """OSError if it is no file of records."""
     if not stat.S_ISREG(about.st_mode):
         raise OSError("it is no file")
     if about.st_size > most_bytes:

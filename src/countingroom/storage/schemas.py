@@ -1,6 +1,6 @@
 """Validation of configurations against the JSON Schema of their system: one cause for each parameter. Pure.
 
-The library is imported where it is used: it takes 3 MiB, and most experiments that run check nothing for hours.
+The library is imported only when it is used: it takes 3 MiB, and a running experiment rarely checks a configuration.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class DatabaseSnapshot:
         return translate_errors(lambda: _facts(self._seen))
 
     def damage(self) -> str:
-        """What SQLite finds wrong in its file; empty: nothing."""
+        """The errors that SQLite finds in its file; empty if there are none."""
         found = translate_errors(lambda: self._seen.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         return "" if found == "ok" else str(found)
 

@@ -183,7 +183,7 @@ class Snapshots(Repository):
 
     @reading
     def unfinished(self, connection: Connection) -> tuple[Restore, ...]:
-        """Restores whose end is not recorded."""
+        """Restores without a recorded end."""
         running = snapshot_restore.c.end == RestoreEnd.RUNNING.value
         return _restores(connection, select(snapshot_restore.c.content).where(running))
 

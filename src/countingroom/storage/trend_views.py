@@ -1,4 +1,4 @@
-"""Saved views of the page of trends. Each belongs to the user who created it; the request is in the audit."""
+"""Saved views of the page of trends. Each belongs to the user that created it; the request is in the audit."""
 
 from __future__ import annotations
 

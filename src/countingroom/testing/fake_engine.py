@@ -133,7 +133,7 @@ class FakeEngine:
             yield
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Has no effect: there is no connection."""
 
     # What a test does.
 

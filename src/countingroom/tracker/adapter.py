@@ -17,7 +17,7 @@ DEPARTMENT = "tracker"
 
 
 class TrackerAdapter(TrackerMessages):
-    """What is published, and what messages ask for. Nothing is retained."""
+    """Publishes the documents of the tracker DCS, and turns messages into commands. Messages are not retained."""
 
     def __init__(self, facts: TrackerFacts, now_s: float) -> None:
         super().__init__(facts, now_s)
@@ -69,7 +69,7 @@ class TrackerAdapter(TrackerMessages):
         return False
 
     def asked(self, message: Incoming) -> Asked:
-        """What a dashboard asks for; RequestError where that is nothing that there is, or not said clearly."""
+        """The command that a dashboard asks for. RequestError if its target does not exist or it is unclear."""
         return orders.asked(self._facts, message.topic, message.payload)
 
     def kind_of(self, topic: str) -> str:

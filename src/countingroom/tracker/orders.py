@@ -1,6 +1,6 @@
-"""What a message of a dashboard asks for: topic and payload to a command of a device, or a refusal. Pure.
+"""Turns a message of a dashboard, its topic and payload, into a command of a device or a refusal. Pure.
 
-Nothing is guessed: a payload that is not one that the dashboards send, and a field that was never touched, is refused.
+A payload that the dashboards do not send, or a field that was never touched, is refused and never guessed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def error_topic(topic: str) -> str:
 
 
 def asked(facts: TrackerFacts, topic: str, payload: bytes) -> Asked:
-    """What the message asks for; RequestError where that is nothing that there is, or not said clearly."""
+    """The command that the message asks for. RequestError if its target does not exist or the payload is unclear."""
     if len(payload) > MOST_PAYLOAD:
         raise OutOfRange(
             f"the payload has more than {MOST_PAYLOAD} bytes", code="too_long", suggestion="send what dashboards send"

@@ -154,5 +154,5 @@ class TrackerMessages:
 
 
 def _known(view: DeviceView, make: Callable[[bool], documents.Document]) -> Make:
-    """As before the first state of a device was heard of, nothing is published."""
+    """The payload from `make`; None, which is not published, before the first state of the device has arrived."""
     return lambda full: documents.encoded(make(full)) if view.is_known else None

@@ -1,7 +1,7 @@
 """Manifests of Kubernetes of a deployment. Pure.
 
 The control room is a StatefulSet of one pod: no second one ever runs on its data. The public site is a Deployment that
-may reach nothing; where the public store is a file, it runs on the node of the control room, which has the volume.
+may open no connections; if the public store is a file, it runs on the node of the control room, which has the volume.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def _room_policy(plan: DeployPlan) -> Manifest:
 
 
 def _site_policy(plan: DeployPlan) -> Manifest:
-    """All reach its one port, and it reaches nothing but a database."""
+    """The network policy of the public site: all clients reach its one port, and it reaches only a database."""
     database = [
         {"ports": [{"port": 5432, "protocol": "TCP"}, *({"port": 53, "protocol": one} for one in ("TCP", "UDP"))]}
     ]

@@ -29,7 +29,7 @@ class Reloadable(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """Forget what was prepared; nothing where nothing was."""
+        """Forget the prepared description. Has no effect if there is none."""
         ...
 
 
@@ -99,7 +99,7 @@ class ReloadOrders:
         return ReloadReply(id=order.id)
 
     async def _prepare(self, target: Reloadable, order: ReloadOrder) -> dict[str, dict[str, Any]]:
-        """Prepare whole, or leave nothing behind."""
+        """Let the target prepare a reload. If it fails, the target forgets what it has prepared."""
         self._prepared = None
         try:
             overrides = await target.prepare(order)

@@ -97,7 +97,7 @@ class OpenRequests:
 
 
 def no_answer(subject: str, timeout_s: float) -> LinkError:
-    """Nothing came in time."""
+    """The error of a request without an answer in time."""
     return LinkError(
         f"no answer on {subject} within {timeout_s:g} s",
         source="bus",

@@ -40,7 +40,7 @@ class HistoryFormat(StrEnum):
 
 
 async def _ask(console: ConsoleContext, question: RangesQuery) -> list[Series]:
-    """In questions whose answers are decoded in a short step each."""
+    """Ask the history in several queries, so that each answer is decoded in a short step."""
     together = max(1, _DECODED // question.max_points)
     series: list[Series] = []
     for begin in range(0, len(question.points), together):

@@ -123,7 +123,7 @@ async def _listen(websocket: WebSocket, console: ConsoleContext, viewer: Viewer,
 
 
 async def _wait_for_turn(console: ConsoleContext, user: str) -> None:
-    """Read no further message of a user who subscribes too often: only that sender waits."""
+    """Wait before the next message of a user that subscribes too often; other users do not wait."""
     while wait_s := console.viewers.wait_s(user, console.clock.monotonic()):
         await console.clock.sleep(wait_s)
 
@@ -134,7 +134,7 @@ async def _send(websocket: WebSocket, feed: LiveFeed, viewer: Viewer) -> None:
 
 
 async def close_when_over(websocket: WebSocket, sessions: SessionService, sending: asyncio.Task[None]) -> None:
-    """End a connection whose session is over."""
+    """Close the connection when its session is over."""
     why = await sessions.until_over(requester(websocket))
     sending.cancel()
     await websocket.close(LOGIN_OVER, why[:120])

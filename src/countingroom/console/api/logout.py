@@ -1,6 +1,6 @@
-"""Releases control of a user who has logged out of the last browser.
+"""Releases the control that a user holds, after the logout from the last browser.
 
-Where the owner of the target does not answer, control ends by its idle time instead.
+If the owner of the target does not answer, control ends by its idle time instead.
 """
 
 from __future__ import annotations

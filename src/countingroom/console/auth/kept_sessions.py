@@ -63,7 +63,7 @@ class KeptSessions:
         return self._logins.get(digest)
 
     def forget(self) -> None:
-        """A session or the rights of a user have changed: nothing counts until the database was asked again."""
+        """Forget all kept sessions, because a session or the rights of a user changed. The database is asked again."""
         self._logins.clear()
         self._renew_all()
 

@@ -81,7 +81,7 @@ class LocalAccounts:
         return user
 
     async def known_device(self, name: str, token: str) -> str:
-        """The id of the device whose cookie has this token; empty where this user is not known there."""
+        """The id of the device with this token in its cookie; empty if the user never logged in from this device."""
         kept = await self._users.password(name) if token else None
         return device_of(token, name, kept, self._clock.now_ns()) if kept else ""
 

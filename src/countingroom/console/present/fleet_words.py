@@ -22,7 +22,7 @@ def services_of_systems(words: Mapping[str, Struct]) -> dict[str, str]:
 
 
 def partitions_of(words: Mapping[str, Struct], service: ServiceState) -> list[str]:
-    """The partitions with the system whose agent a service runs."""
+    """The partitions with the system of the agent that a service runs."""
     if not service.runs.startswith(_SYSTEM):
         return []
     system = service.runs.removeprefix(_SYSTEM)

@@ -31,7 +31,7 @@ class ActorRequest:
         self.is_over = False
 
     def reply(self, code: MessageCode, keywords: Mapping[str, Any] | None = None) -> None:
-        """Send a reply. After the last one nothing is sent."""
+        """Send a reply. After the last one it has no effect."""
         if not self.is_over:
             self.is_over = code.is_final
             self._connection.send(code, self.command.id, keywords or {})
