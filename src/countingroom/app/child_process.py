@@ -1,4 +1,4 @@
-"""Starts the child processes of supervisor.py: by exec, or by the fork server where one runs."""
+"""Starts the child processes of supervisor.py: by the fork server if one runs, otherwise by exec."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def end(process: ChildProcess, stop_s: float) -> None:
 
 
 def kill_group(process: ChildProcess) -> None:
-    """SIGKILL for the process and what it has started."""
+    """Send SIGKILL to the process and to all processes of its group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -127,8 +127,8 @@ async def fork_server(modules: Sequence[str] = (), description: Path | None = No
 
 
 def launch_by(path: Path) -> Launch:
-    """Starts Python modules by the fork server that listens at `path`, and all else by exec. Where the server does not
-    answer, for example because it was killed, a child is started by exec: slower, and with more memory."""
+    """Starts Python modules by the fork server that listens at `path`, and other commands by exec. If the server does
+    not answer, for example because it was killed, the child is started by exec: slower, and with more memory."""
 
     async def start(command: Sequence[str], errors: int | None) -> ChildProcess:
         if tuple(command[:2]) == (sys.executable, "-m"):
@@ -161,6 +161,7 @@ class ForkedProcess:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
+        # Not the pid: after the end of the process the kernel may give the same number to another one.
         self._handle = os.pidfd_open(pid)
         self._end = asyncio.create_task(self._wait(server), name=f"end of {pid}")
 
@@ -183,8 +184,8 @@ class ForkedProcess:
                 signal.pidfd_send_signal(self._handle, number)
 
     async def wait(self) -> int:
-        """Wait for the end; the exit status."""
-        # Several tasks wait for this end: one that is cancelled must not cancel the future for the others.
+        """Wait for the end. Returns the exit status."""
+        # Shielded: several tasks wait for this end, and the cancellation of one must not cancel it for the others.
         return await asyncio.shield(self._end)
 
     async def _wait(self, server: _Connection) -> int:

@@ -74,7 +74,8 @@ def default_data(description: Path) -> Path:
 
 
 def owner_of(data: Path) -> InstanceOwner | None:
-    """The instance that runs on the data folder; None: none does."""
+    """The instance that runs on the data folder; None if there is none."""
+    # The content alone does not show it: after `kill -9` the file still names its last owner, but the lock is free.
     try:
         with (data / LOCK).open("rb") as file:
             try:
@@ -136,7 +137,7 @@ def close_to_others(data: Path) -> list[str]:
 
 
 def _kept(data: Path) -> Generator[Path]:
-    """What the experiment keeps in its data folder, which may hold other things too."""
+    """The files and folders of the experiment in its data folder, which may have others too."""
     for pattern in _FILES:
         yield from data.glob(pattern)
     for name in KEPT_FOLDERS:
@@ -146,7 +147,7 @@ def _kept(data: Path) -> Generator[Path]:
 
 
 def _close(path: Path) -> bool:
-    """Whether there was something to close."""
+    """Take the permissions of other accounts from a file. Returns whether it had any."""
     with suppress(OSError):  # a file that a running program deletes meanwhile, or of another account
         found = path.lstat()
         if not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS:

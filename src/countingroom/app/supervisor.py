@@ -2,7 +2,7 @@
 
 All children use one protocol of JSON lines. The first line of input is an object of parameters. The first line of
 output is `{"ready": {...}}` or `{"refused": cause}`.
-After it the child may write ticks: one that then ceases to tick is killed (watchdog.py).
+After that line the child may write ticks. A child that began to tick and stops is killed (watchdog.py).
 The input ends when the parent ends, also by kill -9, and the child then ends. parent_watch.py is the child's side.
 """
 
@@ -55,9 +55,9 @@ class ChildChange(Struct, frozen=True, kw_only=True):
     again_in_s: float | None = None
     """Pause before the restart; None when there is none."""
     hangs: bool = False
-    """Whether it is there and does not run."""
+    """Whether the process exists but does not make progress."""
     planned: bool = False
-    """Whether it was asked to end, to start again."""
+    """Whether it ended because a restart was requested."""
 
 
 class _Answer(Struct):
@@ -99,10 +99,10 @@ class Child:
         self._process: ChildProcess | None = None
         self._last_pid = 0
         self._hung = ""
-        """Why it was killed by the watchdog; empty: it was not."""
+        """Why the watchdog killed it; empty if it did not."""
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._restarts: list[asyncio.Future[None]] = []
-        """Of starts that were asked for and have not come."""
+        """Futures of requested restarts that are not complete."""
         self._asked: dict[int, asyncio.Future[ReloadReply]] = {}
 
     @property
@@ -112,7 +112,8 @@ class Child:
 
     async def ready(self) -> dict[str, Any]:
         """The facts of the first ready message. Raises ChildRefused when the first start fails."""
-        # A cancelled future would count as a first start that succeeded, and a child that fails would be started again.
+        # Shielded: if a cancelled waiter cancelled the future, `done()` would say that the first start succeeded, and a
+        # child that fails would be restarted again and again.
         return await asyncio.shield(self._first)
 
     async def run(self) -> None:
@@ -142,7 +143,7 @@ class Child:
             pause = min(2 * pause, MOST_PAUSE_S)
 
     async def ask(self, order: ReloadOrder, within_s: float) -> ReloadReply:
-        """Its answer to an order. LinkError where it does not run, ends meanwhile, or does not answer in time."""
+        """The answer of the child to an order. LinkError if it does not run, ends, or does not answer in time."""
         gone = LinkError(f"{self.name} does not answer", source=self.name, suggestion="wait until it runs, and repeat")
         process = self._process
         if process is None:
@@ -160,7 +161,7 @@ class Child:
         return asked.result()
 
     async def restart(self, within_s: float = READY_S) -> None:
-        """End it and start it again at once. Returns when it is ready; LinkError where it is not in time."""
+        """End the child and start it again at once. Returns when it is ready. LinkError if it is not ready in time."""
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._restarts.append(started)
         try:
@@ -184,7 +185,7 @@ class Child:
                 self._restarts.remove(started)
 
     async def _live(self) -> int:
-        """Start the process and wait for its end; the exit status."""
+        """Start the process and wait for its end. Returns the exit status."""
         self._hung = ""
         log, logging = self._log.pipe() if self._log else (None, None)
         try:
@@ -193,6 +194,7 @@ class Child:
         finally:
             if log is not None:
                 os.close(log)
+        # This start fulfils the requests up to here. Later ones may want parameters that this process has not got.
         asked = tuple(self._restarts)
         try:
             said = await self._shake_hands(process)
@@ -204,7 +206,7 @@ class Child:
                     started.set_result(None)
             self._restarts = [one for one in self._restarts if one not in asked]
             self._tell(running=True, message=f"{self.name} runs", pid=process.pid)
-            if self._restarts:  # asked for since it was given its parameters, which may be others by now
+            if self._restarts:  # requested since it got its parameters, which may be out of date
                 return 0
             watchdog = Watchdog(self._clock)
             async with asyncio.TaskGroup() as group:
@@ -239,7 +241,7 @@ class Child:
         return first.ready
 
     async def _watch(self, process: ChildProcess, watchdog: Watchdog) -> None:
-        """Report a child that does not run, and kill it when that goes on."""
+        """Report a child that makes no progress, and kill it if that lasts."""
         late = False
         while not self._hung:
             await self._clock.sleep(LOOK_S)

@@ -1,8 +1,8 @@
-"""Makes a folder of a backup, with which the experiment can be started.
+"""Makes a folder from a backup, with which the experiment can be started.
 
-The whole file is verified before anything is written. While the folder is not complete it has a mark, with which `up`
-refuses it. Nothing that the experiment did acts again: there are no commands in a backup, and goals of partitions,
-orders and the state of agents are left out; run numbers go on behind all that are known.
+The whole file is verified before the first write. An incomplete folder has a mark, and `up` refuses it. The restored
+experiment does not repeat old actions: a backup has no commands, and goals of partitions, orders and the state of
+agents are left out. Run numbers continue after all known ones.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ from countingroom.storage.snapshot import SnapshotFacts, facts_of, loading
 
 Say = Callable[[str], None]
 Check = Callable[[BackupManifest, Path], None]
-"""Raises RequestError where the restored data folder is not that of the manifest."""
+"""Raises RequestError if the restored data folder does not match the manifest."""
 
 _REVISIONS = 10_000_000_000
-"""More than the writes to a bucket between a backup and the loss of the original."""
+"""Added to the first sequence of the original's buckets. It is more than the writes between a backup and the loss of
+the original, so all new revisions are above those that clients may remember from the original."""
 
 
 class Restored(Struct, frozen=True, kw_only=True):
-    """A folder that was made."""
+    """The result of a restore."""
 
     manifest: BackupManifest
     description: Path
@@ -152,7 +153,7 @@ class _Restoring:
         )
 
     def remove(self) -> None:
-        """Remove what was written, the mark at the end."""
+        """Remove all that was written. The mark is removed last, so that a partly removed folder cannot be started."""
         for path in (self._folder / contents.DESCRIPTION, self._folder / ".bus", *self._data.iterdir()):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -182,7 +183,7 @@ class _Restoring:
                 _write(self._folder / _inside(name), data)
 
     async def _bus(self, spool: Path) -> None:
-        """Fill the streams of a server that runs for this alone."""
+        """Fill the streams by a server that runs only during the restore."""
         folder = self._data / "bus"
         await self._work.run(lambda: _new_server(folder, self._manifest.first_sequence + _REVISIONS))
         state = await self._work.run(lambda: _taken(self._folder / contents.STATE))
@@ -267,7 +268,7 @@ def _refuse_newer(manifest: BackupManifest, path: Path) -> None:
 
 
 def refuse_used(folder: Path) -> None:
-    """Conflict where the folder has anything in it."""
+    """Conflict if the folder is not empty."""
     try:
         used = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     except OSError as error:
@@ -333,7 +334,8 @@ def _new_server(folder: Path, first_sequence: int) -> None:
 
 
 def _taken(path: Path) -> bytes:
-    """The content of a file that is removed meanwhile: the server would take it up, and write it again at its end."""
+    """Remove a file and return its content, to write it again later. The server of the restore would read the file,
+    and overwrite it at its end."""
     if not path.exists():
         return b""
     data = path.read_bytes()

@@ -1,9 +1,12 @@
 """Makes a backup of a running experiment, of one moment in time.
 
-First the file of the history is copied, which takes longest. Then comes the moment: while no transaction can write to
-the database, the last sequences of the streams are read; this takes milliseconds. The database as it was then, and the
-messages up to these sequences, are copied after it. The readings between the copied history and the moment are among
-these messages, and the history takes them in when it starts: so history, database and events are of the same moment.
+1. The file of the history is copied, which takes longest.
+2. The moment of the backup: while no transaction can write to the database, the last sequences of the streams are read.
+   This takes milliseconds.
+3. The database as of that moment, and the messages up to these sequences, are copied.
+
+The readings between the copied history and the moment are among these messages, and the history stores them when it
+starts. So history, database and events are of the same moment.
 """
 
 from __future__ import annotations
@@ -42,12 +45,12 @@ _ASK_S = 20.0
 _AGAIN_S = 10.0
 """Pause between two requests that keep the history file unchanged."""
 _MOMENT_S = 5.0
-"""So long writers of the database may be kept out: the usual time is some milliseconds."""
+"""The longest time that writers of the database are blocked; usually it is some milliseconds."""
 _TRIES = 10
 
 
 class CopiedExperiment(Struct, frozen=True, kw_only=True):
-    """What is copied."""
+    """The parts of the experiment that are copied."""
 
     experiment: str
     program: str
@@ -71,11 +74,11 @@ class TakenBackup(Struct, frozen=True, kw_only=True):
     bytes: int
     seconds: float
     held_ms: float
-    """So long no transaction could write to the database."""
+    """How long no transaction could write to the database, in ms."""
 
 
 class _Moment(Struct, frozen=True, kw_only=True):
-    """What was read while the database could not change."""
+    """The data that were read while the database could not change."""
 
     at_ns: int
     readings: int
@@ -87,7 +90,7 @@ class _Moment(Struct, frozen=True, kw_only=True):
 
 
 def needed_bytes(source: CopiedExperiment) -> int:
-    """What a backup takes at most, but for what comes while it is made."""
+    """The largest size of a backup in bytes, without data that are added while it is made."""
     copied = (*source.files.values(), source.data / "history", source.data / "bus" / "store")
     size = sum(map(contents.size_of, (*copied, *source.data.glob("countingroom.sqlite*"))))
     return size + sum(contents.growing_files(source.data).values())
@@ -98,7 +101,7 @@ async def take(
 ) -> TakenBackup:
     """Write a backup to the new file `part`. On an error the file is incomplete and the caller removes it.
 
-    LinkError where bus, database or history do not answer, DiskFull, and RequestError where it cannot be written."""
+    LinkError if bus, database or history do not answer, DiskFull, RequestError if it cannot be written."""
     began = clock.monotonic()
     with ExitStack() as stack:
         work = Path(
@@ -142,6 +145,7 @@ class _Taking:
             facts = await self._database(snapshot)
         finally:
             await asyncio.to_thread(snapshot.close)
+        # A copied history beyond the end of the stream belongs to an earlier stream, whose sequences tell nothing here.
         first = history.sequence + 1 if history.sequence <= moment.readings else 1
         readings = await self._stream(contents.READINGS, subjects.READINGS_STREAM, first, moment.readings)
         if readings.count and readings.first > first:
@@ -159,7 +163,7 @@ class _Taking:
         return manifest, moment.held_ms
 
     async def _history(self) -> CopyAnswer:
-        """Copy the file of the history, which its service keeps unchanged meanwhile."""
+        """Copy the file of the history; its service does not change the file during the copy."""
         id = uuid4().hex
         answer = await self._ask(CopyQuery(id=id))
         keeping = asyncio.create_task(self._keep(id))
@@ -211,7 +215,9 @@ class _Taking:
         return answer
 
     async def _moment(self, snapshot: DatabaseSnapshot) -> _Moment:
-        """The moment of the backup. It is taken again where a file that is read as it is changed around it."""
+        """Choose the moment of the backup."""
+        # The small files cannot be locked. If they are the same before and after the moment, they are of the moment;
+        # otherwise another one is tried.
         for _ in range(_TRIES):
             files = await asyncio.to_thread(contents.small_files, self._source.data)
             positions = await self._positions()
@@ -359,7 +365,7 @@ def _noted_run(files: dict[str, bytes]) -> int:
 
 
 def _parts(path: Path, size: int) -> Iterator[bytes]:
-    """The first bytes of a file. LinkError where it is shorter."""
+    """The first `size` bytes of a file. LinkError if it is shorter."""
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         copied = 0
@@ -376,7 +382,7 @@ def _parts(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _as_far_as(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The first bytes of a file, fewer where it is shorter."""
+    """The first `size` bytes of a file, fewer if it is shorter."""
     left = size
     while left and (part := file.read(min(CHUNK, left))):
         left -= len(part)

@@ -87,7 +87,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Table -> what is read in its place, of a file of an earlier format."""
 
     def of(self, table: str, columns: str = "*", also: str = "true") -> str:
-        """These rows of both tables, where they also fulfil a condition."""
+        """SQL for these rows of both tables that also fulfil the condition `also`."""
         time = f"time_ns >= {self.start_ns} AND time_ns < {self.end_ns} AND {also}"
         every = f"point IN ({', '.join(map(str, self.keys))})" if self.keys else "false"
         # An equal point skips the row groups of other points, IN does not. Recent rows have no order, so one pass
@@ -99,7 +99,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 def add_columns() -> list[str]:
-    """Give the samples of a file of format 1 the columns that it may lack."""
+    """Statements that add columns which the samples of a file of format 1 may lack."""
     return [
         f"ALTER TABLE {table}_{part} ADD COLUMN IF NOT EXISTS {name} {kind}"
         for table in SAMPLES
@@ -128,7 +128,7 @@ def _difference(time: str) -> str:
 
 
 def fill_latest() -> list[str]:
-    """Find the last sample of each point in all of the file."""
+    """Statements that find the last sample of each point in the whole file."""
     every = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in SAMPLES)
     return ["DELETE FROM latest", f"INSERT INTO latest BY NAME {_last_of(every)}"]
 
@@ -153,7 +153,7 @@ def samples(asked: Asked) -> str:
 
 
 def track(asked: Asked, has_texts: bool) -> str:
-    """What is needed of the samples of a point for computing, in no order."""
+    """The columns of a point's samples that computations need, in no order."""
     columns = "time_ns, number, kind, quality, received_off"
     raw = asked.of("raw", columns)
     if not has_texts:
@@ -162,7 +162,7 @@ def track(asked: Asked, has_texts: bool) -> str:
 
 
 def last(asked: Asked) -> str:
-    """The latest of them of each point; cheaper where there is one point."""
+    """The latest row of each point; cheaper for a single point."""
     if len(asked.keys) == 1:
         return f"SELECT * FROM ({_all(asked)}) ORDER BY {_LATEST_FIRST} LIMIT 1"
     if len(asked.keys) <= _EACH and asked.end_ns - asked.start_ns <= _SHORT_NS:
@@ -204,8 +204,8 @@ def kept(table: str, base_ns: int, bucket_ns: int, asked: Asked, fresh: str) -> 
 def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
     """Roll up the minutes in `batch`, all in [low_ns, high_ns).
 
-    A minute whose samples are still kept is computed anew from all of them: the result is the same however often it
-    runs and however late samples come. Where the samples are no longer kept (before `raw_ns`, of minutes before
+    A minute whose samples are still kept is computed again from all of them, so the result does not depend on how often
+    this runs or how late samples come. If the samples are no longer kept (before `raw_ns`, of minutes before
     `minute_ns`), late ones are added to the rollup and removed.
     """
     five_low = low_ns // FIVE_MINUTES_NS * FIVE_MINUTES_NS
@@ -236,8 +236,8 @@ def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
 
 
 def settle(table: str) -> list[str]:
-    """The recent rows become one more sorted chunk. The times of every other point go down: so each begins about where
-    the one before ended, and their differences take a byte less."""
+    """Statements that make one more sorted chunk from the recent rows. Every second point is sorted with falling times:
+    then each point begins about where the one before ended, and the compressed differences take one byte less."""
     time = "CASE WHEN point % 2 = 0 THEN time_ns ELSE ~time_ns END"
     return [
         f"INSERT INTO {table}_settled SELECT * FROM {table}_recent ORDER BY point, {time}",
@@ -246,5 +246,5 @@ def settle(table: str) -> list[str]:
 
 
 def drop(table: str, before_ns: int) -> list[str]:
-    """Remove what is older."""
+    """Statements that remove rows from before a time."""
     return [f"DELETE FROM {table}_{part} WHERE time_ns < {before_ns}" for part in ("recent", "settled")]

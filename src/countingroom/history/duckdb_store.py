@@ -37,8 +37,8 @@ _TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
 
 
 class DuckStore:
-    """A HistoryStore in a file. LinkError where it cannot be opened, ConfigurationError where it is damaged. `chunk`:
-    rows that are sorted together."""
+    """A HistoryStore in a file. LinkError if it cannot be opened, ConfigurationError if it is damaged. `chunk`: rows
+    that are sorted together."""
 
     def __init__(
         self,
@@ -57,13 +57,14 @@ class DuckStore:
         self._last = LastRows()
         self._hold = FileHold()
         self._sources: dict[str, str] = {}
-        """Table -> what is read in its place, of a file of an earlier format that is only read."""
+        """Table -> SQL that is read in its place, for a read-only file of an earlier format."""
         self._open()
 
     def _open(self) -> None:
         path = self._path
         duckdb_file.check(path)
-        # Where it fails, the connections are closed at once: an open transaction is in the way of the next try.
+        # After a failure the connections are closed at once: on Python 3.13 a connection outlives its exception, and
+        # its open transaction would block the next try in this process.
         with _failures(path), ExitStack() as opened:
             if not self._read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ class DuckStore:
             self._writer = self._root.cursor()
             opened.callback(self._writer.close)
             self._hold.forget()
-            self._last = LastRows()  # opened again after a fatal error: what the file has counts
+            self._last = LastRows()  # also after a reopen: rows of a failed transaction are not in the file
             self._prepare()
             self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
             self._with_text = {
@@ -105,7 +106,7 @@ class DuckStore:
                 raise duckdb_format.halfway(self._path)
             self._sources = duckdb_format.sources(self._writer) if found < duckdb_format.VERSION else {}
         elif found == 0:
-            self._writer.begin()  # all of it or nothing: with some of the tables it would pass for an earlier format
+            self._writer.begin()  # one transaction: a file with only some tables would look like an earlier format
             self._writer.execute(f"{sql.SCHEMA} INSERT INTO format VALUES ({duckdb_format.VERSION})")
             self._writer.commit()
         elif found < duckdb_format.VERSION:
@@ -131,7 +132,7 @@ class DuckStore:
             return self._hold.answer(self._writer, self._path, query)
 
     def append(self, columns: Columns, position: Position) -> None:
-        if position == self._position:
+        if position == self._position:  # the batch is stored already; the writer repeats it after a lost answer
             return
         self._settle()
         new = {
@@ -156,6 +157,7 @@ class DuckStore:
             if minutes:
                 arrays.insert(writer, "due", {"minute_ns": list(minutes)})
             writer.execute("UPDATE progress SET sequence = ?, stored_ns = ?", [position.sequence, position.stored_ns])
+        # Only now, after the commit: a failed transaction must leave these unchanged, because it is repeated.
         self._ids = ids
         self._with_text = self._with_text | set(point[texts].tolist()) if len(texts) else self._with_text
         self._due |= minutes
@@ -256,7 +258,7 @@ class DuckStore:
                 self._recent[name] = 0
 
     def _retain(self, horizon: Horizon, five_ns: int) -> None:
-        # Samples that came late and are not in a rollup yet are not removed: the next rollup takes them in first.
+        # Late samples that are not in a rollup yet must not be removed; the next rollup takes them in first.
         if horizon == self._horizon or (self._due and min(self._due) < horizon.raw_ns):
             return
         with self._transaction() as writer:
@@ -274,12 +276,12 @@ class DuckStore:
         self._horizon = horizon
         self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
         if not self._hold.holds:
-            with suppress(duckdb.TransactionException):  # a query is open: the space is freed after the next removal
+            with suppress(duckdb.TransactionException):  # an open query prevents it; the next removal tries again
                 self._writer.execute("CHECKPOINT")
 
     def _replaced(self, horizon: Horizon) -> tuple[list[int], Columns]:
-        """Within a transaction that removed rows: the points whose last row went, and their last rows now. Numbers go
-        before texts, so only a point that has texts can have an earlier row."""
+        """Call it in a transaction that removed rows. Returns the points whose last row was removed, and their last
+        rows now. Numbers are removed before texts, so only a point with texts can have an earlier row."""
         past = self._last.past(horizon)
         asked = sql.Asked(keys=tuple(key for key in past if key in self._with_text), start_ns=-(2**62), end_ns=2**62)
         rows = self._columns(self._writer, sql.last(asked)) if asked.keys else empty()
@@ -295,7 +297,7 @@ class DuckStore:
             self._last.take(rows, self._keys(rows))
 
     def _write_latest(self, rows: Columns) -> None:
-        """All last rows, with a chunk that is sorted: those of a later time are in the recent rows."""
+        """Store all last rows together with a sorted chunk. Later ones are then found in the recent rows."""
         self._writer.execute("DELETE FROM latest")
         self._put_latest(rows)
 
@@ -306,7 +308,7 @@ class DuckStore:
             arrays.insert(self._writer, "latest", columns)
 
     def _early(self, now_ns: int) -> int | None:
-        """Raw samples before this go for lack of disk space; None while there is enough."""
+        """The time before which raw samples must be removed to free disk space; None while there is enough."""
         with self._query() as ask:
             size, used = ask.execute("SELECT block_size, used_blocks FROM pragma_database_size()").fetchall()[0]
             if size * used <= self._section.max_disk_gb * 1e9:

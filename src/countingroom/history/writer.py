@@ -1,9 +1,9 @@
 """Carries readings from the bus to the store, each exactly once.
 
 It fetches a batch, appends it together with its stream position, and only then acknowledges it. After a crash the
-store's own position decides, because the consumer's may be older or newer: a message that comes again is at or before
-that position, a message that the consumer skipped is read from the stream. While the store refuses writes (disk full)
-the batch is repeated with growing pauses, and the stream on the bus keeps what comes.
+position of the store decides, because that of the consumer may be older or newer. A repeated message is at or before
+the position; a message that the consumer skipped is read from the stream. While the store refuses writes (disk full)
+the batch is repeated with growing pauses, and the stream on the bus keeps new messages.
 """
 
 from __future__ import annotations
