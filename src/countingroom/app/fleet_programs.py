@@ -36,7 +36,7 @@ _LONGEST = 120_000
 
 
 class ServiceOrder(Struct, frozen=True, kw_only=True):
-    """What a process of countingroom reads from its environment, in base64 of zlib of JSON."""
+    """The order that a process of countingroom reads from its environment, as base64 of zlib of JSON."""
 
     role: str
     systems: tuple[str, ...] = ()
@@ -208,7 +208,8 @@ def _command(section: FleetSection, service: ServiceSection, nodes: list[str]) -
 
 
 def _of_agent(system: SystemSection) -> dict[str, Any]:
-    """What the agent of a system needs of its section. Its state table is written out: it may stand in a file."""
+    """The part of its section that the agent of a system needs. The state table is included, also if the description
+    has it in a file, which the node may not have."""
     chart = system.chart
     first = [row for row in chart.rows if row.state == chart.initial]
     rows = [*first, *(row for row in chart.rows if row.state != chart.initial)]

@@ -20,7 +20,7 @@ DOCUMENT_BYTES = 4 << 20
 ARRAY_BYTES = 64 << 20
 """The most of one array, in memory and in the file that it comes from."""
 LOG_BYTES = 8 << 20
-"""The most of a log. What is beyond it is left out in the middle: the end says why a program failed."""
+"""The most bytes of a log. A longer one is cut in the middle, because its end says why a program failed."""
 FACTS_BYTES = 1 << 18
 """The most of versions and configuration of a result that is added: each list of results has them."""
 MOST_PARTS = 500
@@ -71,7 +71,7 @@ class ArrayInfo(Struct, frozen=True, kw_only=True):
 
 
 class NewResult(Struct, frozen=True, kw_only=True):
-    """What is known of a result before it has a number."""
+    """A result before it has a number."""
 
     program: str
     title: str = ""

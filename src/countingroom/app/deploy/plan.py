@@ -37,7 +37,7 @@ class OpenPort(Struct, frozen=True, kw_only=True):
 
 
 class DeployPlan(Struct, frozen=True, kw_only=True):
-    """What the files are made of."""
+    """The values for the files of a deployment."""
 
     name: str
     """Of the experiment, as part of other names."""

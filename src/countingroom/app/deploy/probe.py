@@ -11,7 +11,7 @@ from countingroom.core.errors import ConfigurationError, LinkError
 
 
 def answer(url: str, patience_s: float) -> str:
-    """What the server answered, in words. LinkError where it does not answer, or with an error; ConfigurationError for
+    """The answer of the server as text. LinkError if it does not answer or fails, ConfigurationError for
     an address of another computer."""
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""What a reload compares, from an experiment: its sections as plain values, and what follows for the processes."""
+"""Makes the input of a reload from an experiment: its sections as plain values, and the facts about processes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class SavedDescription(Struct, frozen=True, kw_only=True):
 
 
 def read(data: Path) -> SavedDescription | None:
-    """What the file says; None where there is none that can be read."""
+    """The saved description; None if there is no readable file."""
     try:
         return decode_json((data / DESCRIPTION / FILE).read_bytes(), SavedDescription)
     except (OSError, Malformed):
@@ -55,7 +55,8 @@ def write(data: Path, saved: SavedDescription) -> Path:
 
 
 def experiment_of(file: Path, directory: Path) -> Experiment:
-    """The experiment of this file. `directory`: that of the description. ConfigurationError where it is not whole."""
+    """The experiment of this file. `directory`: the directory of the description. ConfigurationError if the file is
+    incomplete."""
     try:
         saved = decode_json(file.read_bytes(), SavedDescription)
     except (OSError, Malformed) as error:

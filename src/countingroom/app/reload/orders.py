@@ -20,8 +20,8 @@ class Reloadable(Protocol):
     """A role that takes a changed description while it runs."""
 
     async def prepare(self, order: ReloadOrder) -> dict[str, dict[str, Any]]:
-        """Make what is new, without effect. CountingRoomError where it cannot be. Returns the keys that point at
-        simulators, where the role runs them."""
+        """Make all new objects without any effect yet. CountingRoomError if that fails. Returns the keys that point at
+        simulators, if the role runs them."""
         ...
 
     async def commit(self) -> None:

@@ -45,7 +45,7 @@ EACH_RESTART_S = 1.5
 
 
 class ReloadParts(Protocol):
-    """What the reload needs of `up`."""
+    """What the reload needs from `up`."""
 
     @property
     def running(self) -> Mapping[str, int]:
@@ -57,7 +57,7 @@ class ReloadParts(Protocol):
         ...
 
     async def situation(self) -> ReloadSituation:
-        """What goes on now."""
+        """The present activity of the experiment."""
         ...
 
     async def ask(self, process: str, order: ReloadOrder) -> ReloadReply:
@@ -65,7 +65,7 @@ class ReloadParts(Protocol):
         ...
 
     async def restart(self, process: str) -> None:
-        """End it and start it again; LinkError where it is not ready in time."""
+        """End a process and start it again. LinkError if it is not ready in time."""
         ...
 
     def save(self, saved: SavedDescription) -> None:
@@ -86,7 +86,7 @@ class ReloadParts(Protocol):
 
 
 class Reloaded(Struct, frozen=True, kw_only=True):
-    """What a reload has done."""
+    """The result of a reload."""
 
     version: int
     plan: ReloadPlan
@@ -123,7 +123,7 @@ class Reloader:
         )
 
     async def answer(self) -> ReloadAnswer:
-        """What a reload would do now."""
+        """The plan of a reload now."""
         found = await self._parts.candidate()
         if found.content is None:
             return ReloadAnswer(plan=ReloadPlan(digest=""), mistakes=found.mistakes, warnings=found.warnings)

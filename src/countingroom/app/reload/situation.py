@@ -1,4 +1,4 @@
-"""What goes on now, from the state bucket: partitions at work, and interlocks that act."""
+"""Reads the present activity from the state bucket: partitions at work, and interlocks that act."""
 
 from __future__ import annotations
 

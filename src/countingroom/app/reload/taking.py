@@ -1,4 +1,4 @@
-"""What the roles that take a changed description while they run do with an order."""
+"""Carries out reload orders in the roles that can take a changed description while they run."""
 
 from __future__ import annotations
 

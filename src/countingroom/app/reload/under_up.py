@@ -42,7 +42,7 @@ from countingroom.core.values import Scalar
 _log = logging.getLogger(__name__)
 
 LATER_S = 1.0
-"""The console starts again so long after the end of the command, which it has to tell."""
+"""The console restarts this time after the end of the command, so that it can still send the result."""
 _LONGEST = 4000
 
 

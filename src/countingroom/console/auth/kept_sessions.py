@@ -1,7 +1,7 @@
-"""The valid sessions as the database had them last, in a file: for a console that begins while the database is away.
+"""Keeps the valid sessions of the database in a file, for a console that starts while the database is away.
 
-Without it no session was known after such a start, and no person could stop a run. The file has the digests of
-secrets and no secret, is for its owner alone as the database is, and is removed where it cannot be brought up to date.
+Without it no session would be known after such a start, and no person could stop a run. The file has digests of
+secrets, not the secrets. Only its owner may read it, as the database. It is removed if it cannot be updated.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from countingroom.core.messages import Malformed, decode_json
 _log = logging.getLogger(__name__)
 
 EVERY_S = 30.0
-"""A session that another process has ended stays in the file for so long. One that this console ends, or refuses
-because it was ended, leaves at once."""
+"""A session that another process has ended stays in the file for this time at most. A session that this console ends,
+or refuses because it was ended, is removed at once."""
 WRITE_S = 5.0
 """So long a write may take; meanwhile no other is begun."""
 MOST_BYTES = 32 * 1024 * 1024
@@ -45,7 +45,7 @@ class KeptSessions:
     """The sessions that are valid without the database."""
 
     def __init__(self, file: Path | None, clock: Clock, idle_s: float) -> None:
-        """`file`: None: they are in memory only. `idle_s`: so long the token of a program is valid here too."""
+        """`file`: None: keep the sessions in memory only. `idle_s`: how long the token of a program is valid here."""
         self._file = file
         self._clock = clock
         self._idle_ns = round(idle_s * 1e9)
@@ -57,7 +57,7 @@ class KeptSessions:
         self._take(_read(file) if file else KeptLogins())
 
     def find(self, digest: str) -> tuple[Session, User] | None:
-        """The session with this digest of its secret, and its user; None: it is not known to be valid."""
+        """The session with this digest of its secret, and its user; None if it is not known to be valid."""
         if not 0 <= self._clock.now_ns() - self._proven_ns < self._idle_ns:
             return None
         return self._logins.get(digest)

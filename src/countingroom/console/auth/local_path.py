@@ -10,5 +10,6 @@ _LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 def local_path(text: str) -> str:
-    """The text where it is a path of this console (with query and fragment), else `/`."""
+    """The text if it is a path of this console (with query and fragment), otherwise `/`. So a link cannot lead from the
+    login to another site."""
     return text if _LOCAL.fullmatch(text) else "/"

@@ -1,4 +1,4 @@
-"""Proving the identity of a user. What the user may do is decided elsewhere.
+"""Proves the identity of a user. Other modules decide what the user may do.
 
 `PasswordLogin` is the port, `LocalAccounts` its adapter by name and password. A provider of OpenID Connect would be
 another adapter, with the code that it sends back as proof. Each of them returns one of our accounts, which has the

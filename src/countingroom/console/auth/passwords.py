@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def acceptable(password: str, *, name: str = "") -> str:
-    """The password in the normal form that is hashed; OutOfRange where it is too easily guessed."""
+    """The password in the normal form that is hashed. OutOfRange if it is easy to guess."""
     password = unicodedata.normalize("NFKC", password)
     if not SHORTEST <= len(password) <= LONGEST:
         raise OutOfRange(

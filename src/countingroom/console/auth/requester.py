@@ -9,7 +9,7 @@ from countingroom.core.accounts import Session
 from countingroom.core.policy import LOCAL, Principal, Role
 
 NO_LOGIN_CSRF = "console"
-"""What a page puts into the header X-Countingroom where there is no session."""
+"""The value of the header X-Countingroom for a page without a session."""
 
 
 class Requester(Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Requester(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     """None: there is no login, or the request has no session."""
     csrf_token: str = NO_LOGIN_CSRF
-    """What a page of this session must send in X-Countingroom; no other site can know it."""
+    """The value that a page of this session must send in X-Countingroom; no other site can know it."""
     secret: str = ""
     """The secret of the session."""
 

@@ -34,10 +34,10 @@ COOKIE = "countingroom"
 LOOK_AGAIN_S = 1.0
 """A session ended by another process is noticed after this long; one ended by this process at once."""
 KEPT_S = 30 * 86_400.0
-"""An ended session is kept so long, so that its browser is told why it has ended."""
+"""How long an ended session is kept, so that its browser can show why it ended."""
 CLEAN_UP_S = 86_400.0
 LOOK_S = 5.0
-"""The rights of work that goes on after its request are looked up within this time."""
+"""The longest time for a look-up of rights, for work that continues after its request."""
 SEEN_S = 1.0
 """So long a request waits until the last use of its session is written."""
 _REMEMBERED = 1000
@@ -57,8 +57,8 @@ class SessionService(Protocol):
         ...
 
     async def rights(self, requester: Requester) -> Principal:
-        """The rights that the requester has now, for work that goes on after the request; Denied where there are none.
-        A session that is only not used counts."""
+        """The present rights of the requester, for work that continues after the request. Denied if there are none. A
+        session that was only idle for too long still counts."""
         ...
 
 

@@ -75,15 +75,15 @@ class Backlog:
         self._bytes = 0
 
     def add(self, change: FeedChange) -> None:
-        """Keep it, and forget the oldest while there are too many."""
+        """Add a change, and drop the oldest ones beyond the limits."""
         self._changes.append(change)
         self._bytes += change.size
         while self._changes and (len(self._changes) > self._most or self._bytes > self._most_bytes):
             self._bytes -= self._changes.popleft().size
 
     def after(self, revision: int, *, now: int) -> list[FeedChange] | None:
-        """Every change after this revision, up to `now`, the present one; None where some of them are forgotten, or
-        where that revision is of another run of the console process."""
+        """The changes after this revision up to `now`, the present one. None if some of them were dropped, or if the
+        revision is of another run of the console process."""
         if revision > now:
             return None
         found = [change for change in self._changes if change.revision > revision]

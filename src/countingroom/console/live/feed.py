@@ -34,7 +34,7 @@ _WAITING = 32
 """Messages that may wait for one viewer."""
 _ALARMS_EVERY_S = 1.0
 _TROUBLE_S = 10.0
-"""A failed tick makes the feed not ready for so long."""
+"""How long a failed tick makes the feed not ready."""
 
 
 class Viewer:
@@ -189,7 +189,7 @@ class LiveFeed:
         return self.snapshot(viewer.watch)
 
     def messages(self, watch: LiveSubscription, resume: int | None = None) -> list[str]:
-        """What a page without a websocket receives: the changes since this revision, or one snapshot. Never empty."""
+        """Messages for a page without a websocket: the changes since this revision, or one snapshot. Never empty."""
         missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
         if missed is None:
             return [self.snapshot(watch)]
@@ -273,14 +273,14 @@ class LiveFeed:
         )
 
     def _learn(self, device: str) -> bool:
-        """Take in the catalogue of a device; whether it has changed."""
+        """Take in the catalogue of a device. Returns whether it has changed."""
         if catalogue := self._latest.catalogues.get(device):
             return self.device_rows.learn(catalogue)
         self.device_rows.forget(device)
         return True
 
     def _changed_alive(self, changed: set[str]) -> set[str]:
-        """The devices and partitions of which it is reported anew whether they are alive.
+        """The devices and partitions whose presence is reported with this tick.
 
         A live one is reported at once. A silent one only after the first heartbeats: right after the start of the
         console every device is silent, and every page would show all of them as gone.
@@ -299,7 +299,7 @@ class LiveFeed:
         return {f"{device}.{name}": row for name, row in self.device_rows.show(device, chosen).items()}
 
     def _alarm_levels(self, keys: set[str]) -> set[tuple[str, str]]:
-        """(device, point) of which the level may have changed with an alarm of these keys."""
+        """(device, point) of each point whose level may have changed with an alarm of these keys."""
         found: set[tuple[str, str]] = set()
         for key in keys:
             if key.startswith("alarm."):

@@ -1,4 +1,4 @@
-"""What a page subscribes to in the live feed. Equal subscriptions share one encoding."""
+"""The subscription of a page to the live feed. Equal subscriptions share one encoding."""
 
 from __future__ import annotations
 

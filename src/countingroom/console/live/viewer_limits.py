@@ -63,7 +63,7 @@ class Viewers:
                     del counter[key]
 
     def wait_s(self, user: str, now_s: float) -> float:
-        """0 where this user may subscribe now, and then it is counted; else the seconds until then."""
+        """0 if this user may subscribe now; then it is counted. Otherwise the seconds to wait."""
         return self._pace.wait_s(user, now_s)
 
     def _full(self, user: str, address: str, *, operates: bool) -> str:

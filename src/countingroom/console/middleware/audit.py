@@ -29,9 +29,10 @@ _OPEN_NAMES = {
     "/api/v1/look_at_link": (),
     "/api/v1/acknowledge_by_link": (),
 }
-"""What is recorded of the requests with passwords or links: any other value may be one, under a name that is wrong."""
+"""The only values that are recorded of requests with passwords or links: another value may be a secret under a wrong
+name."""
 _OF_THE_ORDER = frozenset({"channel", "seen_state", "issued_ns", "age_s", "deadline_s", "wait_s", "id"})
-"""What the body of a command says beside its arguments: an argument with such a name is not taken for it."""
+"""The fields of a command's body other than its arguments. An argument with such a name must not be taken for it."""
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
 

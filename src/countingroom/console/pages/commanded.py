@@ -1,4 +1,4 @@
-"""What a script needs to offer the commands of a partition to the person of a request."""
+"""The values that a script needs to offer the commands of a partition to the user of a request."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _words(alarm: AlarmState) -> Iterable[str]:
 
 
 def is_open(alarm: AlarmState) -> bool:
-    """Whether it stands in the list: not normal, and neither shelved nor suppressed nor out of service."""
+    """Whether it is in the list: not normal, not shelved, not suppressed and not out of service."""
     return alarm.base is not BaseState.NORMAL and not alarm.has_flag
 
 

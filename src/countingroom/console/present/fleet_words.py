@@ -1,4 +1,4 @@
-"""What the fleet has published of agents, among the states that the console keeps. Pure."""
+"""Finds the agents that the fleet runs in the states that the console keeps. Pure."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def control_of(words: Mapping[str, Struct], partition: str) -> Control | None:
 
 
 def gone_since(rows: DeviceRows, partition: str) -> int | None:
-    """Since when it has no owner; what is known of it is then its last state. None: it has one."""
+    """Since when the partition has no owner; its state is then the last known one. None if it has an owner."""
     return rows.gone_since(subjects.partition_key(partition))
 
 

@@ -38,7 +38,7 @@ _decoder = MessageDecoder(Event)
 
 
 def read(bus: Bus, stored: Stored) -> Numbered | None:
-    """Decode an event; None where it is none (a newer version may have written it)."""
+    """Decode an event; None if it cannot be decoded (a newer version may have written it)."""
     event = bus.dead_letters.read(stored.subject, stored.data, _decoder)
     return None if event is None else (stored.sequence, event)
 

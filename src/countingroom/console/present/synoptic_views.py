@@ -1,4 +1,5 @@
-"""What a page with a synoptic needs beside the drawing: its bindings with names, units and precision. Pure."""
+"""The values that a page with a synoptic needs in addition to the drawing: bindings with names, units and precision.
+Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from countingroom.core.synoptics.known_names import KnownDevice, KnownNames
 
 
 def known_names(catalogues: Mapping[str, Catalogue], synoptics: Iterable[str]) -> KnownNames:
-    """What the console knows to exist."""
+    """The names that the console knows: devices, points, partitions and others."""
     return KnownNames(
         devices={
             name: KnownDevice(

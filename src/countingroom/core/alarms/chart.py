@@ -76,7 +76,7 @@ _NOT_ACKNOWLEDGED: dict[str, Any] = {"acknowledged_by": "", "acknowledged_ns": N
 
 TABLE: dict[BaseState, dict[Trigger, Cell]] = {
     _A: {
-        # Inside a flag people are not asked: the activation counts as acknowledged.
+        # While a flag is set people need not react, so the activation counts as acknowledged.
         Trigger.ACTIVE: Cell(to=_B, flagged=_C, occurs=True, effect=EffectKind.ANNOUNCE),
         Trigger.CLEAR: _NOTHING,
         Trigger.ACKNOWLEDGE: _NOTHING,
@@ -119,11 +119,11 @@ TABLE: dict[BaseState, dict[Trigger, Cell]] = {
         Trigger.RE_ALARM: _NOTHING,
     },
 }
-"""Base state -> trigger -> what happens. Every cell is there."""
+"""Base state -> trigger -> result. The table is complete; a test checks every cell."""
 
 
 class ChartRules(Struct, frozen=True, kw_only=True):
-    """What the definition of an alarm says about its states."""
+    """The parts of an alarm's definition that the chart needs."""
 
     latching: bool = False
     """After the condition is clear it stays until a person resets it."""
@@ -191,8 +191,8 @@ def step(
     away by any event. The caller answers a repeated command id with the first answer, before it comes here.
     """
     done = _Step(record, now_ns, rules)
-    # What is clear by now is not announced as back from the shelf: an engine that starts after the end of a shelf
-    # would announce what is over.
+    # Not before a clear: otherwise an engine that starts after the end of a shelf would announce the alarm as back from
+    # the shelf, although it is over.
     if not isinstance(event, ConditionClear):
         done.end_what_is_over()
     done.take(event)
@@ -248,7 +248,7 @@ class _Step:
                 pass
 
     def end_what_is_over(self) -> None:
-        """Take away the shelf and the suppression whose time has come."""
+        """End the shelf and the suppression if their time is over."""
         record = self.record
         if not record.has_flag:
             return
@@ -366,7 +366,7 @@ class _Step:
         return to
 
     def _announce_if_back(self) -> None:
-        """The last flag is gone: an active alarm is announced once, whatever it was before."""
+        """After the last flag ended, announce an active alarm once, also if it was acknowledged before the flag."""
         record = self.record
         if record.has_flag or not record.base.is_active:
             return

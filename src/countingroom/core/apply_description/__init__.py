@@ -1,4 +1,4 @@
-"""What the description says about stored things, compared with the database after the description was edited.
+"""Compares an edited description with the stored things in the database, and plans how to apply it.
 
 Start with `compare.py`, which makes the plan. `contents.py` has the values, `renames.py` the renaming by `was`.
 """

@@ -1,7 +1,7 @@
 """The three-way comparison: the description as it was last applied, as it is now, and the database. Pure.
 
-What changed only in the description is to be saved, and what changed only in the database stays. What changed in both
-is a conflict, which the user decides.
+Changes only in the description are saved in the database; changes only in the database stay. A change in both is a
+conflict, which the user decides.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Side(StrEnum):
 
 
 class ApplyAction(StrEnum):
-    """What is done with one thing."""
+    """The action on one thing."""
 
     ADD = "add"
     UPDATE = "update"
@@ -115,7 +115,7 @@ class ApplyPlan(Struct, frozen=True, kw_only=True):
 
 
 class Choices(Struct, frozen=True, kw_only=True):
-    """What the user decided."""
+    """The decisions of the user."""
 
     take: dict[str, Side] = {}
     """Item -> the side it is taken from; the empty item stands for all others."""
@@ -177,8 +177,8 @@ def _taken(one: Rename) -> ItemChange:
 def _judge(
     kind: ItemKind, name: str, says: Any, said: Any, has: Any, *, use: str, choices: Choices
 ) -> ItemChange | None:
-    """What is to be done with one thing. `says`: the description now, `said`: when it was applied, `has`: the
-    database; None: it is not there."""
+    """The change of one thing. `says`: its value in the description now, `said`: when the description was last applied,
+    `has`: its value in the database; None: it does not exist there."""
     change = ItemChange(
         action=ApplyAction.KEEP, kind=kind, name=name, reason="", described=says, held=has, applied=said
     )
@@ -251,8 +251,8 @@ def _digest(revision: int, changes: list[ItemChange]) -> str:
 
 
 def contents_after(described: Contents, plan: ApplyPlan) -> Contents:
-    """What is recorded as applied. What the description no longer has and the database keeps stays in it, so that it
-    can be pruned later."""
+    """The contents that are recorded as applied. Things that the description no longer has, but the database keeps,
+    stay in the record, so that they can be pruned later."""
     kept = [one for one in plan.changes if one.action is ApplyAction.KEEP and one.described is None and not one.was]
     found: Contents = {kind: dict(described.get(kind, {})) for kind in ItemKind}
     for one in kept:
@@ -261,7 +261,8 @@ def contents_after(described: Contents, plan: ApplyPlan) -> Contents:
 
 
 def with_equal_contents(described: Contents, applied: AppliedDescription, held: Held) -> Contents | None:
-    """What was applied, with everything that description and database have in common; None if that is no addition.
+    """The record of applied contents, with all things that are equal in description and database added; None if there
+    is no addition.
 
     A database without a record of what was applied gets one by this, for all that is equal at its first start.
     """

@@ -31,7 +31,7 @@ title, the value of a detector is empty."""
 
 
 class AppliedDescription(Struct, frozen=True, kw_only=True):
-    """What the description said when it was last applied."""
+    """The contents of the description when it was last applied."""
 
     revision: int = 0
     """1, 2, 3 …; 0: it was never recorded."""
@@ -41,7 +41,7 @@ class AppliedDescription(Struct, frozen=True, kw_only=True):
 
 
 class Held(Struct, frozen=True, kw_only=True):
-    """What the database holds now."""
+    """The present contents of the database."""
 
     contents: Contents = {}
     selected: dict[str, str] = {}

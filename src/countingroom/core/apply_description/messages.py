@@ -34,7 +34,7 @@ class DescriptionState(Struct, frozen=True, kw_only=True):
 
 
 def choices(take: str, *, prune: bool) -> Choices:
-    """What the user decided. `take` is `description` or `database` for all conflicts, or `ITEM=description` and
+    """The decisions of the user. `take` is `description` or `database` for all conflicts, or `ITEM=description` and
     `ITEM=database` for one, separated by commas. OutOfRange for anything else, and for decisions that contradict."""
     found: dict[str, Side] = {}
     for part in filter(None, (each.strip() for each in take.split(","))):

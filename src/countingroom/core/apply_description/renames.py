@@ -32,7 +32,7 @@ class PendingRenames(Struct, frozen=True, kw_only=True):
 
 
 def pending(given: Renames, held: Held) -> PendingRenames:
-    """What is to be renamed in the database; empty when it was done before."""
+    """The renames that the database still needs; empty if they were done before."""
     found: list[Rename] = []
     taken: list[Rename] = []
     for rename in _in_order(given):
@@ -63,7 +63,7 @@ def _present(what: str, held: Held) -> set[str]:
 
 
 def renamed(held: Held, renames: tuple[Rename, ...]) -> Held:
-    """What the database holds after these renames."""
+    """The contents of the database after these renames."""
     for one in renames:
         held = _after(one, held)
     return held

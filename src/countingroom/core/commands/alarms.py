@@ -22,7 +22,7 @@ MOST_ALARMS = 1000
 # Without limits of the numbers: msgspec 0.22 ends the process with a segmentation fault on a union of a limited number
 # and a tuple. A number that no alarm has is refused later.
 Seen = int | tuple[int, int] | None
-"""What was seen of an alarm: its occurrence, or occurrence and priority; None: it does not matter."""
+"""The occurrence, or occurrence and priority, of an alarm that the user saw; None: it does not matter."""
 
 _ALARMS = Argument(
     name="alarms",
@@ -105,7 +105,7 @@ def listed(alarms: Mapping[str, Seen]) -> str:
 
 
 def named(argument: str) -> dict[str, Seen]:
-    """The alarms of the argument `alarms`; OutOfRange where it is no such text, or names too many."""
+    """The alarms of the argument `alarms`. OutOfRange if the text is wrong or names too many alarms."""
     try:
         found = msgspec.json.decode(argument, type=dict[str, Seen])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -124,5 +124,5 @@ def named(argument: str) -> dict[str, Seen]:
 
 
 def parts_of(seen: Seen) -> tuple[int | None, int | None]:
-    """Occurrence and priority that were seen; None: it does not matter."""
+    """Occurrence and priority that the user saw; None: it does not matter."""
     return seen if isinstance(seen, tuple) else (seen, None)

@@ -41,8 +41,7 @@ from countingroom.core.interlocks.states import (
 TIME_PASSED = InterlockTime()
 _MISSING = InputReading(Truth.MISSING)
 SET_BACK_NS = 10_000_000_000
-"""A reset time further in the future than this shows that the clock was set back. Smaller differences are normal: a
-step may have waited."""
+"""A reset time further in the future shows that the clock was set back. Less is normal: a step may have waited."""
 
 
 def initial(spec: InterlockSpec) -> InterlockState:
@@ -157,7 +156,7 @@ class _Step:
             )
         reset_ns = self.state.reset_ns
         if reset_ns is not None and reset_ns > now_ns + SET_BACK_NS:
-            reset_ns = None  # it must not pass for the reset of a trip that comes by the new time
+            reset_ns = None  # otherwise it would look later than a new trip, and `_adopt` would ignore that trip
         self.state = replace(self.state, tripped_ns=_not_after(now_ns, self.state.tripped_ns), reset_ns=reset_ns)
 
     def read(self, inputs: Inputs) -> None:
@@ -218,7 +217,7 @@ class _Step:
             present_since_ns=_since(before.present_since_ns, self.now_ns) if is_present else None,
         )
         over = cause.over and is_present
-        # What the inputs demand now was not demanded before.
+        # Not before now: the inputs changed at this step, also if a saved begin lies further back.
         due_ns = max(_trips_ns(one, cause), self.now_ns) if is_present and not over else None
         return replace(cause, over=over, due_ns=due_ns)
 
@@ -246,6 +245,7 @@ class _Step:
         cause = self.causes.get(event.cause)
         if cause is None or cause.tripped_ns is not None or cause.bypass is not None or not self.spec.latch:
             return
+        # A device host publishes its trip until it has received the reset; that old trip must not trip again.
         if event.tripped_ns > (self.state.reset_ns or 0):
             self._trip_cause(cause, event.tripped_ns, f"as found by the {event.place}" if event.place else "adopted")
 
@@ -272,7 +272,7 @@ class _Step:
                 continue
             if before.acting_ns is None and after.acting_ns is not None:
                 if one.kind is InterlockEffect.FORBID:
-                    after = replace(after, reached_ns=after.acting_ns)  # to publish it is all that it does
+                    after = replace(after, reached_ns=after.acting_ns)  # run control reads the published state
                 self.effects[one.name] = after
                 self._act(ActionKind.ACT, one.name, text=one.shown)
                 continue
@@ -281,7 +281,7 @@ class _Step:
                 self._act(ActionKind.RELEASE, one.name, text=one.shown)
 
     def _due(self, effect: str) -> Iterator[tuple[int, str]]:
-        """When the tripped causes demand this effect."""
+        """(time, cause) for each tripped cause that leads to this effect."""
         for cell in self.spec.cells(effect):
             tripped_ns = self.causes[cell.cause].tripped_ns
             if tripped_ns is not None:
@@ -321,7 +321,7 @@ class _Step:
 
     def _end_bypass(self, name: str, at_ns: int, *, by: str = "") -> None:
         cause = self.causes[name]
-        # What it would have done it does now.
+        # A cause that would have tripped during the bypass trips at its end.
         waits = cause.over and cause.tripped_ns is None
         self.causes[name] = replace(
             cause, bypass=None, over=cause.over and not waits, due_ns=at_ns if waits else cause.due_ns
@@ -331,7 +331,7 @@ class _Step:
     def _report(self, event: ReportEffect) -> None:
         before = self.effects.get(event.effect)
         if before is None or before.acting_ns is None or event.trip != self.state.trip:
-            return
+            return  # the report of an attempt for an earlier trip says nothing about the present one
         after = replace(before, attempts=before.attempts + 1, trouble=event.trouble)
         if not event.trouble and before.reached_ns is None:
             after = replace(after, reached_ns=self.now_ns)

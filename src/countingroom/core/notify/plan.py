@@ -41,10 +41,10 @@ def plan(
     last: NextMessages | None = None,
     changed: Iterable[str] = (),
 ) -> NextMessages:
-    """Take in the rows of the history in their order, and make what is due.
+    """Take in the rows of the history in their order, and make the messages that are due.
 
-    `last`: what the last call gave, and `changed` the alarms whose present state is another one since. With them
-    all alarms are looked at only when something can be due: ten thousand of them take 0.1 s.
+    `last`: the result of the last call. `changed`: the alarms whose present state changed since. With them all alarms
+    are checked only when a message can be due: a check of ten thousand alarms takes 0.1 s.
     """
     planning = _Planning(spec, before, present, now_ns)
     touched = set(changed)
@@ -73,7 +73,7 @@ class _Planning:
         self._next: list[int] = []
 
     def outcome(self) -> NextMessages:
-        """What was found."""
+        """The result of the run."""
         return NextMessages(
             messages=tuple(self._messages),
             state=self._draft.state(),
@@ -91,7 +91,7 @@ class _Planning:
             return
         for track in list(self._draft.of_alarm(row.alarm, self._spec.routes)):
             if row.occurrence < track.occurrence:
-                continue
+                continue  # a late row about an earlier occurrence
             if row.kind in _FLAGGED:
                 self._draft.drop(track.key)
             elif row.kind is HistoryKind.ACKNOWLEDGED:
@@ -101,14 +101,14 @@ class _Planning:
                 self._return(track, row)
 
     def forget_routes(self) -> None:
-        """Drop what belongs to a route that the description has no more."""
+        """Drop tracks and times of routes that the description no longer has."""
         for key in [key for key in self._draft.tracks if key[0] not in self._spec.routes]:
             self._draft.drop(key)
         for route in [route for route in self._draft.sent if route not in self._spec.routes]:
             self._draft.count(route, ())
 
     def earliest_ns(self, next_ns: int | None, alarms: Iterable[str]) -> int:
-        """When something can be due, if nothing was before this time but for these alarms."""
+        """The earliest time at which a message can be due. `next_ns`: the earliest one for all other alarms."""
         found = [_NEVER_NS if next_ns is None else next_ns]
         for alarm in alarms:
             for track in self._draft.of_alarm(alarm, self._spec.routes):
@@ -125,7 +125,7 @@ class _Planning:
         return min(found)
 
     def wait_until(self, next_ns: int) -> None:
-        """Nothing is due before."""
+        """Run again at this time."""
         if next_ns < _NEVER_NS:
             self._next.append(next_ns)
 
@@ -145,12 +145,12 @@ class _Planning:
         is_again = row.kind is HistoryKind.ANNOUNCED_AGAIN
         if former and former.occurrence == row.occurrence:
             if row.time_ns <= former.announced_ns and not self._is_present(row, former):
-                return  # it is known
+                return  # the same row, or an older one
             if former.step == 0 and former.due_ns is not None:
                 due_ns = min(due_ns, former.due_ns)  # a rise of priority does not delay it
                 is_again = former.is_again
         else:
-            thread = ""
+            thread = ""  # mail programs show each occurrence as a conversation of its own
         self._draft.put(
             Track(
                 route=route.name,
@@ -183,14 +183,14 @@ class _Planning:
             self._draft.put(over)
 
     def _keep_if_told(self, track: Track) -> None:
-        """Keep a track that needs nothing but its follow-up."""
+        """Keep a track only if it needs a follow-up."""
         if track.told and self._spec.routes[track.route].follow_up:
             self._draft.put(track)
         else:
             self._draft.drop(track.key)
 
     def _is_wanted(self, route: NotifyRoute, track: Track) -> bool:
-        """Whether its alarm still has to be told."""
+        """Whether a message about the alarm is still wanted."""
         state = self._present.get(track.alarm)
         return (
             track.returned_ns is None
@@ -273,17 +273,16 @@ class _Planning:
             self._draft.drop(track.key)
 
     def _due(self, route: NotifyRoute, given: Iterable[tuple[Track, int]]) -> list[tuple[Track, int]]:
-        """When each may be sent, after the quiet hours."""
+        """Tracks with the time at which they may be sent: their due time, or the end of the quiet hours."""
         return [(track, route.allowed_ns(track.priority, due_ns, self._now_ns)) for track, due_ns in given]
 
     def _window(self, route: NotifyRoute, due: Sequence[tuple[Track, int]]) -> list[Track]:
-        """Those that go into a message now: all that are due, when the time for grouping has passed since the first of
-        them."""
+        """The tracks that go into a message now: all due ones, if the grouping time since the first of them is over."""
         if not due:
             return []
         begin_ns = min(due_ns for _, due_ns in due)
         if begin_ns + route.group_ns > self._now_ns:
-            # At the end of quiet hours those that were late before them are due without a further wait.
+            # The grouping time counts from the due time, so alarms that waited for the end of quiet hours wait no more.
             self._next.append(begin_ns if begin_ns > self._now_ns else begin_ns + route.group_ns)
             return []
         members = self._allowed(route, [track for track, due_ns in due if due_ns <= self._now_ns])
@@ -291,8 +290,8 @@ class _Planning:
         return members
 
     def _allowed(self, route: NotifyRoute, members: list[Track]) -> list[Track]:
-        """These, the most urgent first, and the message is counted; none where the rate of the route is used up.
-        Alarms of the highest priority never wait for it."""
+        """These tracks, the most urgent first, and count one message; empty if the rate of the route is used up. A
+        message with an alarm of the highest priority never waits."""
         if not members or route.rate is None:
             return sorted(members, key=_urgency)
         since_ns = self._now_ns - route.rate.per_ns
@@ -311,7 +310,7 @@ class _Planning:
         return found
 
     def _to_told(self, kind: NotificationKind, route: NotifyRoute, members: Sequence[Track], turn: str) -> None:
-        """One message to each channel with those of the alarms that it was told of."""
+        """One message to each channel, about the alarms of which it got a message before."""
         for channel in dict.fromkeys(channel for track in members for channel in track.told):
             if channel not in self._spec.directory.channels:
                 continue  # the description has it no more
@@ -350,7 +349,7 @@ class _Planning:
 
 
 def is_waiting(state: AlarmState) -> bool:
-    """Whether a person still has to learn of it: active, not acknowledged, without a flag, and no consequence."""
+    """Whether people must be informed of it: active, not acknowledged, without a flag, and no consequence."""
     return is_unanswered(state) and not state.cause_id
 
 

@@ -1,4 +1,4 @@
-"""What a reload compares: a description as plain values, and what follows from it for the processes. Pure."""
+"""The input of a reload: a description as plain values, and the facts about processes that follow from it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reload says on the bus, to a child process, and to the requester. Pure."""
+"""The messages of a reload: on the bus, to child processes, and to the requester. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReloadQuery(Struct, frozen=True, kw_only=True):
 
 
 class ReloadAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """What a reload would do now."""
+    """The plan of a reload now."""
 
     plan: ReloadPlan
     refusals: tuple[Cause, ...] = ()
@@ -86,7 +86,7 @@ class ReloadOrder(Struct, frozen=True, kw_only=True):
 
 
 class ReloadReply(Struct, frozen=True, kw_only=True):
-    """What a process answers to an order."""
+    """The answer of a process to an order."""
 
     id: int
     refused: Cause | None = None

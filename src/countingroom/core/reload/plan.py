@@ -31,7 +31,7 @@ class ReloadAction(StrEnum):
 
 
 class Entails(StrEnum):
-    """What a change costs."""
+    """The consequence of a change."""
 
     IN_PLACE = "in place"
     """Nothing else notices it."""
@@ -105,7 +105,7 @@ class ReloadPlan(Struct, frozen=True, kw_only=True):
 
 
 def plan(old: ReloadContent, new: ReloadContent) -> ReloadPlan:
-    """What a reload from the old to the new description would change, in the order of the paths."""
+    """The changes of a reload from the old to the new description, in the order of the paths."""
     found: list[ReloadChange] = []
     readers = {**old.readers, **new.readers}
     for path, before, after in _differences(old.sections, new.sections):
@@ -122,7 +122,7 @@ def plan(old: ReloadContent, new: ReloadContent) -> ReloadPlan:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(path, before, after) of each thing that differs; None where it is not there."""
+    """(path, before, after) of each difference; None: it does not exist on that side."""
 
     def walk(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
         if before == after:

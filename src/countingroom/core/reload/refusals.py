@@ -19,12 +19,12 @@ RESTART_S = 10.0
 
 
 class ReloadSituation(Struct, frozen=True, kw_only=True):
-    """What goes on now."""
+    """The present activity of the experiment."""
 
     busy: dict[str, tuple[str, ...]] = {}
     """Partition that takes a run or is on its way to another state -> its systems."""
     acting: tuple[str, ...] = ()
-    """Interlocks that are tripped, or of which that is not known."""
+    """Interlocks that are tripped, or whose state is unknown."""
 
 
 def refusals(plan: ReloadPlan, old: ReloadContent, now: ReloadSituation) -> tuple[Cause, ...]:

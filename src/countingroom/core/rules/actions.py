@@ -1,4 +1,4 @@
-"""What a rule does, as values: commands, ramps, messages to people, log entries. Pure."""
+"""The actions of rules: commands, ramps, messages to people, log entries. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from countingroom.core.policy import Role
 from countingroom.core.values import Scalar
 
 DEADLINE_S = 60.0
-"""An action must have ended after so long, unless the description says another time."""
+"""The time within which an action must end, unless the description gives another one."""
 
 
 class CommandAction(Struct, frozen=True, kw_only=True, tag="command"):
@@ -59,7 +59,7 @@ Action = CommandAction | RampAction | NotifyAction | LogAction
 
 
 class RuleActions(Struct, frozen=True, kw_only=True):
-    """What a rule does when it acts, in this order, and what its principal may do."""
+    """The actions of a rule in their order, and the roles of its principal."""
 
     actions: tuple[Action, ...]
     roles: Mapping[str, Role] = {}

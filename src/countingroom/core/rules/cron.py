@@ -24,7 +24,7 @@ _TRIES = 200
 
 
 def check(trigger: CronTrigger) -> None:
-    """ConfigurationError where it is no time of cron, or names no time zone."""
+    """ConfigurationError if the expression or the time zone is wrong."""
     zone = _zone(trigger.zone)
     _parse(trigger.expression, datetime(2026, 1, 1, tzinfo=zone))
 

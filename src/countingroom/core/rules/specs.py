@@ -1,4 +1,4 @@
-"""What a rule watches for and how often it may act, as values."""
+"""The specification of a rule: its trigger, and how often it may act."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConditionTrigger(Struct, frozen=True, kw_only=True, tag="condition"):
     """A condition that becomes true."""
 
     hold_ns: Annotated[int, Meta(ge=0)] = 0
-    """It must be known and true for so long without a break."""
+    """The condition must be known and true for this time without a break."""
     acts_if_already_true: bool = False
     """Whether it acts where the condition is true already at the start of the department, or when the rule is armed."""
 
@@ -68,7 +68,7 @@ class FiringRate(Struct, frozen=True, kw_only=True):
 
 
 class RuleSpec(Struct, frozen=True, kw_only=True):
-    """One rule, as its state table needs it. What it does is in `actions.py`."""
+    """One rule, as its state table needs it. `actions.py` has its actions."""
 
     name: str
     trigger: Trigger

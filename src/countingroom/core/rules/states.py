@@ -1,4 +1,4 @@
-"""What is published of a rule, at the key `rule.<name>` of the bucket `state`, and what is saved of it."""
+"""The state of a rule as it is published at the key `rule.<name>` of the bucket `state`, and as it is saved."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Firing(Struct, frozen=True, kw_only=True):
 
 
 class RulePhase(StrEnum):
-    """What a rule waits for."""
+    """The phase of a rule: what it waits for, or that it acts."""
 
     DISARMED = "disarmed"
     WAITING = "waiting"
@@ -118,7 +118,7 @@ class RuleState(Struct, frozen=True, kw_only=True):
 
 
 class SavedRule(Struct, frozen=True, kw_only=True):
-    """What the database keeps of a rule."""
+    """The part of a rule that is saved in the database."""
 
     memory: RuleMemory
     last: Firing | None = None

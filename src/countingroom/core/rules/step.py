@@ -1,9 +1,9 @@
-"""The state table of one rule: (spec, memory, input, now) -> (memory, what happened). Pure.
+"""The state table of one rule: (spec, memory, input, now) -> (memory, effects). Pure.
 
-A rule acts once each time that its condition becomes true. It acts again only after the condition was known to be
-false in between: while it stays true, and while it cannot be evaluated, the rule does not act. `unless` is asked at the
-moment of acting: only where it is known to be false does the rule act. With a condition it then waits, and acts when
-`unless` becomes false while the condition still holds; a time or an event that `unless` stops is passed over.
+A rule acts once each time that its condition becomes true. Before it acts again, the condition must have been known to
+be false; it does not act while the condition stays true or cannot be evaluated. `unless` is checked at the moment of
+acting: the rule acts only if it is known to be false. A rule with a condition then waits, and acts when `unless`
+becomes false while the condition still holds. A time or an event that `unless` stops is skipped.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class RuleMemory(Struct, frozen=True, kw_only=True):
 
 
 class RuleBegin(Struct, frozen=True):
-    """The department starts. What was evaluated before is forgotten."""
+    """The department starts. Earlier evaluations of the condition do not count."""
 
 
 class ConditionIs(Struct, frozen=True):
@@ -166,7 +166,7 @@ def step(spec: RuleSpec, memory: RuleMemory, given: Input, now_ns: int) -> Step:
 
 
 def next_due_ns(spec: RuleSpec, memory: RuleMemory) -> int:
-    """When RuleTimePassed is to be given; NEVER: it waits for no time."""
+    """When RuleTimePassed must be given; NEVER if the rule waits for no time."""
     if isinstance(spec.trigger, CronTrigger):
         return memory.next_ns
     if isinstance(spec.trigger, ConditionTrigger) and _waits(memory) and not _is_stopped(spec, memory):

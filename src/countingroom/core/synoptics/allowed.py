@@ -1,4 +1,4 @@
-"""What a drawing may contain: elements, attributes and the form of their values. Pure.
+"""The allowed contents of a drawing: elements, attributes and the form of their values. Pure.
 
 The lists are closed: what is not here is removed. No value can load or run anything: a reference is `#id` within the
 drawing, and an image is embedded raster data.

@@ -1,4 +1,4 @@
-"""What an element of a drawing shows: the point or state that it is bound to, and how. Pure.
+"""Bindings: the point or state that an element of a drawing shows, and how. Pure.
 
 An element is bound by its id (`chiller.internal_temp`, `device:caen`), or by the description, which says more.
 """
@@ -19,7 +19,7 @@ from countingroom.core.values import Scalar
 
 
 class TargetKind(StrEnum):
-    """What an element may be bound to."""
+    """The kinds of targets of a binding."""
 
     POINT = "point"
     DEVICE = "device"

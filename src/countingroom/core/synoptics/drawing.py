@@ -280,8 +280,8 @@ def _references(element: Element) -> Iterator[tuple[str, str]]:
 
 
 def _remove_dangling(reader: _Reader, root: Element) -> None:
-    """Remove references to what is not there and circles of them. Raises Mistaken where elements that use others draw
-    too many."""
+    """Remove references to missing elements, and circles of references. Raises Mistaken if elements that reference
+    others would draw too many elements: a small file could otherwise make a page of any size."""
     known = {one.id: one for one in root.elements() if one.id}
     for element in root.elements():
         for name, wanted in list(_references(element)):

@@ -15,7 +15,7 @@ _NUMBERS = (Type.FLOAT, Type.INT)
 
 
 class KnownDevice(Struct, frozen=True, kw_only=True):
-    """What a device has."""
+    """The points and channels of a device."""
 
     title: str = ""
     points: Mapping[str, Point]
@@ -23,7 +23,7 @@ class KnownDevice(Struct, frozen=True, kw_only=True):
 
 
 class KnownNames(Struct, frozen=True, kw_only=True):
-    """Everything that an element may be bound to. None: it is not known, and not checked."""
+    """All possible targets of bindings. None: unknown, and not checked."""
 
     devices: Mapping[str, KnownDevice] = {}
     areas: Set[str] | None = None
@@ -39,7 +39,7 @@ class KnownNames(Struct, frozen=True, kw_only=True):
 
 
 def wrong_bindings(drawing: Drawing, bindings: Iterable[Binding], known: KnownNames) -> Iterator[BindingMistake]:
-    """Bindings to what is not there, and numbers that are asked of what has none."""
+    """Bindings to missing targets, and numeric bindings to targets without a number."""
     lines = {name: element.line for name, element in drawing.by_id().items()}
     for one in bindings:
         if message := _wrong(one, known):
