@@ -19,6 +19,8 @@ class Outside:
         self.rows: list[tuple[str, str, bytes]] = []
         self.faults: list[str] = []
         self.batches = 0
+        self.withheld: dict[str, tuple[int, int, int]] = {}
+        """Kind -> records, lines and lines withheld, as the last batch told."""
 
     async def take(self, batch: FeedBatch) -> FeedAnswer:
         await asyncio.sleep(0)
@@ -32,6 +34,7 @@ class Outside:
         if batch.after == self.last:
             self.rows += [(one.kind, one.key, bytes(one.body)) for one in batch.records]
             self.last = batch.records[-1].sequence if batch.records else self.last
+            self.withheld = {one.kind: (one.records, one.lines, one.lines_withheld) for one in batch.withheld}
         if fault == "after":
             raise LinkError("cut", source="test")
         return FeedAnswer(last=self.last)

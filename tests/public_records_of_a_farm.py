@@ -14,7 +14,7 @@ from countingroom.core.mirror.redactor import Public, Redactor, parted
 from countingroom.core.mirror.templates import Approval, SlotRule, read_line
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.store.store import PublicStore
-from countingroom.mirror.store.values import HostState, PublicDocument, RecordEntry, SourceState
+from countingroom.mirror.store.values import HostState, PublicDocument, RecordEntry, SourceState, WithheldEntry
 from countingroom.simulators.dqm_farm import Farm
 
 
@@ -67,6 +67,7 @@ async def filled_store(path: Path, clock: Clock, farm: Farm) -> PublicStore:
     store = PublicStore(f"sqlite:///{path}", clock)
     await store.open()
     redact = redactor(farm)
+    withheld: list[tuple[Any, int, int]] = [("alarm", 7, 0), ("event", 1203, 36)]
     now = clock.now_ns()
     hosts = [
         HostState(set="production", host=redact.alias("host", name), is_up=place != 1, message=redact.word(text))
@@ -82,6 +83,10 @@ async def filled_store(path: Path, clock: Clock, farm: Farm) -> PublicStore:
                 source=redact.word(f"{kind} one"), kind=kind, is_connected=True, contact_at=now // 1000, lines=900
             )
             for kind in ("host", "cluster", "feed")
+        ],
+        withheld=[
+            WithheldEntry(feed=redact.word("feed-1"), kind=kind, records=many, lines=lines, lines_withheld=lines // 3)
+            for kind, many, lines in withheld
         ],
     )
     return store

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from countingroom.core.errors import LinkError
-from countingroom.core.mirror.feed import MOST_BYTES, FeedBatch, FeedRecord
+from countingroom.core.mirror.feed import MOST_BYTES, FeedBatch, FeedRecord, WithheldCount
 from countingroom.core.mirror.raw_records import Sort
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.mirror.feed.intake import FeedIntake
@@ -88,6 +88,19 @@ async def test_a_batch_is_stored_once_and_only_where_it_follows(stand: Stand) ->
         3,
         5,
     )
+
+
+async def test_counts_of_what_was_withheld_come_with_each_batch_and_count_once(stand: Stand) -> None:
+    def told(records: int) -> tuple[WithheldCount, ...]:
+        return (WithheldCount(kind="alarm", records=records, lines=9, lines_withheld=3), WithheldCount(kind="later"))
+
+    first = msgspec.structs.replace(batch(record(0, "a")), withheld=told(2))
+    for _ in range(2):
+        await stand.target.take(first)
+    await stand.target.take(msgspec.structs.replace(batch(after=FIRST), withheld=told(4)))
+    await stand.target.take(msgspec.structs.replace(batch(record(9, "x"), after=FIRST + 5), withheld=told(90)))
+    (row,) = await stand.reader.withheld()
+    assert (row.kind, row.records, row.lines, row.lines_withheld) == ("alarm", 4, 9, 3)
 
 
 async def test_a_new_feed_takes_the_place_of_the_states_of_the_one_before(stand: Stand) -> None:

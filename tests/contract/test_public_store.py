@@ -28,6 +28,7 @@ from countingroom.mirror.store.values import (
     PublicRetention,
     RecordEntry,
     SourceState,
+    WithheldEntry,
 )
 from countingroom.storage.columns import Json, PlainText
 from countingroom.storage.database import Database
@@ -230,6 +231,22 @@ async def test_counts_of_a_source_add_up_and_its_last_contact_stays(both: Both) 
     both.clock.step(DAY_US / 1e6 + 1)
     assert await both.store.prune(PublicRetention(age_us=9 * DAY_US, documents=1, records=1)) == 1
     assert await both.reader.sources() == ()
+
+
+async def test_counts_of_what_a_feed_withheld_are_taken_over_and_never_become_less(both: Both) -> None:
+    def count(feed: str, kind: Any, records: int, lines_withheld: int = 0) -> WithheldEntry:
+        return WithheldEntry(
+            feed=WORD(feed), kind=kind, records=records, lines=2 * lines_withheld, lines_withheld=lines_withheld
+        )
+
+    for one in (count("one", "alarm", 5), count("one", "alarm", 5), count("one", "event", 1, 12)):
+        await both.store.take(withheld=[one])
+    await both.store.take(withheld=[count("one", "alarm", 3), count("one", "event", 1, 14)])
+    await both.store.take(withheld=[count("two", "alarm", 2)])
+    assert [(one.kind, one.records, one.lines, one.lines_withheld) for one in await both.reader.withheld()] == [
+        ("alarm", 7, 0, 0),
+        ("event", 1, 28, 14),
+    ]
 
 
 async def test_a_reader_cannot_write(both: Both) -> None:

@@ -317,3 +317,30 @@ async def test_the_api_and_the_command_tell_how_the_feed_stands(monkeypatch: pyt
     monkeypatch.setattr(Client, "get", answer)
     shown = CliRunner().invoke(mirror, ["status", "--url", "http://127.0.0.1:9"], catch_exceptions=False).stdout
     assert "waiting      2 records, since" in shown and "3 records, as the outbox was full" in shown
+
+
+async def test_what_the_policy_keeps_inside_is_counted_once_over_restarts_and_lost_links(stage: Stage) -> None:
+    publish = {
+        "device": {"device": {"pattern": "[a-z]+"}},
+        "event": {"source": {"pattern": "[a-z]+"}},
+        "alarm": {"alarm": {"pattern": "[a-z0-9.]+"}, "text": "log"},
+    }
+    stage.section = MirrorSection.model_validate({"publish": publish, "never": {"canaries": ["trap4711"]}})
+    await stage.device("CAEN-1", "ON")
+    await stage.alarm("device.chiller.state")
+    wanted = {"device": (1, 0, 0), "event": (1, 0, 0), "alarm": (0, 1, 1)}
+    for is_first in (True, False):
+        async with stage.feed():
+            if is_first:
+                await stage.event("begun")
+            await stage.clock.advance(30)
+            assert stage.outside.withheld == wanted
+    async with stage.feed():
+        stage.outside.faults = ["before", "after", "before"]
+        await stage.device("CAEN-1", "OFF")
+        for number in range(5):
+            await stage.event(f"again{number}")
+        await stage.alarm("device.trap4711.state")
+        await stage.clock.advance(60)
+        assert stage.outside.withheld == {"device": (2, 0, 0), "event": (6, 0, 0), "alarm": (1, 1, 1)}
+    assert "CAEN" not in str(stage.outside.rows)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countingroom.core.alarms.states import AlarmState, BaseState
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, LinkError
 from countingroom.core.fleet.states import NodeState, ServiceState
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Malformed, Presence
 from countingroom.core.mirror import raw_records
@@ -21,7 +21,7 @@ from countingroom.core.mirror.default_policy import FEED_KINDS
 from countingroom.core.mirror.feed import read_batch
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.publication import FeedRules, HeldBack, PublicRecord
+from countingroom.core.mirror.publication import FeedRules, HeldBack, PublicRecord, WithheldRecord
 from countingroom.core.mirror.raw_records import RawRecord, Sort
 from countingroom.core.mirror.redactor import Redactor
 from countingroom.core.points import Point
@@ -213,6 +213,36 @@ def test_the_journal_tells_what_left_in_a_time(outbox: FeedOutbox) -> None:
     assert read_journal(outbox.path, NOW, NOW + 11, most=1).more == 2
 
 
+def test_what_stays_inside_is_counted_once_also_after_a_restart(outbox: FeedOutbox) -> None:
+    lines = msgspec.structs.replace(record("a", 1), lines=10, lines_withheld=4)
+    states = [WithheldRecord(kind="alarm", key="k", mark=mark) for mark in ("m1", "m1", "m2")]
+    outbox.add([lines, lines], NOW, withheld=[*states, WithheldRecord(kind="event"), WithheldRecord(kind="event")])
+    outbox.close()
+    again = FeedOutbox(outbox.path, 1 << 20, NOW)
+    again.add([lines], NOW, withheld=[states[-1]])
+    told = {one.kind: (one.records, one.lines, one.lines_withheld) for one in again.withheld()}
+    assert told == {"alarm": (2, 0, 0), "device": (0, 10, 4), "event": (2, 0, 0)}
+    with pytest.raises(LinkError):
+        broken: Any = {"events": object()}  # the last of the transaction: what was counted before it is undone
+        again.add([record("b", 1)], NOW, broken, [WithheldRecord(kind="event")])
+    assert again.withheld()[2].records == 2, "what was not written was not counted"
+    again.begin_anew(NOW)
+    assert again.withheld() == (), "they were told under the id before"
+
+
+def test_what_is_counted_of_a_state_that_stays_inside_does_not_tell_it() -> None:
+    raw = RawRecord(kind="alarm", key=("alarm",), at_ns=1, fields={"alarm": "planted-name", "text": "planted-text"})
+    held = publication(words=["planted-name"]).take(raw)
+    assert isinstance(held, HeldBack) and held.withheld.mark and "planted" not in f"{held.withheld}"
+    strange = msgspec.structs.replace(raw, fields={"strange": "planted-text"})
+    found = publication().take(strange)
+    assert isinstance(found, WithheldRecord) and "planted" not in f"{found}"
+    other = publication().take(msgspec.structs.replace(strange, fields={"strange": "another"}))
+    assert isinstance(other, WithheldRecord) and (other.key, other.mark != found.mark) == (found.key, True)
+    entry = publication().take(msgspec.structs.replace(strange, sort=Sort.ENTRY))
+    assert entry == WithheldRecord(kind="alarm")
+
+
 # Sending
 
 
@@ -234,7 +264,7 @@ def test_whatever_fails_each_record_comes_once_and_in_order(
         path = tmp_path_factory.mktemp("feed") / "outbox.sqlite"
         outbox, outside, clock = FeedOutbox(path, 1 << 20, NOW), Outside(), FakeClock()
         for number in range(many):
-            outbox.add([record(str(number), number, Sort.ENTRY, "event")], NOW)
+            outbox.add([record(str(number), number, Sort.ENTRY, "event")], NOW, withheld=[WithheldRecord(kind="event")])
             fault = faults[number] if number < len(faults) else ""
             if fault == "restart":
                 outbox.close()
@@ -244,6 +274,7 @@ def test_whatever_fails_each_record_comes_once_and_in_order(
             await deliver(outbox, outside, clock, 3.0)
         await deliver(outbox, outside, clock)
         assert outside.keys() == [str(number) for number in range(many)]
+        assert outside.withheld == {"event": (many, 0, 0)}
         assert outbox.waiting().records == 0
         outbox.close()
 

@@ -12,6 +12,7 @@ from countingroom.mirror.store.values import FreshDay, RecordRow
 from countingroom.site.drawing import DrawnShape
 from countingroom.site.notes_view import AHEAD_S, NoteView, notes, present_notes
 from countingroom.site.uptime import noted_days, strip, uptimes
+from countingroom.site.zones import grouped
 from tests.unit.test_public_site import stand
 
 NOW_S = 1_796_000_000.0
@@ -126,3 +127,16 @@ async def test_each_place_tells_them(tmp_path: Path) -> None:
         await one.site.export(tmp_path / "copy", 1)
         assert "The cooling is off" in (tmp_path / "copy" / "notes" / "index.html").read_text()
         assert (tmp_path / "copy" / "api" / "v1" / "notes" / "index.json").exists()
+
+
+async def test_how_much_was_withheld_is_told_by_kind(tmp_path: Path) -> None:
+    async with stand(tmp_path) as one:
+        told = (await one.get("/api/v1/sources")).json
+        assert [row for row in told["withheld"] if row["name"] in ("alarms", "events")] == [
+            {"name": "alarms", "records": 7, "lines": 0, "lines_withheld": 0},
+            {"name": "events", "records": 1203, "lines": 36, "lines_withheld": 12},
+        ]
+        assert (told["records_withheld"], told["lines_withheld"]) == (1210, 12)
+        page = (await one.get("/computers")).text
+        assert f"{grouped(1210)} records, 12 of {grouped(told['lines'])} log lines" in page
+        assert "12 of them" in (await one.get("/about")).text

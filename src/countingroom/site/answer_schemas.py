@@ -93,6 +93,7 @@ SOURCES = _record(
         "lines": _WHOLE,
         "lines_withheld": _WHOLE,
         "records_withheld": _WHOLE,
+        "withheld": _list(_record({"name": _TEXT, **dict.fromkeys(("records", "lines", "lines_withheld"), _WHOLE)})),
     }
 )
 _NOTE_TIMES = dict.fromkeys(("from", "to", "ended", "made", "changed"), _MOMENT)

@@ -11,6 +11,7 @@ from countingroom.site.notes_view import notes, present_notes
 from countingroom.site.public_records import SETS, PublicRecords
 from countingroom.site.rendering import Renderer
 from countingroom.site.route_table import PageRequest
+from countingroom.site.withheld_view import withheld
 
 _LAST_RUNS = 8
 _BIG_CARDS = 1
@@ -89,12 +90,14 @@ class NowPages:
         records = await reader.now()
         found = now_view.computers(records, await reader.hosts(question["db"]))
         changes = await reader.host_changes(question["db"], limit=100)
+        sources = await reader.sources()
         text = self._renderer.page(
             "computers.html",
             question,
             computers=found,
             changes=changes,
-            fresh=now_view.freshness(await reader.sources(), self._records.version.at, question.now_s),
+            fresh=now_view.freshness(sources, self._records.version.at, question.now_s),
+            withheld=withheld(sources, await reader.withheld()),
             services=[one for one in records if one.kind == "service" and one.body],
             devices=[one for one in records if one.kind == "device" and one.body],
         )

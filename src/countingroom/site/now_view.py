@@ -48,9 +48,6 @@ class Freshness(Struct, frozen=True, kw_only=True):
     news_s: float | None
     heard_s: float | None
     sources: tuple[SourceView, ...]
-    lines: int
-    lines_withheld: int
-    records_withheld: int
 
 
 class PartitionView(Struct, frozen=True, kw_only=True):
@@ -119,9 +116,6 @@ def freshness(sources: Sequence[SourceRow], news_us: int, now_s: float) -> Fresh
         news_s=news_us / 1e6 or None,
         heard_s=heard_s,
         sources=views,
-        lines=sum(one.lines for one in sources),
-        lines_withheld=sum(one.lines_withheld for one in sources),
-        records_withheld=sum(one.withheld for one in sources),
     )
 
 

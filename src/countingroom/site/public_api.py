@@ -15,6 +15,7 @@ from countingroom.site.clients import ClientState, RunRecord
 from countingroom.site.log_view import plain_lines
 from countingroom.site.public_records import PublicRecords
 from countingroom.site.route_table import PageRequest
+from countingroom.site.withheld_view import withheld
 
 COLUMNS = ("run", "client", "host", "phase", "exit_code", "section", "events", "rate", "memory_mb", "last_heard", "id")
 _KEPT_RUNS = 2000
@@ -61,7 +62,9 @@ class PublicApi:
 
     async def sources(self, question: PageRequest) -> SiteAnswer:
         """How each kind of source is."""
-        fresh = now_view.freshness(await self._records.reader.sources(), self._records.version.at, question.now_s)
+        sources = await self._records.reader.sources()
+        fresh = now_view.freshness(sources, self._records.version.at, question.now_s)
+        left = withheld(sources, await self._records.reader.withheld())
         return as_json(
             {
                 "status": fresh.word,
@@ -76,9 +79,10 @@ class PublicApi:
                     }
                     for one in fresh.sources
                 ],
-                "lines": fresh.lines,
-                "lines_withheld": fresh.lines_withheld,
-                "records_withheld": fresh.records_withheld,
+                "lines": left.lines,
+                "lines_withheld": left.lines_withheld,
+                "records_withheld": left.records,
+                "withheld": left.kinds,
             }
         )
 

@@ -12,7 +12,7 @@ from countingroom.site.public_records import MOST_RUNS, PublicRecords
 from countingroom.site.rendering import Renderer
 from countingroom.site.report import ReportCount, RunsReport
 from countingroom.site.report_parts import report_parts, time_range, withheld_line
-from countingroom.site.report_reading import chosen_range, withheld
+from countingroom.site.report_reading import chosen_range, withheld_counts
 from countingroom.site.route_table import PageRequest
 
 PDF = "application/pdf"
@@ -64,7 +64,7 @@ class ReportPages:
             count = ReportCount(set_name, first, last, question.now_s)
             for run in await self._records.span(set_name, first, last):
                 count.add(run)
-            return count.report(len(numbers), withheld(await reader.sources()))
+            return count.report(len(numbers), await withheld_counts(reader))
 
 
 def report_html(report: RunsReport, renderer: Renderer) -> str:

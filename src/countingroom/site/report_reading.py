@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 from countingroom.core.errors import RequestError
 from countingroom.mirror.store.reader import MOST, PublicReader
-from countingroom.mirror.store.values import SourceRow
 from countingroom.site.clients import RunRecord, client_state
 from countingroom.site.report import ReportCount, RunsReport
+from countingroom.site.withheld_view import withheld
 
 LAST = 100
 """Runs of a report for which no range is given."""
@@ -52,7 +51,7 @@ async def read_report(reader: PublicReader, set_name: str, first: int, last: int
         if not is_cut:
             break
         begin = groups[-1][0] if len(groups) > 1 else groups[-1][0] + 1
-    return count.report(await _runs_between(reader, set_name, first, last), withheld(await reader.sources()))
+    return count.report(await _runs_between(reader, set_name, first, last), await withheld_counts(reader))
 
 
 async def _runs_between(reader: PublicReader, set_name: str, first: int, last: int) -> int:
@@ -67,8 +66,7 @@ async def _runs_between(reader: PublicReader, set_name: str, first: int, last: i
     return found
 
 
-def withheld(sources: Sequence[SourceRow]) -> tuple[int, int, int]:
+async def withheld_counts(reader: PublicReader) -> tuple[int, int, int]:
     """Lines of logs that came so far, those of them that were withheld, and records that were withheld."""
-    names = ("lines", "lines_withheld", "withheld")
-    lines, of_them, records = (sum(getattr(one, name) for one in sources) for name in names)
-    return lines, of_them, records
+    left = withheld(await reader.sources(), await reader.withheld())
+    return left.lines, left.lines_withheld, left.records

@@ -20,6 +20,7 @@ from countingroom.site.route_table import PageRequest, SiteRoute, SiteRoutes
 from countingroom.site.run_page import PublicRunPages
 from countingroom.site.timeline_page import TimelinePages
 from countingroom.site.uptime_page import UptimePages
+from countingroom.site.withheld_view import withheld
 
 _LONG_S = 3600.0
 _ID = AddressParameter("id", "text", "Alias of a document.")
@@ -50,8 +51,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
     api, original = PublicApi(records, settings.title), OriginalApi(records)
 
     async def about(question: PageRequest) -> SiteAnswer:
-        sources = await records.reader.sources()
-        counts = {name: sum(getattr(one, name) for one in sources) for name in ("lines", "lines_withheld", "withheld")}
+        counts = withheld(await records.reader.sources(), await records.reader.withheld())
         return SiteAnswer(body=renderer.page("about.html", question, counts=counts).encode(), max_age_s=60)
 
     async def go_to(question: PageRequest) -> SiteAnswer:

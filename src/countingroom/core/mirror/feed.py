@@ -24,6 +24,9 @@ MOST_RECORDS = 1000
 _Sequence = Annotated[int, Meta(ge=0, le=2**62)]
 
 
+_Count = Annotated[int, Meta(ge=0, le=2**62)]
+
+
 class FeedRecord(Struct, frozen=True, kw_only=True):
     """A redacted record with its number."""
 
@@ -35,6 +38,18 @@ class FeedRecord(Struct, frozen=True, kw_only=True):
     sort: Sort
     body: msgspec.Raw = msgspec.Raw(b"null")
     """Its fields; null for one that is gone."""
+
+
+class WithheldCount(Struct, frozen=True, kw_only=True):
+    """How much of a kind of record the policy kept inside since the feed began: numbers, and nothing of what it was."""
+
+    kind: Annotated[str, Meta(min_length=1, max_length=64)]
+    records: _Count = 0
+    """That did not leave at all."""
+    lines: _Count = 0
+    """Of logs, in records that left."""
+    lines_withheld: _Count = 0
+    """Of these lines those that did not leave."""
 
 
 class FeedBatch(Struct, frozen=True, kw_only=True):
@@ -49,6 +64,8 @@ class FeedBatch(Struct, frozen=True, kw_only=True):
     """Records that wait to be sent after this batch."""
     records: Annotated[tuple[FeedRecord, ...], Meta(max_length=MOST_RECORDS)] = ()
     """In the order of their sequences; none: a sign of life."""
+    withheld: Annotated[tuple[WithheldCount, ...], Meta(max_length=64)] = ()
+    """All counts since the feed began, in each batch: a batch that is lost or repeated changes nothing."""
 
 
 class FeedAnswer(Struct, frozen=True, kw_only=True):

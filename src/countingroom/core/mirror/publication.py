@@ -33,11 +33,25 @@ class PublicRecord(Struct, frozen=True, kw_only=True):
     sort: Sort
     body: bytes = b""
     """The fields as a JSON object; empty for a record that is gone."""
+    lines: int = 0
+    """Of logs in it, as they came."""
+    lines_withheld: int = 0
+    """Of these lines those that do not leave."""
 
     @property
     def digest(self) -> bytes:
         """The same for a record that tells the same."""
         return hashlib.sha256(self.body).digest()[:16]
+
+
+class WithheldRecord(Struct, frozen=True, kw_only=True):
+    """A record of which nothing leaves, for the count."""
+
+    kind: str
+    key: str = ""
+    """A keyed digest of its key, which does not change with time."""
+    mark: str = ""
+    """A keyed digest of what it tells, of a state; empty: each one counts."""
 
 
 class HeldBack(Struct, frozen=True, kw_only=True):
@@ -47,6 +61,7 @@ class HeldBack(Struct, frozen=True, kw_only=True):
     key: str
     """As it would have left, or an alias: for the inside."""
     hit: Hit
+    withheld: WithheldRecord
 
     @property
     def is_canary(self) -> bool:
@@ -64,20 +79,39 @@ class FeedRules:
         self._check = check
         self.kinds = frozenset(kinds)
 
-    def take(self, raw: RawRecord) -> PublicRecord | HeldBack | None:
-        """The record as it leaves; None where its kind is not published, or nothing of it is."""
+    def take(self, raw: RawRecord) -> PublicRecord | HeldBack | WithheldRecord | None:
+        """The record as it leaves, or that nothing of it does; None where its kind is not published."""
         if raw.kind not in self.kinds:
             return None
         found = self._redactor.record(raw.kind, raw.fields, known=raw.known)
         if found.hit:
-            return HeldBack(kind=raw.kind, key=self._alias(raw), hit=found.hit)
+            return HeldBack(kind=raw.kind, key=self._alias(raw), hit=found.hit, withheld=self._withheld(raw))
         body = {name: one for name, one in (found.record or {}).items() if one is not None}
         if not body:
-            return None
+            return self._withheld(raw)
         key = self._key(raw, body)
         if hit := self._check.find(key):
-            return HeldBack(kind=raw.kind, key=self._alias(raw), hit=hit)
-        return PublicRecord(kind=raw.kind, key=key, at_ns=raw.at_ns, sort=raw.sort, body=_body.encode(body))
+            return HeldBack(kind=raw.kind, key=self._alias(raw), hit=hit, withheld=self._withheld(raw))
+        return PublicRecord(
+            kind=raw.kind,
+            key=key,
+            at_ns=raw.at_ns,
+            sort=raw.sort,
+            body=_body.encode(body),
+            lines=found.log.lines,
+            lines_withheld=found.log.lines - found.log.kept,
+        )
+
+    def _withheld(self, raw: RawRecord) -> WithheldRecord:
+        if raw.sort is Sort.ENTRY:
+            return WithheldRecord(kind=raw.kind)
+        key = "/".join(str(raw.fields.get(name)) for name in raw.key)
+        told = f"{key}\0{_body.encode(raw.fields).decode()}"
+        return WithheldRecord(
+            kind=raw.kind,
+            key=self._pseudonyms.lasting("withheld", f"{raw.kind}\0{key}"),
+            mark=self._pseudonyms.lasting("mark", told),
+        )
 
     def _key(self, raw: RawRecord, taken: Any) -> str:
         values = [taken.get(name) for name in raw.key]

@@ -33,7 +33,7 @@ from countingroom.core.messages import (
 from countingroom.core.mirror import raw_records
 from countingroom.core.mirror.chosen_points import ChosenPoints
 from countingroom.core.mirror.notes import KIND as NOTE
-from countingroom.core.mirror.publication import FeedRules, HeldBack, PublicRecord
+from countingroom.core.mirror.publication import FeedRules, HeldBack, PublicRecord, WithheldRecord
 from countingroom.core.mirror.raw_records import RawRecord, Sort
 from countingroom.core.partitions import PartitionState
 from countingroom.core.retry import Retry, edge_log
@@ -89,6 +89,7 @@ class FeedCollector:
         self._notes = notes
         self._news = news
         self._waiting: list[PublicRecord] = []
+        self._withheld: list[WithheldRecord] = []
         self._most_waiting = 2 * MOST_IN_MEMORY
         self._position: int | None = None
         self._due = asyncio.Event()
@@ -298,7 +299,7 @@ class FeedCollector:
                     self._take_event(message.sequence, event)
                 self._position = message.sequence
                 self._due.set()
-                while len(self._waiting) > MOST_IN_MEMORY:
+                while len(self._waiting) + len(self._withheld) > MOST_IN_MEMORY:
                     await self._clock.sleep(RETRY_S)
         raise LinkError("the events ended", source="bus")
 
@@ -314,12 +315,22 @@ class FeedCollector:
         found = self._publication.take(raw)
         if isinstance(found, HeldBack):
             self._hold(found)
+            found = found.withheld
+        if isinstance(found, WithheldRecord):
+            self._withhold(found)
             return None
         if found:
             self.counts["taken"] += 1
             self._held.discard((found.kind, found.key))
             self._add(found)
         return found
+
+    def _withhold(self, withheld: WithheldRecord) -> None:
+        self._withheld.append(withheld)
+        self._due.set()
+        if len(self._withheld) > 2 * MOST_IN_MEMORY:
+            newest = {one.key: one for one in self._withheld if one.mark}
+            self._withheld = [one for one in self._withheld if not one.mark] + list(newest.values())
 
     def _hold(self, held: HeldBack) -> None:
         self.counts["held"] += 1
@@ -364,11 +375,12 @@ class FeedCollector:
 
     def _flush(self) -> None:
         position = {} if self._position is None else {EVENTS: self._position}
-        if not (self._waiting or position):
+        if not (self._waiting or position or self._withheld):
             return
-        if self._outbox.add(self._waiting, self._clock.now_ns(), position):
+        if self._outbox.add(self._waiting, self._clock.now_ns(), position, self._withheld):
             self._news()
         self._waiting.clear()
+        self._withheld.clear()
         self._most_waiting = 2 * MOST_IN_MEMORY
 
     async def _again(self, name: str, follow: Callable[[], Awaitable[None]]) -> None:

@@ -13,12 +13,12 @@ import msgspec
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
-from countingroom.core.mirror.feed import FeedAnswer, FeedBatch, FeedRecord
+from countingroom.core.mirror.feed import FeedAnswer, FeedBatch, FeedRecord, WithheldCount
 from countingroom.core.mirror.raw_records import Sort
 from countingroom.core.mirror.redactor import received
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
-from countingroom.mirror.store.values import Cursor, RecordEntry, RecordKind, SourceState
+from countingroom.mirror.store.values import Cursor, RecordEntry, RecordKind, SourceState, WithheldEntry
 
 FEED = "feed"
 """Name of the feed among the sources of the store."""
@@ -85,7 +85,8 @@ class FeedIntake:
             behind=batch.waiting,
             taken=len(batch.records),
         )
-        await self._store.take(cursor=cursor, records=entries, states=[state])
+        counts = [_count(batch.feed, one) for one in batch.withheld if one.kind in KINDS]
+        await self._store.take(cursor=cursor, records=entries, states=[state], withheld=counts)
         return last
 
     async def _no_more(self, batch: FeedBatch) -> list[RecordEntry]:
@@ -111,4 +112,11 @@ def _entry(one: FeedRecord) -> RecordEntry:
         body=None if body is None else received(body),
         keep=kind not in _NO_HISTORY and (one.sort is not Sort.GONE or kind not in _NO_END),
         is_state=one.sort is not Sort.ENTRY,
+    )
+
+
+def _count(feed: str, one: WithheldCount) -> WithheldEntry:
+    kind: Any = one.kind
+    return WithheldEntry(
+        feed=received(feed), kind=kind, records=one.records, lines=one.lines, lines_withheld=one.lines_withheld
     )

@@ -23,9 +23,10 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.core.mirror.feed import FeedRecord
-from countingroom.core.mirror.publication import PublicRecord
+from countingroom.core.mirror.feed import FeedRecord, WithheldCount
+from countingroom.core.mirror.publication import PublicRecord, WithheldRecord
 from countingroom.core.mirror.raw_records import Sort
+from countingroom.mirror.feed.withheld_counts import WithheldCounts
 
 _VERSION = 1
 _ROW_BYTES = 120
@@ -97,6 +98,7 @@ class FeedOutbox:
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = FULL")
             self._prepare(now_ns)
+            self._counts = WithheldCounts(self._file)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(
                 f"the outbox of the feed {path} cannot be used: {error}",
@@ -127,18 +129,29 @@ class FeedOutbox:
         rows = self._file.execute("SELECT key FROM present WHERE kind = ? AND digest <> x''", (kind,))
         return {key for (key,) in rows}
 
-    def add(self, records: Iterable[PublicRecord], now_ns: int, positions: dict[str, int] | None = None) -> int:
-        """Write records, those that tell nothing new left out, together with positions in streams; how many were
-        written. LinkError where the disk refuses; then none is."""
+    def add(
+        self,
+        records: Iterable[PublicRecord],
+        now_ns: int,
+        positions: dict[str, int] | None = None,
+        withheld: Iterable[WithheldRecord] = (),
+    ) -> int:
+        """Write records, those that tell nothing new left out, together with positions in streams and the count of what
+        stayed inside; how many were written. LinkError where the disk refuses; then none is."""
         written = 0
         with self._transaction():
             for one in records:
                 written += self._add(one, now_ns)
+            self._counts.count(withheld)
             for name, sequence in (positions or {}).items():
                 self._set(f"position {name}", sequence)
             if self._bytes > self._most_bytes:
                 self._bound()
         return written
+
+    def withheld(self) -> tuple[WithheldCount, ...]:
+        """What stayed inside since the feed began, by kind."""
+        return self._counts.all()
 
     def batch(self, most: int, most_bytes: int) -> list[FeedRecord]:
         """The oldest records that wait, at least one where one waits."""
@@ -183,6 +196,7 @@ class FeedOutbox:
             self._begin_numbers(first + len(olds))
             self._set("feed", uuid4().hex)
             self._set("sent", 0)
+            self._counts.begin_anew()
         self._count()
 
     @property
@@ -222,6 +236,8 @@ class FeedOutbox:
                 "INSERT OR REPLACE INTO present (kind, key, sequence, digest) VALUES (?, ?, ?, ?)",
                 (one.kind, one.key, sequence, digest),
             )
+        if one.lines:
+            self._counts.add(one.kind, lines=one.lines, lines_withheld=one.lines_withheld)
         self._bytes += len(one.body) + _ROW_BYTES
         self._records += 1
         if not known and one.kind in _MOST_PRESENT:

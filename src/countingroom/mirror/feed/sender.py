@@ -81,6 +81,7 @@ class FeedSender:
             sent_ns=self._clock.now_ns(),
             waiting=max(0, waiting),
             records=tuple(records),
+            withheld=self._outbox.withheld(),
         )
         answer = await self._target.take(batch)
         self.contact_ns = self._clock.now_ns()

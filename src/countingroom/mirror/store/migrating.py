@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from countingroom.core.errors import ConfigurationError
 from countingroom.storage.migrating import revision, upgrade
 
-HEAD = "0003"
+HEAD = "0004"
 """Schema version that this version of the program needs."""
 VERSION_TABLE = "mirror_version"
 """Not that of the database of the experiment: a mix-up of the two must be noticed, and harm neither."""

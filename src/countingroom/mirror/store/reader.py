@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, bindparam, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Select, Text, bindparam, cast, func, select, type_coerce
 
 from countingroom.core.errors import LinkError
 from countingroom.mirror.store import tables
@@ -19,6 +19,7 @@ from countingroom.mirror.store.values import (
     RecordRow,
     SourceRow,
     Version,
+    WithheldRow,
 )
 from countingroom.storage import rows
 from countingroom.storage.engine import SqlStore
@@ -206,6 +207,12 @@ class PublicReader:
     async def sources(self) -> tuple[SourceRow, ...]:
         """How each source is."""
         return await self._every(select(tables.mirror_state).order_by(tables.mirror_state.c.source), SourceRow)
+
+    async def withheld(self) -> tuple[WithheldRow, ...]:
+        """How much of each kind of record the inside kept back."""
+        t = tables.withheld.c
+        sums = (cast(func.sum(t[name]), BigInteger).label(name) for name in ("records", "lines", "lines_withheld"))
+        return await self._every(select(t.kind, *sums).group_by(t.kind).order_by(t.kind), WithheldRow)
 
     async def fresh_days(self, first_day: int) -> tuple[FreshDay, ...]:
         """How long each kind of source was fresh, from this day on (days since 1970, UTC)."""

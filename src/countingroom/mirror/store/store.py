@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, false, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, case, delete, false, func, or_, select, update
 
 from countingroom.core.clock import Clock
 from countingroom.mirror.store import tables
@@ -20,6 +20,7 @@ from countingroom.mirror.store.values import (
     PublicRetention,
     RecordEntry,
     SourceState,
+    WithheldEntry,
 )
 from countingroom.storage.engine import SqlStore
 from countingroom.storage.inserting import meeting_insert
@@ -69,11 +70,17 @@ class PublicStore:
         hosts: Sequence[HostState] = (),
         records: Sequence[RecordEntry] = (),
         states: Sequence[SourceState] = (),
+        withheld: Sequence[WithheldEntry] = (),
     ) -> None:
         """Write all of this, and how far its source has been read, or nothing. What is there already is not written
         again."""
         now = self._now()
-        await self._store.write(lambda connection: _take(connection, now, documents, cursor, hosts, records, states))
+
+        def write(connection: Connection) -> None:
+            _take(connection, now, documents, cursor, hosts, records, states)
+            _put_withheld(connection, withheld)
+
+        await self._store.write(write)
 
     async def cursors(self, upstream: str) -> dict[str, int]:
         """Alias of the host -> revision up to which it has been read."""
@@ -213,6 +220,18 @@ def _put_records(connection: Connection, records: Sequence[RecordEntry], version
     connection.execute(
         insert.on_conflict_do_update(index_elements=["kind", "key"], set_=changes, where=newer), list(newest.values())
     )
+
+
+def _put_withheld(connection: Connection, withheld: Sequence[WithheldEntry]) -> None:
+    t = tables.withheld
+    for one in withheld:
+        counts = {name: getattr(one, name) for name in ("records", "lines", "lines_withheld")}
+        insert = meeting_insert(connection, t).values(feed=one.feed.value, kind=one.kind, **counts)
+        # A batch that was late on its way must not take back what a later one has told.
+        changes = {
+            name: case((insert.excluded[name] > t.c[name], insert.excluded[name]), else_=t.c[name]) for name in counts
+        }
+        connection.execute(insert.on_conflict_do_update(index_elements=["feed", "kind"], set_=changes))
 
 
 def _put_state(connection: Connection, state: SourceState, now: int) -> None:

@@ -134,6 +134,17 @@ fresh_day = Table(
 """How long in a day (UTC, days since 1970) a kind of source was fresh, in µs; when that began in this day, and up to
 when it is counted."""
 
+withheld = Table(
+    "withheld",
+    metadata,
+    text("feed", primary_key=True),
+    text("kind", primary_key=True),
+    _number("records"),
+    _number("lines"),
+    _number("lines_withheld"),
+)
+"""How much of each kind of record the inside kept back since its feed began."""
+
 version = Table(
     "version",
     metadata,

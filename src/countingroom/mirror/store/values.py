@@ -84,6 +84,16 @@ class SourceState(Struct, frozen=True, kw_only=True):
     """Lines and records that only the last check withheld."""
 
 
+class WithheldEntry(Struct, frozen=True, kw_only=True):
+    """How much of a kind of record a feed kept inside since it began. Counts in the store never become less."""
+
+    feed: Public[str]
+    kind: RecordKind
+    records: int
+    lines: int
+    lines_withheld: int
+
+
 class PublicRetention(Struct, frozen=True, kw_only=True):
     """What is kept. Present states are always kept."""
 
@@ -171,6 +181,16 @@ class FreshDay(Struct, frozen=True, kw_only=True):
     until: int
     fresh: int
     """µs."""
+
+
+class WithheldRow(Struct, frozen=True, kw_only=True):
+    """How much of a kind of record all feeds kept inside."""
+
+    kind: str
+    records: int
+    lines: int
+    """Of logs, in records that left."""
+    lines_withheld: int
 
 
 class Version(Struct, frozen=True, kw_only=True):
