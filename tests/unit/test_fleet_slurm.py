@@ -148,6 +148,7 @@ SLURM = {"engine": "slurm", "slurm": {"partition": "main", "conf": "slurm.conf"}
         (SLURM, {"image": "camera:1"}, "image", "farm runs programs, not images"),
         (SLURM, {"user": "7"}, "user", "is for containers"),
         (SLURM, {"environment": {"MY-NAME": "a"}}, "MY-NAME", "letters, digits and _ only"),
+        (SLURM, {"devices": ["usb:A50285BI"]}, 0, "name the host in slurm.hosts, and give the program a path"),
         (SLURM, {"slurm": {"hosts": ["a"], "exclude": ["a"]}}, "exclude", "a is in hosts too"),
         (SLURM | {"url": "tcp://a:1"}, {}, "url", "only docker and podman"),
         (SLURM | {"engine": "process"}, {}, "slurm", "it is for a node with engine: slurm"),
@@ -155,7 +156,9 @@ SLURM = {"engine": "slurm", "slurm": {"partition": "main", "conf": "slurm.conf"}
         ({}, {"limits": {"cpus": 2}}, "limits", "is for containers"),
     ],
 )
-def test_a_mistake_is_told_at_its_key(node: dict[str, Any], service: dict[str, Any], place: str, said: str) -> None:
+def test_a_mistake_is_told_at_its_key(
+    node: dict[str, Any], service: dict[str, Any], place: str | int, said: str
+) -> None:
     (problem,) = set(said_by(fleet(node, **service)))
     assert problem[0][-1] == place and said in problem[1]
 

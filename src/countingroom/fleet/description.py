@@ -324,10 +324,13 @@ class FleetSection(Section):
         far = [one for one in self.placed(service) if not has_usb(self.nodes[one].engine, self.nodes[one].url)]
         for index, device in enumerate(service.devices):
             if far and is_usb(device):
-                yield (
-                    ("services", name, "devices", index),
-                    f"USB devices of {far[0]} cannot be looked up from here: give its path, or run countingroom there",
-                )
+                why = f"USB devices of {far[0]} cannot be looked up from here: give its path, or run countingroom there"
+                if self.nodes[far[0]].engine == "slurm":
+                    why = (
+                        f"USB devices of hosts of the cluster {far[0]} are not looked up: name the host in slurm.hosts,"
+                        " and give the program a path that has the serial number, such as one in /dev/serial/by-id"
+                    )
+                yield ("services", name, "devices", index), why
 
     def _ports_of_actors(self, name: str, service: ServiceSection) -> Iterator[Problem]:
         if not service.actor:
