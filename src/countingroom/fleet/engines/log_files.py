@@ -42,14 +42,16 @@ def last_lines(folder: Path, most: int) -> list[str]:
     return [line.decode(errors="replace") for line in data.split(b"\n") if line][-most:]
 
 
-def cut_log(log: Path, most: int) -> None:
+def cut_log(log: Path, most: int) -> bool:
     """Where it has more bytes: put them into `log.1`, and let its writer, which appends, begin again. What is written
-    in between is lost."""
-    if _size(log) > most:
-        new = log.with_name("log.new")
-        shutil.copyfile(log, new)
-        new.replace(log.with_name("log.1"))
-        os.truncate(log, 0)
+    in between is lost. Returns whether it had."""
+    if _size(log) <= most:
+        return False
+    new = log.with_name("log.new")
+    shutil.copyfile(log, new)
+    new.replace(log.with_name("log.1"))
+    os.truncate(log, 0)
+    return True
 
 
 def _size(file: Path) -> int:

@@ -15,16 +15,17 @@ from countingroom.fleet.engines.port import LogLine
 
 _FOLLOW_S = 0.5
 _TAIL_BYTES = 1 << 20
-_MARK = struct.Struct("<QQ")
+MARK = struct.Struct("<QQ")
 """Place in the log, and when what follows was written, ns since the epoch."""
 
 
 async def read_process_log(
-    clock: Clock, folder: Path, *, tail: int, since_ns: int, follow: bool
+    clock: Clock, folder: Path, *, tail: int, since_ns: int, follow: bool, are_times_late: bool = False
 ) -> AsyncGenerator[LogLine]:
-    """The last lines, then with `follow` the next ones as they are written."""
+    """The last lines, then with `follow` the next ones as they are written. `are_times_late`: times are noted after
+    lines are written, so that those that are followed get the time at which they are seen."""
     lines, place = await asyncio.to_thread(_last, folder, whole_lines=follow)
-    if any(one.time_ns for one in lines):  # of a job of Slurm no times are known: none of its lines is too old
+    if any(one.time_ns for one in lines):  # where no time is known, no line is too old
         lines = [one for one in lines if one.time_ns >= since_ns]
     for line in lines[-tail:] if tail else ():
         yield line
@@ -32,7 +33,7 @@ async def read_process_log(
     while follow:
         lines, next_place = await asyncio.to_thread(_next, folder, place)
         for line in lines:
-            yield line
+            yield LogLine(clock.now_ns(), line.text) if are_times_late else line
         if next_place == place:
             await clock.sleep(_FOLLOW_S)
         place = next_place
@@ -92,5 +93,5 @@ def _end_of(file: Path) -> tuple[int, bytes]:
 def _marks(file: Path) -> list[tuple[int, int]]:
     with suppress(OSError):
         data = file.read_bytes()
-        return [*_MARK.iter_unpack(data[: len(data) // _MARK.size * _MARK.size])]
+        return [*MARK.iter_unpack(data[: len(data) // MARK.size * MARK.size])]
     return []

@@ -186,6 +186,7 @@ class SlurmEngine:
                 if last is not None and jobs != last:
                     yield
                 last, now_s = jobs, self._clock.monotonic()
+                await self._records.mark_logs()
                 if now_s - cut_s >= _CUT_S:
                     await self._records.cut_logs()
                     cut_s = now_s

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,10 +17,11 @@ from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import LinkError
 from countingroom.core.fleet.specs import InstanceId, ServiceSpec
 from countingroom.fleet.engines import slurm_jobs as forms
-from countingroom.fleet.engines.log_files import cut_log, last_lines, read_record, write_record
+from countingroom.fleet.engines.log_files import last_lines, read_record, write_record
 from countingroom.fleet.engines.port import EngineInstance, LogLine, MakeOrder
 from countingroom.fleet.engines.process_log import read_process_log
 from countingroom.fleet.engines.slurm_jobs import Job, JobEnd
+from countingroom.fleet.engines.slurm_log_times import LogTimes
 
 _FILES_S = 10.0
 LOG_BYTES = 4 << 20
@@ -53,6 +55,7 @@ class JobRecords:
         self._folder = folder
         self._clock = clock
         self._source = source
+        self._times = LogTimes()
 
     async def prepare(self, id: InstanceId | None = None) -> None:
         """Make the folder, or that of an instance."""
@@ -80,9 +83,18 @@ class JobRecords:
         """The last lines of its output."""
         return await self._files(lambda: last_lines(self._place(id), most))
 
-    def log(self, id: InstanceId, *, tail: int, since_ns: int, follow: bool) -> AsyncGenerator[LogLine]:
+    async def log(self, id: InstanceId, *, tail: int, since_ns: int, follow: bool) -> AsyncGenerator[LogLine]:
         """The last lines of its output; with `follow` the next ones too."""
-        return read_process_log(self._clock, self._place(id), tail=tail, since_ns=since_ns, follow=follow)
+        place = self._place(id)
+        await self._files(lambda: self._times.mark(place))
+        lines = read_process_log(self._clock, place, tail=tail, since_ns=since_ns, follow=follow, are_times_late=True)
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+
+    async def mark_logs(self) -> None:
+        """Note when what is new in the output of all instances was written."""
+        await self._files(lambda: [self._times.mark(log.parent) for log in self._folder.glob("*/log")])
 
     async def cut_logs(self) -> None:
         """Keep the output of each instance below twice LOG_BYTES."""
@@ -101,7 +113,7 @@ class JobRecords:
 
     def _cut_logs(self) -> None:
         for log in self._folder.glob("*/log"):
-            cut_log(log, LOG_BYTES)
+            self._times.cut(log.parent, LOG_BYTES)
 
     async def _files(self, work: Callable[[], T]) -> T:
         try:
