@@ -35,7 +35,7 @@ _PIECE = 4096
 
 
 class _Part(Enum):
-    """What a connection waits for."""
+    """The part of a request for which a connection waits."""
 
     HEADER = auto()
     BODY = auto()

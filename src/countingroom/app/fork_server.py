@@ -189,8 +189,8 @@ def _end(status: int) -> None:
 def prepare(modules: Sequence[str], description: str) -> None:
     """Import these modules, read this description, and make the memory ready to be shared with forks.
 
-    A fork copies a page when it writes there. What modules leave behind as garbage is kept: where it was freed, each
-    fork would put its own objects between those of the modules.
+    A fork copies each memory page on its first write. So the garbage of the imports is kept: if it was freed, each fork
+    would put new objects into the gaps, and copy these pages.
     """
     gc.disable()  # the objects of modules stay: looking through them again and again is a fifth of the time
     for module in modules:

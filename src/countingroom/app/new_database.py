@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 async def make_new_database(launch: Launch, section: StorageSection, data: Path) -> None:
-    """Make the database where it is a SQLite file that does not exist. An error is left to the roles, which tell it."""
+    """Make the database if it is a SQLite file that does not exist. Errors are ignored here; the roles report them."""
     address = section.address(data)
     if not _is_new(address):
         return

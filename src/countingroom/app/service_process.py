@@ -29,7 +29,7 @@ def run() -> None:
 
 
 def task_of(environment: Mapping[str, str]) -> serving.ServeTask:
-    """What the environment orders."""
+    """The task that the environment variables describe."""
     if ORDER_VARIABLE not in environment:
         raise ConfigurationError(
             f"the variable {ORDER_VARIABLE} is not set",

@@ -70,12 +70,12 @@ class Watchdog:
 
     @property
     def is_late(self) -> bool:
-        """Whether it is to be reported."""
+        """Whether it must be reported."""
         return self.silent_s >= LATE_S or self.proven_s >= PROVEN_LATE_S
 
     @property
     def is_hung(self) -> bool:
-        """Whether it is to be killed."""
+        """Whether it must be killed."""
         return self.silent_s >= HUNG_S or self.proven_s >= PROVEN_HUNG_S
 
 

@@ -1,7 +1,8 @@
-"""What a backup has: the table of all that an experiment keeps, with the way each part is copied, and the manifest.
+"""The contents of a backup: the table of all stored data of an experiment, the way each part is copied, and the
+manifest.
 
-A test compares the table with the folders that the product makes in a data folder. What stands there and is not in the
-table is told as not copied.
+A test compares the table with the folders that the product makes in a data folder. Files that are not in the table are
+reported as not copied.
 """
 
 from __future__ import annotations

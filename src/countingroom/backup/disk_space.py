@@ -1,6 +1,6 @@
 """Refuses a backup that would fill a disk, before it begins and while it goes on.
 
-The limit is that below which the experiment is not ready: a backup must not be what takes the last space.
+The limit is the free space below which the experiment is not ready: a backup must not use up that space.
 """
 
 from __future__ import annotations

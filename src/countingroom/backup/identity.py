@@ -1,4 +1,4 @@
-"""Tells the backups of a data folder from those of all others, also of experiments with the same name.
+"""Identifies the backups of a data folder, also among those of other experiments with the same name.
 
 The identity is in a file of the data folder, beside the inode of that file: a copy of the folder, on which another
 experiment may run, is another file, and gets a new identity. It is part of the names of backups, because the content of

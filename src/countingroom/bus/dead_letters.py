@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 KEPT = 100
 """Dead letters that wait to be published; the oldest are dropped."""
 SUBJECTS = 1000
-"""Subjects that are told; dead letters of further ones are only counted."""
+"""The most subjects that are reported; dead letters of further subjects are only counted."""
 HEAD_BYTES = 256
 """So much of the beginning of a message is kept."""
 

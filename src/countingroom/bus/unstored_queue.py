@@ -1,6 +1,6 @@
 """A bounded queue of messages that a stream could not store yet. When it is full, the oldest are dropped and counted.
 
-A stream on disk refuses messages while the disk is full. Their owner keeps them here and goes on with its work.
+A stream on disk refuses messages while the disk is full. Their owner keeps them here and continues its work.
 """
 
 from __future__ import annotations

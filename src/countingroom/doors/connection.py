@@ -14,13 +14,13 @@ LONGEST_LINE = 1 << 16
 AT_ONCE = 64
 """Lines of one connection that are handled before others have their turn."""
 UNREAD_BYTES = 4 << 20
-"""What a client may leave unread; beyond it is dropped."""
+"""The most bytes that a client may leave unread; beyond that it is disconnected."""
 UNREAD_S = 30.0
 """So long a client may leave unread what does not fit into the buffers of the network."""
 
 
 class LineTaker(Protocol):
-    """What a door does with a connection."""
+    """The part of a connection's work that a door implements."""
 
     def joined(self, connection: DoorConnection) -> None:
         """It is open."""
@@ -76,7 +76,7 @@ class DoorConnection(asyncio.Protocol):
             self._flush()
 
     def began(self) -> None:
-        """A command of it goes on."""
+        """Take in that a command of this connection begins to run."""
         self._open_commands += 1
 
     def ended(self) -> None:
@@ -162,7 +162,7 @@ class DoorConnection(asyncio.Protocol):
             self._end_if_idle()
 
     def _take(self, most: int) -> bool:
-        """Handle at most so many lines; whether there are more."""
+        """Handle at most `most` lines. Returns whether there are more."""
         begin = 0
         for _ in range(most):
             end = self._input.find(b"\n", begin)

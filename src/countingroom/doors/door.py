@@ -1,7 +1,7 @@
 """One door: its listening socket, its users, and the way of each command from its line to its last reply.
 
-Every command ends with `:` or `f`, whatever becomes of its connection: it has a deadline, and a fault in it is told by
-`f`.
+Every command ends with `:` or `f`, also if its connection is lost: it has a deadline, and an unexpected error ends it
+with `f`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Outcome = Awaitable[None] | None
 
 
 class Commands(Protocol):
-    """What the commands of a door do."""
+    """Carries out the commands of a door."""
 
     def run(self, command: RunningCommand, values: Mapping[str, Any]) -> Outcome:
-        """Carry out `command.name`: at once, or by the coroutine that is returned. Raises where it is refused."""
+        """Carry out `command.name`: at once, or by the returned coroutine. Raises if it is refused."""
         ...
 
 

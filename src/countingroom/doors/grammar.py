@@ -19,7 +19,7 @@ from countingroom.core.errors import NotFound, RequestError
 _WIDTH = 78
 """Letters of a line of help: that of CLU where its output is no terminal."""
 _SHORT = 200
-"""Letters of a command of which the reading is kept: scripts repeat short ones."""
+"""The longest command, in letters, whose parsed form is kept, because scripts repeat short commands."""
 
 
 class Parsed(Struct, frozen=True):

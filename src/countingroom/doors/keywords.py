@@ -63,7 +63,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def keyword_lines(keyword: str) -> list[str] | None:
-    """A keyword for people to read; None where it is none."""
+    """The lines that explain a keyword; None if there is no such keyword."""
     found = SCHEMA["properties"].get(keyword)
     if found is None:
         return None

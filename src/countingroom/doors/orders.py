@@ -78,9 +78,9 @@ class FleetOrders:
         await self._record(asked, asked.name, arguments, Outcome.ACCEPTED, None)
 
     async def give(self, asked: RunningCommand, action: str, arguments: Mapping[str, Scalar], *, id: str = "") -> Event:
-        """Give a command to the fleet and wait for its end: the closing event. `id`: where it must be known before.
+        """Give a command to the fleet and return its closing event. `id`: its id, if the caller must know it before.
 
-        Refused where it is refused or fails, LinkError where no keeper answers, or it ends before the command.
+        Refused if it is refused or fails, LinkError if no keeper answers or the keeper ends before the command.
         """
         if action not in FLEET:
             raise NotFound(f"the fleet has no command {action}", source=FLEET_DEPARTMENT, suggestion="see help")
@@ -104,7 +104,7 @@ class FleetOrders:
             return await self._kept_end(events, command)
 
     async def _kept_end(self, events: Subscription, command: Command) -> Event:
-        """The closing event; LinkError where the keeper ends without one, as where it is killed."""
+        """The closing event. LinkError if the keeper ends without one, for example because it was killed."""
         tasks = end, _ = asyncio.create_task(self._end(events, command)), asyncio.create_task(self._keeper_ended())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

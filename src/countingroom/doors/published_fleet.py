@@ -143,7 +143,7 @@ class DoorView:
         return self._fleet.doubt
 
     async def until(self, holds: Callable[[], bool], *, most_s: float | None = None) -> bool:
-        """Wait until it holds; False where it does not after this time."""
+        """Wait until `holds` is true. Returns False if it is not true after `most_s`."""
         if most_s is None:
             await self._fleet.until(holds)
             return True

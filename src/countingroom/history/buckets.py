@@ -1,4 +1,4 @@
-"""Buckets: what is known of the samples of a stretch of time, and how buckets are united. Pure.
+"""Buckets: summaries of the samples of a stretch of time, and their union. Pure.
 
 Everything in a bucket can be computed for a union of buckets too: five minutes made of minutes are the same as five
 minutes made of samples. A bucket has the count, the number of good samples, their min, max, sum and last, the worst

@@ -81,8 +81,8 @@ def _go_on() -> None:
 def answer(
     store: HistoryStore, query: ConditionsQuery, check: Callable[[], None] = _go_on
 ) -> list[PointAsOf] | list[PointIntervals]:
-    """The answer to a question; RequestError where it is too large or an interval does not end after its begin.
-    Unknown points have no samples. `check` is called before each look into the store, and raises to end it."""
+    """The answer to a query. RequestError if it is too large, or if an interval does not end after its begin. Unknown
+    points have no samples. `check` is called before each read of the store; it raises to end the work."""
     if len(query.points) * len(query.begin_ns) > MOST_CELLS:
         raise RequestError(
             f"{len(query.begin_ns)} times of {len(query.points)} points are too many for one question",
@@ -182,7 +182,7 @@ def over(
 
 
 class _Sums:
-    """What is known of intervals, from the pieces of time that have been read."""
+    """The sums of intervals over the pieces of time that were read so far."""
 
     def __init__(self, size: int) -> None:
         self.count = np.zeros(size, np.int64)

@@ -40,8 +40,8 @@ def _tables(file: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def check(path: Path) -> int:
-    """The format of the file, 0 where there is none. ConfigurationError where it is newer than this version of the
-    product reads. What cannot be opened now counts as present format: opening it for use tells why."""
+    """The format of the file; 0 if there is no file. ConfigurationError if the format is newer than this version of the
+    product can read. A file that cannot be opened counts as present format; the later opening gives the reason."""
     if not path.exists():
         return 0
     try:

@@ -1,8 +1,8 @@
 """Keeps the history file unchanged while a backup copies it.
 
-DuckDB changes its file only when it moves the journal into it (a checkpoint), and only adds to the journal. So without
-checkpoints the first bytes of both, as long as they were at one moment, are the history at that moment. Writing goes
-on meanwhile. Another process must copy: this one would lose its lock on the file by closing it a second time.
+DuckDB changes its file only when it moves the journal into it (a checkpoint). To the journal it only appends. So
+without checkpoints, both cut to their lengths at one moment are the history at that moment; writing continues.
+Another process must make the copy: if this one closed the file a second time, it would lose its lock on it (POSIX).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The port of a store of time series. Every adapter passes tests/contract/test_history.py.
 
 Methods block, so they are called from threads: `append` and `maintain` from one thread, queries from any number, and
-neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: no part of that call
-was stored, and the caller tries again.
+neither waits for the other. If a store cannot work now (disk full, server away) it raises LinkError: no part of that
+call was stored, and the caller tries again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from countingroom.history.tracks import PointTrack, of_columns
 
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
-    """How far into the stream the store is complete. `stored_ns` shows that the stream was created anew since."""
+    """The position in the stream up to which the store is complete. By `stored_ns` a new stream is recognised."""
 
     sequence: int = 0
     stored_ns: int = 0

@@ -1,6 +1,7 @@
-"""The answers to queries: no more rows than asked for, with gaps where no value was recorded. Pure but for the store.
+"""The answers to queries: at most the requested number of rows, with gaps where no value was recorded. Pure except for
+the store.
 
-What is read, in which resolution and where lines end is the same for every store; a store only reads.
+This module chooses resolution and gaps, so they are the same for every store; a store only reads.
 """
 
 from __future__ import annotations

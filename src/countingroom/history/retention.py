@@ -15,7 +15,7 @@ FIVE_MINUTES_NS = 5 * MINUTE_NS
 
 
 class Resolution(IntEnum):
-    """What is kept; the value is its length in ns, 0 for raw."""
+    """The stored resolutions; the value is the bucket length in ns, 0 for raw."""
 
     RAW = 0
     MINUTE = MINUTE_NS
@@ -23,7 +23,7 @@ class Resolution(IntEnum):
 
 
 class Horizon(Struct, frozen=True, kw_only=True):
-    """What is older than this is no longer kept in that resolution (ns since the epoch)."""
+    """Resolution -> the time (ns since the epoch) before which it is no longer kept."""
 
     raw_ns: int = 0
     minute_ns: int = 0

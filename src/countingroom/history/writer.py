@@ -88,7 +88,7 @@ class Writer:
                 await asyncio.gather(ahead, return_exceptions=True)
 
     async def _batch(self, consumer: Consumer) -> list[Stored]:
-        """What comes within the time of a batch, up to the limits of one."""
+        """The messages that arrive within the time of a batch, up to its limits."""
         until = self._clock.monotonic() + self._flush_s
         part = found = await consumer.fetch(_FETCHED, timeout_s=self._flush_s)
         size = sum(len(stored.data) for stored in part)
@@ -189,5 +189,5 @@ class Writer:
 
 
 def _has(position: Position, stored: Stored) -> bool:
-    """Whether the store has the message. A lower number with a later time is of a stream that was created anew."""
+    """Whether the store has the message. A lower number with a later time is of a stream that was created again."""
     return stored.sequence <= position.sequence and stored.stored_ns <= position.stored_ns

@@ -1,4 +1,4 @@
-"""What is published for Home Assistant and when, and what its messages ask for. Pure.
+"""Decides what is published for Home Assistant and when, and turns its messages into commands. Pure.
 
 Descriptions of entities, values and the status are retained. Each value comes with its quality and with whether it may
 be shown: an entity is unavailable as soon as its value is STALE or BAD, or its device host or this process is gone.
@@ -85,7 +85,7 @@ class HomeAssistantAdapter:
         self._schedule.refresh(kind)
 
     def readings(self, message: Readings) -> bool:
-        """Take readings in; whether anything more is to be published for them."""
+        """Take in readings. Returns whether a new message must be published."""
         if (view := self._views.get(message.device)) is None:
             return False
         before = self._schedule.changes
@@ -94,7 +94,7 @@ class HomeAssistantAdapter:
         return self._schedule.changes > before
 
     def state(self, state: DeviceState) -> bool:
-        """Take a state in; whether anything is to be published for it."""
+        """Take in a state. Returns whether a message must be published."""
         view = self._views.get(state.device)
         if view is None or not view.take_state(state) or state.channel:
             return False
@@ -103,7 +103,7 @@ class HomeAssistantAdapter:
         return item is not None
 
     def catalogue(self, device: str, catalogue: Catalogue | None) -> bool:
-        """Take the catalogue of a device in, or that it is gone; whether anything is to be published for it."""
+        """Take in the catalogue of a device; None: it is gone. Returns whether a message must be published."""
         if catalogue is None:
             self._catalogues.pop(device, None)
         else:
@@ -128,7 +128,7 @@ class HomeAssistantAdapter:
         return self._believe(now_s)
 
     def due(self, now_s: float) -> list[Publication]:
-        """What is to be published now. It counts as published."""
+        """The messages that must be published now. They count as published."""
         self._believe(now_s)
         removals, self._removals = self._removals, []
         found = [*removals, *self._schedule.due(now_s, BURST)]

@@ -1,4 +1,4 @@
-"""What the department knows of its section and of the experiment when it starts. Pure."""
+"""The facts about the description that the department gets at its start. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message of Home Assistant asks for: entity and payload to a command of a device, or a refusal. Pure."""
+"""Turns a message of Home Assistant, its entity and payload, into a command of a device or a refusal. Pure."""
 
 from __future__ import annotations
 

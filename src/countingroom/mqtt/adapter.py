@@ -1,4 +1,4 @@
-"""What a department brings that publishes to a broker: its topics, its payloads, and what messages ask for."""
+"""The port of a department that publishes to a broker: its topics, its payloads, and the commands in messages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Adapter(Protocol):
         ...
 
     def will(self) -> Publication | None:
-        """What the broker publishes when this process dies."""
+        """The message that the broker publishes when this process dies."""
         ...
 
     def readings(self, message: Readings) -> bool:
@@ -67,7 +67,7 @@ class Adapter(Protocol):
         ...
 
     def due(self, now_s: float) -> list[Publication]:
-        """What is to be published now. It counts as published."""
+        """The messages that must be published now. They count as published."""
         ...
 
     def next_s(self) -> float:
@@ -75,7 +75,7 @@ class Adapter(Protocol):
         ...
 
     def farewell(self, now_s: float) -> list[Publication]:
-        """What is to be published at the end: no value is the present one from now on."""
+        """The messages that must be published at the end of the process: they mark all values as no longer present."""
         ...
 
     def shown_state(self, device: str) -> str:
@@ -95,5 +95,5 @@ class Adapter(Protocol):
         ...
 
     def error(self, message: Incoming, cause: Cause) -> Publication:
-        """How it is told at the broker that the command of a message was refused or has failed."""
+        """The message that reports at the broker that a command was refused or has failed."""
         ...

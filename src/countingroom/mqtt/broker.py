@@ -111,8 +111,8 @@ class BrokerSession:
 async def connected(
     place: BrokerPlace, topics: Sequence[str], will: Publication | None
 ) -> AsyncGenerator[BrokerSession]:
-    """A connection that is subscribed to the topics. `will`: what the broker publishes when it is lost. LinkError where
-    it cannot be made, ConfigurationError where the password cannot be read."""
+    """A connection that is subscribed to the topics. `will`: the message that the broker publishes when it is lost.
+    LinkError if it fails, ConfigurationError if the password cannot be read."""
     password = place.password() if place.user else ""
     context = ssl.create_default_context(cafile=place.ca or None) if place.tls else None
     inbox = _Inbox(WAITING)

@@ -1,8 +1,8 @@
-"""Sends what messages from the broker ask for to the devices, as one principal and with its rights.
+"""Sends the commands in messages from the broker to the devices, as one principal and with its rights.
 
-Each command goes the way of every other: checked against the role of its principal, judged by the device host, an event
-with its end, an entry of the audit. What is refused or fails is told at the broker too. Commands to one
-device are sent in the order in which they came, but for those that switch off, which go before all that wait.
+Each command is treated like any other: its principal's role is checked, the device host accepts or refuses it, an event
+has its end, and the audit has an entry. Refusals and failures are also reported at the broker. Commands to one device
+are sent in the order of their arrival, except those that switch off, which are sent before all that wait.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ORIGIN = "mqtt"
 ANSWER_S = 5.0
 """A device host accepts or refuses at once."""
 LATE_S = 5.0
-"""A command that has waited for so long is not sent any more."""
+"""A command that has waited longer than this is not sent."""
 WAITING = 32
 """Commands to one device that wait; further ones are refused, unless they switch off."""
 OPEN = 512

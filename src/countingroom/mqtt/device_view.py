@@ -1,4 +1,4 @@
-"""What is known of devices: their last values and states, and whether they are believed now. Pure."""
+"""The last values and states of devices, and whether they are still valid. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from countingroom.core.values import Quality, Scalar
 
 DISCONNECTED = "DISCONNECTED"
 SILENT_S = 3.5
-"""Without a heartbeat of its host for so long a device is not believed: hosts beat each second."""
+"""The values of a device are not valid after this time without a heartbeat of its host; hosts send one each second."""
 
 
 class DeviceView:

@@ -36,5 +36,5 @@ def shown(message: Incoming) -> str:
 
 
 def printable(text: str) -> str:
-    """The text itself, or with escapes where it has letters that cannot be printed."""
+    """The text, with escapes for letters that cannot be printed."""
     return text if text.isprintable() else ascii(text)

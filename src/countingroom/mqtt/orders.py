@@ -1,4 +1,4 @@
-"""What a message from the broker asks for. Pure."""
+"""The command that a message from the broker asks for. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often refusals are told: a client that repeats a mistake each second must not fill the events. Pure."""
+"""Limits the events about refusals: a client that repeats a mistake each second must not fill the events. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ERRORS_PER_S = 20
 
 
 class RefusalReports:
-    """Counts what was told."""
+    """Counts the reported refusals."""
 
     def __init__(self) -> None:
         self._told_s: dict[tuple[str, str], float] = {}
@@ -18,7 +18,7 @@ class RefusalReports:
         self._in_second = 0
 
     def event(self, kind: str, code: str, now_s: float) -> int | None:
-        """How many like it were left out before, where this one is to be an event; None where it is left out.
+        """None if this refusal gets no event; otherwise the number of similar refusals without an event before it.
 
         Kinds and codes are words of this program, so there are few."""
         key = kind, code

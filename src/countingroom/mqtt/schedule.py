@@ -13,7 +13,7 @@ REFRESH_S = 0.2
 """Refreshes that come faster are answered together."""
 
 Make = Callable[[bool], bytes | None]
-"""Makes the payload, with all fields where it is asked for; None: there is nothing to publish."""
+"""Makes the payload; the argument says whether it must have all fields. None: do not publish."""
 
 
 class Item:
@@ -45,7 +45,7 @@ class Item:
         self.is_forced = False
 
     def due_s(self, *, changed: bool) -> float:
-        """When it is to be published next; infinity: not before something changes."""
+        """When it must be published next; infinity: not before a change."""
         if self.is_forced:
             return self.last_s + REFRESH_S
         if changed:
@@ -96,8 +96,8 @@ class Schedule:
                 self.change([item])
 
     def due(self, now_s: float, most: int | None = None) -> list[Publication]:
-        """What is to be published now. It counts as published. `most`: of messages; the others are due still, and will
-        have the values of then."""
+        """The messages that must be published now. They count as published. `most`: the largest number of messages; the
+        others stay due, and are made later with the values of that time."""
         ready = [item for item in self._changed if item.due_s(changed=True) <= now_s]
         ready += [item for item in self._periodic if item not in self._changed and item.due_s(changed=False) <= now_s]
         found: list[Publication] = []

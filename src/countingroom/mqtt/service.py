@@ -36,7 +36,7 @@ LONGEST_WAIT_S = 60.0
 ERRORS = 100
 """Messages on error topics that wait; the oldest are dropped."""
 FAREWELL_S = 1.0
-"""The last messages, that no value is the present one, may take so long."""
+"""The time for the last messages, which mark all values as no longer present."""
 
 
 class BrokerService:
@@ -123,7 +123,7 @@ class BrokerService:
 
 
 class _Active:
-    """What the active process does."""
+    """The work of the active process."""
 
     def __init__(self, bus: Bus, clock: Clock, adapter: Adapter, principal: Principal, audit: Audit) -> None:
         self._bus = bus

@@ -1,4 +1,4 @@
-"""Keeps what a program wrote into its output folder: documents and arrays. What cannot be kept stays where it is."""
+"""Stores the documents and arrays that a program wrote into its output folder. Others stay there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OTHER = re.compile(r"[^A-Za-z0-9_\-]+")
 
 
 class Collected(Struct, frozen=True, kw_only=True):
-    """What came of collecting."""
+    """The result of collecting."""
 
     problems: tuple[str, ...] = ()
     disk_full: bool = False

@@ -13,7 +13,7 @@ _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV",
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What is known when a program has ended."""
+    """The facts about the end of a program."""
 
     program: str
     status: int | None

@@ -1,7 +1,7 @@
-"""A running program: its process group, its output as a bounded log, and what its lines say.
+"""A running program: its process group, its output as a bounded log, and the JSON lines in its output.
 
 A line that is a JSON object may have `progress` (0 to 1), `comment`, `counters`, `versions` and `error`. The program
-ends when this process ends, even by kill -9. What it leaves running is ended with it.
+ends when this process ends, even by kill -9. Processes that it leaves running are ended with it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 NUMBER = "COUNTINGROOM_RESULT"
 """Variable with the number of the result."""
 OUTPUT = "COUNTINGROOM_OUTPUT"
-"""Variable with the output folder, by which what is left of a program is found too."""
+"""Variable with the output folder. By it remaining processes of a program are found too."""
 _TAIL = 1 << 18
 _CHUNK = 1 << 16
 _DRAIN_S = 0.5
@@ -99,7 +99,7 @@ class ResultLog:
 
 
 class Said:
-    """What a program has said."""
+    """The last values that a program reported."""
 
     def __init__(self) -> None:
         self.progress: float | None = None

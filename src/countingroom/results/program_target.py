@@ -186,7 +186,7 @@ class ProgramTarget:
     # The program.
 
     async def _begin(self, by: str, comment: str, parameters: dict[str, Scalar]) -> Mapping[str, Scalar]:
-        """Record the result and start the program; what is left of the command."""
+        """Record the result and start the program. Returns the rest of the command."""
         place, section = self._place, self.section
         try:
             new = NewResult(
@@ -360,8 +360,8 @@ class ProgramTarget:
 
 
 def _set_aside(folder: Path) -> None:
-    """What is there already is of a result that this database does not have, after a restore: it is no part of the new
-    one."""
+    """Move an existing folder away. After a restore it belongs to a result that this database does not have, and must
+    not become a part of the new result."""
     if folder.exists():
         folder.replace(folder.with_name(f"other-{folder.name}-{uuid4().hex[:8]}"))
 

@@ -1,7 +1,7 @@
 """The service of results: runs the programs of the description on command, and records how each of them ended.
 
-One process does this at a time (lease `results`). What a process that was killed left running is ended by the next one,
-which keeps what was written and records the result as interrupted.
+One process does this at a time (lease `results`). After a kill the next process ends the programs that were left
+running, stores their output, and records their results as interrupted.
 """
 
 from __future__ import annotations
@@ -128,6 +128,6 @@ class ResultsService:
 
 
 def _last_written(folder: Path) -> int:
-    """When something was written there last, ns: what is known of the end of a program that was not watched."""
+    """The time of the last write in a folder, in ns. It is the best estimate for the end of an unwatched program."""
     times = [path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     return max(times, default=0)

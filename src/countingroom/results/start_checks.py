@@ -1,4 +1,4 @@
-"""What is checked before a program starts: the given parameters, and the devices and partitions that it needs."""
+"""The checks before a program starts: its parameters, and the devices and partitions that it needs."""
 
 from __future__ import annotations
 

@@ -229,7 +229,8 @@ def _write_all(
 
 
 def _move(source: Path, target: Path) -> None:
-    """What is there already is of a transaction that was not committed: its number is given again."""
+    """Move a file; an existing target is replaced: it is of a transaction that was not committed, so its number is used
+    again."""
     shutil.rmtree(target, ignore_errors=True)
     source.replace(target)
 

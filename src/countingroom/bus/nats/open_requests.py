@@ -107,7 +107,7 @@ def no_answer(subject: str, timeout_s: float) -> LinkError:
 
 
 def result(outcome: T | CountingRoomError) -> T:
-    """The outcome, which is raised where it is an error."""
+    """Return the outcome, or raise it if it is an error."""
     if isinstance(outcome, CountingRoomError):
         raise outcome
     return outcome

@@ -77,7 +77,7 @@ class JetStreamStore:
                 raise
 
     async def info(self, stream: str) -> dict[str, Any] | None:
-        """What the server knows of a stream: `config`, `state`, `created`, `ts` …; None when it does not exist."""
+        """The facts of the server about a stream: `config`, `state`, `created`, `ts` …; None if it does not exist."""
         try:
             return await self._connection.api(f"STREAM.INFO.{stream}")
         except ApiError as error:

@@ -37,7 +37,7 @@ PAUSE_S = 0.2
 NEARLY_ALL = 0.8
 """Part of the connections or consumers of all from which on there is a warning."""
 QUIET_S = 60.0
-"""Time without surplus after which the next one is told again."""
+"""The time without surplus after which the next surplus is reported again."""
 BLIND_S = 30.0
 """Time without a look after which there is a warning."""
 _TAKEOVERS = 4

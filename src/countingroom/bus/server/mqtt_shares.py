@@ -1,6 +1,6 @@
-"""The share that each MQTT user has in the connections, sessions and consumers of all, and what is beyond it.
+"""The share of each MQTT user in the connections, sessions and consumers of the server, and the surplus beyond it.
 
-What is oldest stays: a client that comes last, beyond the share, is the one that is refused.
+The oldest ones stay: a client that comes last, beyond the share, is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a further store lacks and the stream of readings has no longer, from the raw samples of the default store.
+"""Fills gaps of a further store from the raw samples of the default store, if the stream no longer has the messages.
 
-The default store does not know which message of the stream a sample came in. So everything since the position of the
-store is compared with it, and what it has is not stored again. The position moves at the end only: an attempt that
-fails is repeated as a whole, and changes nothing that is there.
+The default store does not know the message of a sample. So all samples since the position of the further store are
+compared with it, and existing ones are not stored again. The position moves only at the end: an attempt that fails is
+repeated as a whole, and does not change existing samples.
 """
 
 from __future__ import annotations

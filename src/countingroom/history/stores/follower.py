@@ -38,7 +38,7 @@ BEFORE = 2000
 
 
 class Follower:
-    """Follows for one store. `state` is how it stands; `changed` is called when its health changes."""
+    """Follows the stream for one store. `state`: its health and position; `changed`: called when its health changes."""
 
     def __init__(
         self,
@@ -268,5 +268,5 @@ GAP = "gap"
 
 
 def _gap(name: str) -> LinkError:
-    """The stream lost messages that were not read yet, or was created anew."""
+    """The error for a stream that lost unread messages, or was created again."""
     return LinkError(f"the stream has not all messages for {name}", source=f"history.stores.{name}", code=GAP)

@@ -4,8 +4,9 @@ It is smaller than `HistoryStore`: a further store computes no rollups and answe
 42). Every adapter passes tests/contract/test_further_stores.py.
 
 Methods block. They are called from one thread at a time, and `abort` from another. No method but `__init__` is called
-before the event loop runs; a store connects when a method needs it. What it cannot do now (server away, disk full) is
-a LinkError; what has no chance to work later (a wrong password) may be a ConfigurationError. Both are tried again.
+before the event loop runs; a store connects when a method needs it. If it cannot work now (server away, disk full) it
+raises LinkError. For a mistake that only a person can correct (a wrong password) it may raise ConfigurationError. Both
+are tried again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ POSITION_MOVED = "position_moved"
 
 
 class StoreLimits(Struct, frozen=True, kw_only=True):
-    """What a store keeps of samples. The defaults are those of a store that keeps all."""
+    """The parts of samples that a store keeps. The defaults are those of a store that keeps all."""
 
     resolution_ns: int = 1
     """Times are kept in multiples of this, rounded down."""
@@ -88,7 +89,7 @@ class SampleWriter(Protocol):
 
 
 class FurtherStore(SampleWriter, SampleReader, Protocol):
-    """What an adapter implements."""
+    """The interface of an adapter."""
 
     @property
     def limits(self) -> StoreLimits:

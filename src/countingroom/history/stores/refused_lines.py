@@ -16,7 +16,7 @@ MOST_REFUSED = 100
 
 
 class Taken(Enum):
-    """What the server made of a part."""
+    """The result of sending a part to the server."""
 
     STORED = "stored"
     PARTLY = "partly"
@@ -26,7 +26,7 @@ class Taken(Enum):
 
 
 Send = Callable[[Sequence[str]], tuple[Taken, str]]
-"""Sends lines: what came of it, and the words of the server. LinkError where nothing is known or it cannot be now."""
+"""Sends lines; returns the result and the text of the server. LinkError if unknown or not possible now."""
 
 
 def send_all(lines: Sequence[str], send: Send, source: str) -> None:

@@ -31,7 +31,7 @@ class StoreCalls:
         self._last: asyncio.Future[object] | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns or raises; LinkError where it does not end in time."""
+        """Run the work and return its result or raise its error. LinkError if it does not end in time."""
         if self._last is not None and not self._last.done():
             raise self._error("an earlier call still hangs", "store_hangs")
         result = self._start(work)
