@@ -79,7 +79,7 @@ def test_the_site_has_nothing_of_the_inside(tmp_path: Path) -> None:
     for service in (room, site):
         assert service["user"] == "10001:10001" and service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "10"}
-    assert site["healthcheck"]["test"][-1] == "http://127.0.0.1:8090/dqm/"
+    assert site["healthcheck"]["test"][-1] == "http://127.0.0.1:8090/"
 
 
 def test_a_console_without_login_stays_on_its_computer(tmp_path: Path) -> None:

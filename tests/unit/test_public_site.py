@@ -269,6 +269,10 @@ async def test_an_error_says_nothing_of_the_inside(own: Stand, monkeypatch: pyte
 # The answers of the original
 
 
+async def test_the_path_of_the_public_address_is_taken_away_by_the_proxy(told: Stand) -> None:
+    assert [(await told.get(one)).status for one in ("/", "/dqm/")] == [200, 404]
+
+
 async def test_a_graph_that_lacks_fields_has_the_shape_of_the_original(own: Stand) -> None:
     streams = {"A": {"lumis": [1, 2.5, None], "other": [7]}, "B": None, "C": [1]}
     bodies: list[Any] = [

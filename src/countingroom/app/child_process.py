@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -55,16 +55,20 @@ Launch = Callable[[Sequence[str], int | None], Awaitable[ChildProcess]]
 
 
 async def launch(
-    command: Sequence[str], errors: int | None = None, inherited: Sequence[int] = ()
+    command: Sequence[str],
+    errors: int | None = None,
+    inherited: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
-    """Start a command by exec. `inherited`: further file descriptors that it keeps."""
+    """Start a command by exec. `inherited`: further file descriptors that it keeps. `environment`: in place of that of
+    this process."""
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=errors,
         pass_fds=inherited,
-        env=ENVIRONMENT | os.environ,
+        env=ENVIRONMENT | (os.environ if environment is None else dict(environment)),
         limit=LINE_LIMIT,
         process_group=0,  # Ctrl-C then reaches only the parent, which stops its children in order
     )

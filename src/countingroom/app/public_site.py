@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 
 from msgspec import Struct, structs
 
@@ -64,17 +65,22 @@ async def _write(store: str, settings: SiteSettings, folder: Path, runs: int) ->
 
 
 async def _serve(plan: SitePlan, say: Callable[[str], None]) -> None:
-    limits = connection_limits(files=raise_file_limit(), behind_proxy=plan.behind_proxy)
     reader = PublicReader(plan.store)
     try:
         await reader.open()
-        site = Site(reader, SystemClock(), plan.settings, version=__version__)
-        await site.look()
         listening = listen(plan.host, plan.port)
-        shown = f"http://{plan.host}:{listening.getsockname()[1]}{plan.settings.prefix}/"
-        async with asyncio.TaskGroup() as group:
-            news = group.create_task(site.live.run())
-            await serve(site.application, listening, lambda: say(f"the site is at {shown}"), limits=limits)
-            news.cancel()
+        shown = f"http://{plan.host}:{listening.getsockname()[1]}/"
+        await serve_on(plan, listening, reader, lambda: say(f"the site is at {shown}"))
     finally:
         await reader.close()
+
+
+async def serve_on(plan: SitePlan, listening: socket, reader: PublicReader, serves: Callable[[], None]) -> None:
+    """Serve from an open reader until cancelled; `serves` is called when requests are answered."""
+    limits = connection_limits(files=raise_file_limit(), behind_proxy=plan.behind_proxy)
+    site = Site(reader, SystemClock(), plan.settings, version=__version__)
+    await site.look()
+    async with asyncio.TaskGroup() as group:
+        news = group.create_task(site.live.run())
+        await serve(site.application, listening, serves, limits=limits)
+        news.cancel()

@@ -19,6 +19,7 @@ from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.mirror.feed_section import FeedSection
 from countingroom.mirror.report_section import ReportSection
+from countingroom.mirror.site_section import SiteSection
 from countingroom.mirror.upstream_section import PublicStoreSection, UpstreamSection
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -256,6 +257,9 @@ class MirrorSection(Section):
     """Upstreams of the DQM^2 kind whose documents are shown too."""
     report: ReportSection = ReportSection()
     """Reports over the last runs, made by themselves."""
+    site: SiteSection | None = None
+    """The public site as a process of `countingroom up`, which knows the public store and nothing else. None where it
+    is left out."""
 
     @classmethod
     def default(cls) -> MirrorSection:
@@ -297,6 +301,10 @@ class MirrorSection(Section):
                 yield ("upstreams", name), f"{name} is the target of commands about {what}: choose another name"
             for path, text in upstream.problems():
                 yield ("upstreams", name, *path), text
+        for path, text in self.site.problems() if self.site else ():
+            yield ("site", *path), text
+        if self.site and not self.has_store:
+            yield ("site",), "the public store is not written here: run countingroom mirror site where it is"
         if self.upstreams and not self.publish:
             yield (
                 ("upstreams",),

@@ -43,7 +43,7 @@ def plan_of(description: Path, *, image: str, simulate: bool = False, site_url: 
         ports=tuple(_ports(loaded)),
         console_port=console.port or 8080,
         has_tls=console.tls is not None,
-        has_site=bool(mirror.publish) and not mirror.feed.to,
+        has_site=bool(mirror.publish) and not mirror.feed.to and mirror.site is None,
         is_fed=bool(mirror.publish and mirror.feed.to),
         has_database=mirror.store.secret is not None or mirror.store.url.startswith("postgresql"),
         site_url=site_url,
@@ -87,13 +87,15 @@ def _place(path: Path, folder: Path) -> str:
 
 def _ports(loaded: Loaded) -> Iterator[OpenPort]:
     section = loaded.experiment.section
-    console, bus = section(ConsoleSection), section(BusSection)
+    console, bus, site = section(ConsoleSection), section(BusSection), section(MirrorSection).site
     if not is_loopback(console.host):
         yield OpenPort(name="console", number=console.port or 8080)
     if bus.mqtt and not is_loopback(bus.mqtt.host) and bus.mqtt.port:
         yield OpenPort(name="mqtt", number=bus.mqtt.port)
     if bus.listen and bus.port:
         yield OpenPort(name="bus", number=bus.port)
+    if site and not is_loopback(site.host):
+        yield OpenPort(name="site", number=site.port)
 
 
 def _variables(part: Any) -> Iterator[str]:

@@ -109,9 +109,9 @@ class DeployPlan(Struct, frozen=True, kw_only=True):
         return probe_command(f"{'https' if self.has_tls else 'http'}://127.0.0.1:{self.console_port}/healthz")
 
     def site_probe(self) -> list[str]:
-        """The command that asks the site whether it answers."""
-        path = "/" + "/".join(self.site_url.split("/")[3:]).strip("/")
-        return probe_command(f"http://127.0.0.1:{SITE_PORT}{path.rstrip('/')}/")
+        """The command that asks the site whether it answers. The path of its public address is taken away by the proxy
+        before it, so the site itself has none."""
+        return probe_command(f"http://127.0.0.1:{SITE_PORT}/")
 
     @property
     def has_public_file(self) -> bool:
