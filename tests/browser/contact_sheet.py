@@ -2,7 +2,8 @@
 
     python -m tests.browser.contact_sheet [--url URL] [--only overview,trends] [--themes light] [--widths 420,1440]
 
-Without --url a demo of its own is started, with alarms. The pictures, and a sheet per page, are in screenshots/sheets.
+Without --url a demo of its own is started, with alarms, a snapshot and results; pages of fleet and mirror have
+consoles of their own. The pictures, and a sheet per page, are in screenshots/sheets.
 What can be computed is told as text: contents wider than the screen, texts that are cut, contrast below WCAG AA.
 """
 
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import AXE, DEMO, SCREENSHOTS, wider_than_seen
 from tests.browser.shared_browser import FLAGS
+from tests.browser.sheet_stands import STANDS
 from tests.system.running import Running, until, up
 
 SHEETS = SCREENSHOTS / "sheets"
@@ -79,6 +81,14 @@ def demo_with_alarms() -> Generator[Running]:
         for channel in ("0", "1", "2"):
             running.command("caen", "lv_on", channel=channel, wait_s=60)
             running.command("caen", "hv_on", channel=channel, wait_s=60)
+        taken = running.http.post(
+            "/api/v1/snapshots/nominal/take", json={"points": ["caen", "chiller"], "reason": "beam"}
+        )
+        assert taken.status_code == 200, taken.text
+        for _ in range(2):
+            begun = running.http.post("/api/v1/results/programs/threshold_scan/commands/start", json={"wait_s": 60})
+            assert begun.is_success, begun.text
+            until(lambda: running.get("/results/programs")["programs"][0]["result"] == 0, "the program ended")
         running.fault("caen", "trip", channel="1", side="hv", now=True)
         running.fault("co2", "trip")
         yield running
@@ -136,7 +146,7 @@ def main() -> int:
     """Take them all; status 1 where something computed is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--url", default="")
-    parser.add_argument("--only", default=",".join(PAGES))
+    parser.add_argument("--only", default=",".join((*PAGES, *STANDS)))
     parser.add_argument("--themes", default=",".join(THEMES))
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
     parser.add_argument("--program", default=shutil.which("chromium-headless-shell") or shutil.which("chromium"))
@@ -146,20 +156,26 @@ def main() -> int:
     SHEETS.mkdir(parents=True, exist_ok=True)
     wrong: list[str] = []
 
-    def all_pages(url: str) -> None:
+    def pages_of(url: str, paths: Mapping[str, str]) -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=asked.program, args=list(FLAGS))
-            for name in names:
+            for name, path in paths.items():
                 for theme in themes:
-                    wrong.extend(take(browser, url, name, PAGES[name], theme, widths))
+                    wrong.extend(take(browser, url, name, path, theme, widths))
                 sheet(browser, name, themes, widths)
             browser.close()
 
+    of_the_demo = {name: PAGES[name] for name in names if name in PAGES}
     if asked.url:
-        all_pages(asked.url)
-    else:
+        pages_of(asked.url, of_the_demo)
+    elif of_the_demo:
         with demo_with_alarms() as running:
-            all_pages(running.url)
+            pages_of(running.url, of_the_demo)
+    for name in names:
+        if name in STANDS:
+            made, path = STANDS[name]
+            with made() as url:
+                pages_of(url, {name: path})
     print("\n".join(wrong) or "nothing computed is wrong")
     print(f"to be looked at: {SHEETS}/*.png")
     return 1 if wrong else 0

@@ -7,6 +7,7 @@ import { bypass, endBypass, proofTest, refusal, reset } from "./interlock-acts.j
 import { causeState, cell, counts, csv, effectNow, isTripped, isUnknown, needs, rest, titleOf, vote, written } from "./interlock-model.js";
 
 const ROWS = 40;
+const COLUMNS = ["cause", "true", "now-value", "vote", "state"]; // where it is narrow, the first has what the next three say
 const KINDS = { trip: "tripped", cause: "tripped too", act: "begins", release: "ends", would_trip: "would have tripped" };
 
 const time = (ns, text = moment(ns)) => el("time", { datetime: iso(ns), title: `${moment(ns)} UTC` }, text);
@@ -29,13 +30,14 @@ export function page(live) {
     const head = el(
       "tr",
       {},
-      ...["Cause", "True when", "Value", "Vote", "State"].map((text) => el("th", { scope: "col" }, text)),
+      ...["Cause", "True when", "Value", "Vote", "State"].map((text, index) => el("th", { scope: "col", class: COLUMNS[index] }, text)),
       ...state.effects.map((one) => el("th", { class: "e", scope: "col" }, titleOf(one), el("small", {}, one.does))),
     );
     const now = el(
       "tr",
       { class: "now" },
-      el("th", { scope: "row", colspan: "5" }, "Effects now"),
+      el("th", { scope: "row" }, "Effects now"),
+      ...COLUMNS.slice(1).map((name) => el("td", { class: name })),
       ...state.effects.map((one) => {
         const { text, bad, told } = effectNow(state, one, partitions.get(one.partition), nowNs);
         return el("td", { class: bad ? "e bad" : "e", title: one.trouble || told || null, "data-effect": one.name }, text);
@@ -47,10 +49,10 @@ export function page(live) {
       return el(
         "tr",
         { class: told.tripped ? "tripped" : "", "data-cause": cause.name },
-        el("th", { scope: "row" }, titleOf(cause)),
+        el("th", { scope: "row" }, titleOf(cause), el("small", {}, cause.inputs.map((one) => `${one.text}: ${isUnknown(one) ? one.truth : written(one.value)}`).join("; "))),
         el("td", { class: "true" }, cause.inputs.map(({ text }) => text).join("; ")),
         el("td", { class: "now-value" }, ...cause.inputs.flatMap((input, index) => [index ? " · " : "", value(input)])),
-        el("td", { class: "nw mut" }, vote(cause)),
+        el("td", { class: "vote nw mut" }, vote(cause)),
         el("td", { class: "state" }, told.level ? glyph(told.level) : null, told.tripped ? el("b", {}, told.text) : told.text, first ? " " : null, first ? el("span", { class: "first" }, "first out") : null),
         ...state.effects.map((effect) => {
           const found = cell(state, cause, effect, nowNs);
