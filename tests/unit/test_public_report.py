@@ -23,6 +23,7 @@ from countingroom.site.report import ReportCount, RunsReport
 from countingroom.site.report_parts import report_parts
 from countingroom.site.report_pdf import report_pdf
 from countingroom.site.report_reading import read_report
+from tests.pdf_text import pdf_text
 from tests.unit.test_public_site import RUN, Stand, stand
 
 NOW_S = 1_800_000_000.0
@@ -86,7 +87,8 @@ def test_names_are_escaped_and_shown_in_their_direction() -> None:
     assert "<b>" not in drawn
     assert "&lt;b&gt;" in drawn
     assert drawn.count('role="img" aria-label="') == drawn.count("<svg")
-    assert report_pdf(found, "<i>Δ</i>").startswith(b"%PDF-")
+    pdf = report_pdf(found, "<i>Δ</i>")
+    assert pdf.startswith(b"%PDF-") and "<i>Δ</i>" in pdf_text(pdf)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,8 @@ def test_the_same_report_is_the_same_file_with_real_text_and_numbers_of_pages() 
     pages = re.findall(rb"/Type /Page\b(?!s)", pdf)
     assert len(pages) >= 4
     assert texts(pdf) > 400
+    told = pdf_text(pdf)
+    assert "client59" in told and "Page 1" in told and f"of {len(pages)}" in told
     assert b"/ToUnicode" in pdf
     assert b"/Lang (en)" in pdf
 

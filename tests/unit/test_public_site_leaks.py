@@ -28,6 +28,7 @@ from countingroom.simulators.dqm_farm import Farm
 from countingroom.site.making import Site
 from countingroom.site.rendering import SiteSettings
 from countingroom.testing.clock import FakeClock
+from tests.pdf_text import pdf_text
 from tests.public_records_of_a_farm import farm_of
 from tests.unit.test_mirror_leaks import ENCODINGS, canaries
 from tests.unit.test_public_site import get
@@ -160,6 +161,10 @@ async def test_of_1000_planted_names_none_is_in_any_byte_of_the_site(
     await store.close()
     found |= {str(one): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
     found["log"] = caplog.text.encode()
+
+    papers = {name: pdf_text(body[body.index(b"%PDF") :]) for name, body in found.items() if b"%PDF-" in body}
+    assert any("ecal" in text for text in papers.values()) and all("Bench" in text for text in papers.values())
+    found |= {f"text of {name}": text.encode() for name, text in papers.items()}
 
     every = b"\n".join(found.values())
     assert b"ecal" in every  # names of clients may leave, so that what is looked for could be there
