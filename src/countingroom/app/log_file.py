@@ -37,7 +37,7 @@ class LogFile:
         """The write end of a new pipe, which the caller closes, and the thread that reads the pipe to its end."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = os.pipe()
-        with suppress(OSError, AttributeError):  # a larger pipe is only a help
+        with suppress(OSError, AttributeError):  # a larger pipe absorbs bursts, but is not needed
             fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         thread = threading.Thread(target=self._fill, args=(ours,), name=f"log {self.path.name}", daemon=True)
         thread.start()
@@ -54,7 +54,7 @@ class LogFile:
 
     def _write(self, lines: Iterable[bytes]) -> None:
         """Append lines. Without room on the disk they are dropped, and counted in the log later."""
-        # The output of programs gets here. The terminal of a reader of the log would act on its escape sequences.
+        # Programs may write any bytes. Escape sequences would act on the terminal of a person who reads the log.
         data = b"".join(readable_line(line.rstrip(b"\r"))[:LONGEST] + b"\n" for line in lines)
         if not data:
             return

@@ -43,8 +43,9 @@ class ParentReport:
 
     def ready(self, facts: Mapping[str, Any]) -> None:
         """Report that the child is ready, with facts for the operator."""
-        # With the first tick: the watchdog begins with it, and a child that hung before the next one was never found.
+        # Together with the first tick, which starts the watchdog: a child that hangs right after `ready` is found too.
         self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n" + TICK)
+        # From now on a write must not wait: the pipe of a stopped parent may be full, and the child must go on.
         os.set_blocking(self._stream.fileno(), False)
         self._is_ready = True
 

@@ -3,10 +3,10 @@
 A child writes a line (TICK) in its event loop every TICK_S. The watchdog counts only time in which this process ran
 itself: neither a suspended computer nor a stopped or late supervisor makes a child look hung.
 
-Silence alone is a weak evidence: on a machine with 25 processes for each processor a healthy child is silent for many
-seconds. So a child that is only silent gets HUNG_S. From the kernel (core/process_activity.py) the watchdog knows for
-how much of that time the child hung: it was stopped, or its event loop used the processor and did not tick. Of that
-time it gets PROVEN_HUNG_S. A child that waits for a processor or for a disk is in neither state, however long it waits.
+Silence alone is weak evidence: on a machine with 25 processes for each processor a healthy child is silent for many
+seconds. So a child that is only silent is killed after HUNG_S. The kernel (core/process_activity.py) shows for how much
+of that time the child hung: it was stopped, or its event loop used the processor without a tick. After PROVEN_HUNG_S of
+such time it is killed. Time in which it waits for a processor or for a disk does not count as hung.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _hung_s(before: ProcessActivity, after: ProcessActivity, elapsed_s: float) -
     """The part of the time between two looks, without a tick, in which the process hung."""
     if before.state == after.state == STOPPED:
         return elapsed_s
-    is_idle = after.process_s == before.process_s  # else another thread may hold the lock of the interpreter
+    is_idle = after.process_s == before.process_s  # otherwise another thread may hold the interpreter lock (GIL)
     if before.state == after.state == ASLEEP and is_idle:
         return elapsed_s * _ASLEEP_WEIGHT
     return min(max(after.thread_s - before.thread_s, 0.0), elapsed_s) * _BUSY_WEIGHT

@@ -1,4 +1,4 @@
-"""Admission: what every command is checked for before its department looks at it. Pure.
+"""Admission: the checks of every command before its department sees it. Pure.
 
 Each check has one code: `malformed`, `repeated`, `too_late`, `too_old`, `clock_ahead`, `state_changed`, `busy`.
 `too_late` is a command that is refused because its deadline passed; an accepted action that did not reach its state
@@ -15,17 +15,17 @@ from countingroom.core.errors import Cause, Conflict
 from countingroom.core.messages import Command
 
 SEEN_FOR_NS = 2_000_000_000
-"""The most that may lie between the sight of a state (`issued_ns`) and the command, in either direction."""
+"""The longest time between the moment at which the sender saw the state (`issued_ns`) and the command, both ways."""
 
 REMEMBERED = 8192
 """Ids of commands that a receiver remembers; the oldest are forgotten first."""
 
 JUDGE = "judge_set"
-"""The question to a device host which values it would refuse now; its arguments are points and their values."""
+"""The query to a device host which values it would refuse now; its arguments are points and their values."""
 WOULD_REFUSE = "would_refuse"
-"""Code of its answer where there are such points. Each is one of the causes, with the point as evidence."""
+"""Code of its answer if it would refuse some. Each is one of the causes, with the point as evidence."""
 NOTHING_TO_DO = "nothing_to_do"
-"""Code of the cause why a command has no effect: what it asks for is so already. The command is then accepted."""
+"""Code of the cause if the wanted state is already reached. The command is then accepted, without effect."""
 
 
 class SeenIds:
@@ -67,9 +67,10 @@ def check_new(command: Command, seen: Container[str]) -> None:
 
 def received(command: Command, now_ns: int) -> Command:
     """The command with its times by the clock of the receiver, `now_ns` at its receipt. A command without `within_s`
-    is of an earlier version and stays as it is."""
+    is of an earlier version and stays unchanged."""
     if not command.within_s:
         return command
+    # Durations instead of times: a sender whose clock is ten minutes wrong must not be refused.
     return structs.replace(
         command,
         issued_ns=now_ns - round(command.age_s * 1e9),
@@ -78,7 +79,7 @@ def received(command: Command, now_ns: int) -> Command:
 
 
 def check_under_way(command: Command, late_s: float) -> None:
-    """Conflict (`too_late`) for a command that was under way for longer than the time that it gives."""
+    """Conflict (`too_late`) for a command whose transport took longer than `within_s`."""
     if command.within_s and late_s > command.within_s:
         raise Conflict(
             f"{command.action} came {late_s:.1f} s after it was sent",
@@ -100,7 +101,8 @@ def check_deadline(command: Command, now_ns: int) -> None:
 
 
 def check_seen_state(command: Command, state: str, now_ns: int) -> None:
-    """Conflict where the decision rests on an outdated sight, on a clock that is ahead, or on another state."""
+    """Conflict if the sender decided too long ago (`too_old`), in the future (`clock_ahead`) or in another state
+    (`state_changed`)."""
     if command.seen_state is None:
         return
     age_ns = now_ns - command.issued_ns
@@ -126,6 +128,6 @@ def check_seen_state(command: Command, state: str, now_ns: int) -> None:
 
 
 def check_room(under_way: int, limit: int) -> None:
-    """Conflict (`busy`) where as many commands as allowed are under way."""
+    """Conflict (`busy`) if the limit of running commands is reached."""
     if under_way >= limit:
         raise Conflict(f"{limit} commands are under way", code="busy", suggestion="wait until they have ended")

@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class EndingThreads(Executor):
-    """An executor whose threads end with the process, whatever they wait for."""
+    """An executor whose threads end with the process, also while they wait for a disk."""
 
     def __init__(self, most: int, name: str) -> None:
-        """`most`: so many threads at once; with one, work is done in the order in which it is submitted."""
+        """`most`: the largest number of threads. With one thread, work is done in the order of its submission."""
         self._most = most
         self._name = name
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
@@ -44,7 +44,7 @@ class EndingThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work; what was submitted is done. `wait`: until the last thread has ended."""
+        """Take no more work; submitted work is still done. `wait`: return when the last thread has ended."""
         with self._lock:
             if not self._is_shut:
                 self._is_shut = True
@@ -61,12 +61,12 @@ class EndingThreads(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     result = work()
-                except BaseException as error:  # as every executor: it is raised where the result is asked for
+                except BaseException as error:  # as in every executor, it is raised by `future.result()`
                     future.set_exception(error)
                 else:
                     future.set_result(result)
                     del result
-            del job, future, work  # what they hold is not kept until the next one comes
+            del job, future, work  # otherwise this idle thread would keep their objects alive until the next job
         with self._lock:
             self._threads -= 1
             is_last = not self._threads

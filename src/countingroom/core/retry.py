@@ -1,4 +1,4 @@
-"""Repeating what fails until it works, and reporting a failure once.
+"""Repeats an action until it works, and reports a failure once.
 
 `Retry` repeats an action with pauses. It reports through an `EdgeReport`, which passes on only the first failure and
 the first success after it, so a bus that is away for an hour leaves two lines in a log.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class EdgeReport:
-    """A condition that fails and works again. Each change is reported once; a failure that goes on is not."""
+    """A condition that fails and works again. Each change is reported once, a lasting failure is not repeated."""
 
     def __init__(self, began: Callable[[Cause], None], ended: Callable[[], None], *, each_reason: bool = False) -> None:
         """`each_reason`: a failure with another message than the last one counts as a new one."""
@@ -34,7 +34,7 @@ class EdgeReport:
         return self._reason is not None
 
     def failed(self, cause: Cause) -> None:
-        """It failed, now or still."""
+        """Take in that an attempt failed."""
         self.failures += 1
         before = self._reason
         self._reason = cause.message
@@ -42,7 +42,7 @@ class EdgeReport:
             self._began(cause)
 
     def worked(self) -> None:
-        """It worked, again or still."""
+        """Take in that an attempt worked."""
         if self._reason is not None:
             self._reason = None
             self._ended()
@@ -71,8 +71,8 @@ class Retry:
         longest_s: float = 0.0,
         on: type[CountingRoomError] = LinkError,
     ) -> None:
-        """`pause_s`: between two attempts; it doubles up to `longest_s` where that is longer. `on`: the errors that may
-        pass by themselves; all others end the repetition."""
+        """`pause_s`: the pause between two attempts; it doubles up to `longest_s` if that is longer. `on`: errors that
+        may pass by themselves; all others end the repetition."""
         self._clock = clock
         self.report = report
         self._pause_s = pause_s
@@ -94,7 +94,7 @@ class Retry:
                 return result
 
     async def forever(self, action: Callable[[], Awaitable[object]]) -> NoReturn:
-        """Begin it again whenever it ends or fails, until cancelled. An action that goes on for long calls
-        `report.worked` itself as soon as it works."""
+        """Run the action again whenever it ends or fails, until cancelled. An action that runs for long must call
+        `report.worked` itself as soon as it works: `run` would report it only at its end."""
         while True:
             await self.run(action)

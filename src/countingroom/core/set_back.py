@@ -1,11 +1,11 @@
-"""Notices that the wall clock of the machine was set back, so that what was to last a time does not last longer."""
+"""Notices that the wall clock of the machine was set back, so that periods in wall time do not last longer."""
 
 from __future__ import annotations
 
 from countingroom.core.clock import Clock, monotonic_ns
 
 LEAST_NS = 1_000_000_000
-"""Less than this is a correction by the time service, and changes nothing."""
+"""A smaller step is a correction by the time service, and is ignored."""
 
 
 class SetBackWatch:
@@ -17,7 +17,7 @@ class SetBackWatch:
         self._monotonic_ns = monotonic_ns(clock)
 
     def by_ns(self) -> int:
-        """By how much the wall clock was set back since the last call; 0: it was not."""
+        """The step in ns by which the wall clock was set back since the last call; 0 if it was not."""
         wall_ns, time_ns = self._clock.now_ns(), monotonic_ns(self._clock)
         behind_ns = self._wall_ns + time_ns - self._monotonic_ns - wall_ns
         self._wall_ns = wall_ns

@@ -289,11 +289,12 @@ class NatsConnection:
     def _find_login(self, find: FindBusLogin) -> BusLogin:
         try:
             self._login = find()
-        except CountingRoomError as error:  # nats-py would never connect again
+        except CountingRoomError as error:  # an exception here would end the reconnection of nats-py for ever
             _log.warning("the login of the last connection is used again: %s", error)
         return self._login
 
     async def _disconnected(self) -> None:
+        # A command in the send buffer must not be sent after the reconnection, when its sender counts it as failed.
         self.client.discard_unsent()
         self._open.fail(_lost)
         if self._up:

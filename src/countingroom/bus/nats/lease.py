@@ -78,7 +78,7 @@ class NatsLease:
         if not self._lost.is_set() and self._clock.monotonic() >= self._until:
             self._lost.set()
             if self._process:
-                self._process.drop(self.name)  # it must not go on to renew a lease that is given up here
+                self._process.drop(self.name)  # otherwise the renewal process would keep a lease that is given up here
         return self._lost.is_set()
 
     @property

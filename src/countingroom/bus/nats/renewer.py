@@ -230,7 +230,7 @@ def main() -> None:
         asyncio.run(_serve_clients(Path(sys.argv[1])) if len(sys.argv) > 1 else _serve_parent())
     except CountingRoomError as error:
         sys.exit(f"the process that renews leases ends: {error}")
-    os._exit(0)  # nothing is left to be done, and each millisecond is one in which a new owner waits
+    os._exit(0)  # skips the slow end of the interpreter: a new owner of the leases waits for this process to end
 
 
 if __name__ == "__main__":
