@@ -210,7 +210,7 @@ def _give(api: Client, name: str, named: dict[str, Any], arguments: dict[str, An
 
 
 def _say(name: str, answer: Any, json: bool) -> None:
-    """Tell what came of it. Raises Remote where it failed, RequestError where some of the alarms refused it."""
+    """Print the result. Raises Remote if it failed, RequestError if some of the alarms refused it."""
     outcome = answer.get("outcome")
     if json or outcome is None or outcome["kind"] == "failed":
         return tell(answer, json=json)

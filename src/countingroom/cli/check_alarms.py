@@ -38,7 +38,7 @@ _NUMBERS = ("limit", "rate", "deviation")
 
 
 class AlarmCheck:
-    """The check of one description, of which these devices could be built."""
+    """The check of one description, with the devices that could be built."""
 
     def __init__(self, loaded: Loaded, hosted: Mapping[str, Hosted]) -> None:
         self._loaded = loaded
@@ -238,6 +238,6 @@ def _cut(given: float, cut: float, name: str) -> str:
 
 
 def _near(name: str, known: Collection[str]) -> str:
-    """A hint; without the list of all names, of which there may be thousands."""
+    """A hint with a similar name. The list of all names is left out, because there may be thousands."""
     hint = "" if is_pattern(name) else did_you_mean(name, known)
     return hint if hint.startswith("; did you mean") or len(known) <= 12 else ""

@@ -41,7 +41,7 @@ def home_assistant_problems(loaded: Loaded, hosted: Mapping[str, Hosted]) -> Ite
 
 
 def home_assistant_warnings(loaded: Loaded, hosted: Mapping[str, Hosted]) -> Iterator[Problem]:
-    """What is left out, and more than the listener of the bus can keep."""
+    """Parts that are left out, and more entities than the listener of the bus can keep."""
     section = loaded.experiment.section(HomeAssistantSection)
     if not section.in_use:
         return

@@ -43,7 +43,7 @@ class InterlockFacts(Struct, frozen=True, kw_only=True):
 
 
 class InterlockCheck:
-    """The check of one description, of which these devices could be built."""
+    """The check of one description, with the devices that could be built."""
 
     def __init__(self, loaded: Loaded, hosted: Mapping[str, Hosted]) -> None:
         self._loaded = loaded

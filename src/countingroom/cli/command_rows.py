@@ -27,7 +27,7 @@ from countingroom.core.points import Type
 Function = Callable[..., None]
 
 TABLES = (("partition", PARTITION), ("experiment", EXPERIMENT), ("system", SYSTEM))
-"""What is commanded -> its table."""
+"""Kind of target -> its command table."""
 
 _TYPES: dict[Type, type] = {Type.FLOAT: float, Type.INT: int, Type.BOOL: bool, Type.STRING: str}
 

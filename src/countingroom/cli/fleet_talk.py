@@ -113,7 +113,7 @@ class _Follower:
         self._shown = 0
 
     def end(self, longest_s: float) -> Any:
-        """The state at the end. LinkError where it is not told in time."""
+        """The state at the end. LinkError if it does not come in time."""
         from countingroom.core.fleet.talk import talk_key
 
         key, until_s = talk_key(self._id), time.monotonic() + longest_s

@@ -45,7 +45,7 @@ _BUILT_IN = (
 
 
 class FliswarmWishes(Struct, frozen=True, kw_only=True):
-    """What the file does not say."""
+    """The settings that the file does not contain."""
 
     site: str = ""
     """Which of its sites; empty: the only one."""

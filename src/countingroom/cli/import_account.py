@@ -8,7 +8,7 @@ from countingroom.core.yaml.located import Located, Path, show
 
 TAKEN, CHANGED, NOT_NEEDED = "taken", "changed", "not needed"
 Reasons = dict[Path, tuple[str, str]]
-"""Path in a file -> verdict and reason, where it is not simply taken."""
+"""Path in a file -> verdict and reason, for each path that is not imported unchanged."""
 
 
 class AccountRow(Struct, frozen=True, kw_only=True):

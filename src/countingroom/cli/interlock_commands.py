@@ -1,4 +1,4 @@
-"""What the commands of interlocks are at the devices of a description that were built, without connecting them."""
+"""Checks the commands of interlocks against the devices of a description, which are built but not connected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBERS = 4
 
 
 class Wrong(NamedTuple):
-    """What is wrong with a command."""
+    """An error in a command: its place and the message."""
 
     path: Path
     message: str
@@ -40,7 +40,7 @@ class InterlockCommands:
         self._points = {name: {point.name: point for point in one.points} for name, one in hosted.items()}
 
     def wrong(self, device: str, channel: str, command: str, arguments: Mapping[str, Scalar]) -> Wrong | None:
-        """Why the device does not take this command; None: it does, or the device could not be built."""
+        """Why the device does not take this command; None if it does, or if the device could not be built."""
         if device not in self._hosted:
             return None
         behaviour = self._hosted[device].behaviour
@@ -65,7 +65,7 @@ class InterlockCommands:
         return None
 
     def on_device(self, interlock: str, effect: str, number: int, command: DeviceCommand) -> EffectOnDevice:
-        """The command with what it would do."""
+        """The command with its result at the device."""
         writes = {write.point: write.value for write in self._writes(command)}
         points = self._points[command.device]
         values = {
@@ -124,14 +124,15 @@ class InterlockCommands:
         return next((one for one in commands if one.name == command and one.scope == scope), None)
 
     def _writes(self, command: DeviceCommand) -> Sequence[Write]:
-        """What it writes, where the device takes it while all its values are one small number. Empty: not known."""
+        """The values that a command writes; empty if they cannot be found. A driver computes them from its readings, so
+        it is asked with all readings at 0, then 1, and so on, until it takes the command."""
         if command.command == SET.name:
             point, value = command.arguments.get("point"), command.arguments.get("value")
             return (Write(point=str(point), value=value),) if value is not None else ()
         behaviour = self._hosted[command.device].behaviour
         for number in range(_NUMBERS):
             readings = {name: _reading(point, number) for name, point in self._points[command.device].items()}
-            with suppress(Exception):  # the next values may do; a fault of a driver is not looked for here
+            with suppress(Exception):  # the next readings may work; this does not test drivers
                 if writes := behaviour.writes(command.command, command.channel, command.arguments, readings):
                     return writes
         return ()

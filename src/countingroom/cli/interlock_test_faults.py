@@ -17,7 +17,7 @@ from countingroom.simulators.run import faults
 
 
 def wrong_tests(section: InterlockSection, devices: Mapping[str, DeviceSection]) -> Iterator[tuple[Path, str]]:
-    """What is wrong with the tests of one interlock, each with its place below the interlock."""
+    """The errors in the tests of one interlock, each with its place below the interlock."""
     for name, cause in section.causes.items():
         if cause.test is None:
             continue

@@ -20,23 +20,23 @@ from countingroom.core.interlocks.states import CauseState, InterlockState
 from countingroom.core.times import duration
 
 Said = Callable[[int, str], None]
-"""Tells a step: when it was (ns), and what."""
+"""Reports a step of the trial: its time (ns) and its text."""
 
 
 class TrialPlant(Protocol):
-    """What a trial acts on."""
+    """The plant on which a trial acts."""
 
     def provoke(self, fault: SimulatorFault) -> None:
-        """Give this fault to the simulator. CountingRoomError where it is refused."""
+        """Give this fault to the simulator. CountingRoomError if it is refused."""
         ...
 
     def reset(self) -> None:
-        """Reset the interlock. CountingRoomError where it is refused."""
+        """Reset the interlock. CountingRoomError if it is refused."""
         ...
 
 
 class TrialFinding(Struct, frozen=True, kw_only=True):
-    """What a trial has shown."""
+    """The result of a trial."""
 
     cause: str
     missing: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class TrialFinding(Struct, frozen=True, kw_only=True):
 
     @property
     def comment(self) -> str:
-        """For the record."""
+        """The result as text for the record."""
         if self.missing:
             return f"by simulation: {'; '.join(self.missing)}"
         reached = ", ".join(
@@ -64,7 +64,7 @@ class TrialFinding(Struct, frozen=True, kw_only=True):
 
 
 def hindrance(state: InterlockState, cause: CauseState) -> RequestError | None:
-    """Why this cause cannot be tested now; None: it can."""
+    """Why this cause cannot be tested now; None if it can."""
     if state.is_tripped:
         return _hindered(f"it is tripped by {state.first_out}", "remove the cause, and reset it")
     if cause.bypass is not None:
@@ -212,7 +212,7 @@ class Trial:
 
 
 def in_words(state: InterlockState) -> str:
-    """The state at the end, for a person that goes on by hand."""
+    """The state at the end as text, for a person who continues by hand."""
     words = [f"{state.name} is tripped by {state.first_out}" if state.is_tripped else f"{state.name} is not tripped"]
     words += [f"cause {name} is present" for name in _present(state)]
     words += [f"effect {one.name} acts" for one in state.effects if one.acting_ns is not None]

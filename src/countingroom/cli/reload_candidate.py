@@ -17,7 +17,7 @@ from countingroom.cli.checked_description import checked_description
 
 
 def made(question: CandidateQuestion) -> ReloadCandidate:
-    """What there is to say of the description as it stands on disk now."""
+    """The check of the description as it is on disk now."""
     found = checked_description(Path(question.description))
     warnings = tuple(str(one) for one in found.warnings)
     if found.problems or found.loaded is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from countingroom.storage.description import StorageSection
 
 _POINTS = 200
-"""Points of one question over HTTP: their names stand in its address."""
+"""The most points of one HTTP request, because their names are in its address."""
 _PAGE = 50_000
 _ALARMS = "alarms"
 """The department of rules and interlocks."""
@@ -37,7 +37,7 @@ MOST_EVENTS = 200_000
 
 
 class Source(Protocol):
-    """What was recorded."""
+    """A source of recorded data."""
 
     @property
     def has_states(self) -> bool: ...

@@ -1,7 +1,7 @@
 """Finds circles among rules: a rule that leads to what triggers it, or another rule that triggers it. Pure.
 
-What a command changes is known only in part: its target's states, the events of the command, and of a setpoint the
-point and its readback. A circle that leads through events alone is certain; one through states or values may be.
+The changes by a command are known only in part: the states of its target, the events of the command, and for a setpoint
+the point and its readback. A circle through events only is certain; one through states or values is possible.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _ways_back(start: str, leads: Mapping[str, Mapping[str, object]]) -> Iterato
 def _leads(
     name: str, rule: RuleSection, other: str, target: RuleSection, points: Mapping[str, Point]
 ) -> tuple[bool, str] | None:
-    """Whether a rule leads to what triggers another one, for certain or perhaps, and how; None: it does not."""
+    """(certain, how) if a rule can trigger another one; None if it cannot."""
     trigger = spec_of(other, target).trigger
     actions = actions_of(rule).actions
     if isinstance(trigger, EventTrigger):
@@ -124,7 +124,7 @@ def _fits(trigger: EventTrigger, made: _Made) -> bool:
 
 
 def _changed(action: Action, points: Mapping[str, Point]) -> Iterator[str]:
-    """What an action changes: addresses of points, and things that have a state."""
+    """The addresses of points, and the things with a state, that an action changes."""
     match action:
         case CommandAction(department="devices", command="set"):
             yield from _setpoint(action.target, str(action.arguments.get("point", "")), points)

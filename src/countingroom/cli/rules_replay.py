@@ -105,7 +105,7 @@ def replay(
 
 
 class ChosenToReplay:
-    """What is asked for."""
+    """The alarms, rules and interlocks that are replayed."""
 
     def __init__(
         self, alarms: Sequence[str] | None, rules: Sequence[str] | None, interlocks: Sequence[str] | None

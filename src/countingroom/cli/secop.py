@@ -43,7 +43,7 @@ def describe(
 def section_of(report: Mapping[str, Any], address: str) -> dict[str, Any]:
     """The section of the node that gives this report of its structure.
 
-    Accessibles that no point or command can stand for are left out; so are units that are none.
+    Accessibles that cannot be a point or a command are left out, and so are unknown units.
     """
     from countingroom.devices.drivers.secop.description import SecopAccessible, SecopModule, problem_of
 

@@ -35,7 +35,7 @@ def value_text(value: Any, unit: str = "", words: Any = None) -> str:
 
 
 def summary_line(told: Any) -> str:
-    """What was taken: `before the beam: 84 points of caen, chiller`."""
+    """A snapshot as one line: `before the beam: 84 points of caen, chiller`."""
     line = f"{told['name']}: {told['points']} points of {', '.join(told['devices'])}"
     if count := told["not_present"]:
         line += f"; {count} of them had no present value"
@@ -88,7 +88,7 @@ def print_comparison(found: Any, before: str, after: str) -> None:
 
 
 def print_plan(found: Any) -> None:
-    """What is written, and what is left with the reason."""
+    """Print the writes of a plan, and the points that are not written with the reasons."""
     writes: list[Any] = found["writes"]
     left: list[Any] = found["left"]
     if writes:

@@ -1,6 +1,6 @@
 """Makes a description from the YAML files of a tracker DCS: its channel file and its register file.
 
-What the models of this system do not take is left out with the reason, so what remains is always a valid section.
+Keys that the models of this system do not accept are left out with the reason. The result is always a valid section.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OTHERS = {
 
 
 class Wishes(Struct, frozen=True, kw_only=True):
-    """What the files do not say."""
+    """The settings that the files do not contain."""
 
     name: str
     julabo: str = ""
@@ -191,8 +191,8 @@ def _registers(value: dict[str, Any], host: str) -> tuple[dict[str, Any], Reason
 
 
 def _without_wrong(value: dict[str, Any], model: type[BaseModel]) -> tuple[dict[str, Any], Reasons]:
-    """The value without what the model does not take, and why. What is left of a part that misses something is left out
-    with it."""
+    """The value without the keys that the model does not accept, and the reasons. A part that then lacks a required key
+    is left out as a whole."""
     reasons: Reasons = {}
     for _ in range(_MOST_ROUNDS):
         try:

@@ -117,7 +117,7 @@ def _is_done(answer: Response) -> bool:
 
 
 def _alarms(console: ConsoleContext, link: AcknowledgeLink) -> list[dict[str, Any]]:
-    """What the message told of each alarm, and how it is now."""
+    """Each alarm as the message reported it, and as it is now."""
     present = alarm_views.all_alarms(console.latest.words)
     found: list[dict[str, Any]] = []
     for id, (occurrence, priority) in link.alarms.items():

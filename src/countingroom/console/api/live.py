@@ -96,7 +96,7 @@ async def _serve(websocket: WebSocket, console: ConsoleContext, user: str) -> No
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """The address of the client; empty where it is not known."""
+    """The address of the client; empty if it is not known."""
     return connection.client.host if connection.client else ""
 
 

@@ -113,7 +113,7 @@ def _of_engine(engine: EngineFigures) -> Iterator[Metric]:
 
 
 def _of_channels(context: ConsoleContext) -> Iterator[Metric]:
-    """The channels through which people are told of alarms. The counts begin at 0 with each active alarm process."""
+    """The channels of messages about alarms. The counts begin at 0 with each active alarm process."""
     messages = CounterMetricFamily(
         "countingroom_notifications", "Messages to people, by what came of them.", labels=["channel", "outcome"]
     )

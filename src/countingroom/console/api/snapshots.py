@@ -69,7 +69,7 @@ _ROW: dict[str, Any] = {
 
 
 class Take(Body):
-    """What a snapshot is taken of, and why."""
+    """The points of a new snapshot, and the reason."""
 
     points: Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=200)]
     """Devices (`caen`), areas (`area:cooling`), points (`caen.0.hv_setV`), and patterns of them."""
