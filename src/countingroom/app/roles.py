@@ -50,7 +50,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     directory: Path
     """Directory of the description."""
     file: Path | None = None
-    """The description itself, for a role that reads it anew on command."""
+    """The file of the description, for a role that reads it again on command."""
     clock: Clock
     data: Path
     port: int
@@ -62,7 +62,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     simulate: bool = False
     """Whether simulators stand in place of hardware. A role that is started before them has no overrides yet."""
     again: bool = False
-    """Whether this process takes the place of one that was ready: the database may be away now."""
+    """Whether this process replaces one that was ready. Then it must start also without the database."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
     service: bool = False
@@ -143,7 +143,7 @@ def devices(setting: Setting) -> Role:
 
     def built(name: str, section: DeviceSection) -> Hosted:
         pointed = pointed_at(section, overrides.get(name, {}))
-        # What is computed from simulated values is simulated.
+        # A device that computes its values from simulated ones counts as simulated too.
         simulated = name in overrides or (setting.simulate and not section.has_hardware)
         return build(name, pointed, simulated=simulated, resources=resources)
 
@@ -174,7 +174,8 @@ def history(setting: Setting) -> Role:
 
     section = setting.experiment.section(HistorySection)
     file = setting.data / "history" / "history.duckdb"
-    duckdb_file.check(file)  # now, so that the start is refused; later the process would be restarted again and again
+    # Before the process is ready, so that the start is refused; later the supervisor would restart it again and again.
+    duckdb_file.check(file)
     is_earlier = 0 < duckdb_format.check(file) < duckdb_format.VERSION
     told = (
         {"converts": "its file, which is of an earlier version; logs/history.log tells how far"} if is_earlier else {}

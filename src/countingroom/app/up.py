@@ -1,8 +1,8 @@
 """`countingroom up`: an experiment with all its processes, started in order, stopped by one Ctrl-C.
 
 A role starts when the roles that it needs are ready, and stops before them, in the order of the departments' table.
-What does not need each other starts at the same time; the console tells what is not ready yet. Each role is a separate
-process, so that a crash or a blocked call stops that role alone.
+Independent roles start at the same time; the console shows which ones are not ready yet. Each role is a separate
+process, so that a crash or a blocked call stops only that role.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def run(plan: StartPlan, say: Callable[[str], None]) -> None:
         since=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     raise_file_limit()  # of the bus and of every role, which inherit it
-    # The fork server first, before there is a thread or a lock on the data that a fork would have as well.
+    # The fork server starts first, before this process has threads or the lock on the data: a fork would inherit both.
     with forked_server(imported_modules(plan), plan.description) as server, owned(plan.data, owner):
         say(f"Counting room {__version__}: {plan.experiment.title}{' (simulated)' if plan.simulate else ''}")
         say(f"Data: {plan.data}")
@@ -176,7 +176,7 @@ class _Processes:
                 await self._reloading(bus, children).run()
 
     async def _public_site(self) -> None:
-        """Run the public site, where the description has it. Where it cannot begin the experiment goes on."""
+        """Run the public site if the description has one. If it cannot start, the experiment runs without it."""
         plan = self._plan
         try:
             child = site_child(plan.experiment.section(MirrorSection), plan.data, self._clock, self._report_change)
@@ -189,7 +189,7 @@ class _Processes:
             self._say(f"The public site does not run: {first_of(errors)}")
 
     def _reloading(self, bus: Bus, children: Mapping[str, Child]) -> UpReload:
-        """What serves the reload of the description, from now on until the end."""
+        """Serves the reload of the description, from now on until the end."""
         plan = self._plan
 
         def simulated(overrides: Mapping[str, Any], devices: Collection[str]) -> None:
@@ -215,7 +215,7 @@ class _Processes:
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
-        """The bus at the URL of the description, or the embedded server where there is none."""
+        """The bus at the URL of the description, or the embedded server without a URL."""
         section = self._plan.experiment.bus
         async with contextlib.AsyncExitStack() as stack:
             url = section.url
@@ -248,7 +248,7 @@ class _Processes:
 
     @asynccontextmanager
     async def _beating(self, bus: Bus, server: EmbeddedServer | None) -> AsyncGenerator[None]:
-        """Heartbeats that tell how the embedded server and the backups do."""
+        """Send heartbeats with the troubles of the embedded server and of the backups."""
         backup = self._plan.experiment.section(BackupSection)
         if server is None and not backup.is_scheduled:
             yield
@@ -291,7 +291,7 @@ class _Processes:
                 if process.role in needs:
                     self._facts[needed] = await children[needed].ready()  # addresses of simulators are parameters
         except CountingRoomError:
-            return  # what waits for that child's readiness reports it
+            return  # `_report_ready` of that child raises the error
         await children[name].run()
 
     def _child(self, process: Process, url: str) -> Child:

@@ -1,4 +1,4 @@
-"""The check that the process which writes what the alarm department keeps is the one that took over last."""
+"""Checks that only the alarm process that took over last writes the data of the alarm department."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from countingroom.storage.alarm_tables import alarm_writer
 
 
 def present_writer(connection: Connection) -> int | None:
-    """The number of the process that took over last; None where none ever did."""
+    """The number of the process that took over last; None if no process ever did."""
     return connection.scalar(select(alarm_writer.c.number))
 
 
 def check_writer(connection: Connection, writer: int) -> None:
-    """Conflict (`superseded`) where another process has taken over since `Alarms.take_over` gave this number."""
+    """Conflict (`superseded`) if another process has taken over since `Alarms.take_over` gave this number."""
+    # In the same transaction as the write. A lease alone is not enough: a process that was suspended may write after
+    # its lease expired, before it notices.
     present = present_writer(connection)
     if present != writer:
         raise Conflict(

@@ -11,9 +11,9 @@ from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import audit
 
 _SAME = ("time_ns", "who", "what", "target", "origin", "outcome")
-"""What two entries never have in common."""
+"""The fields by which two entries differ."""
 _RECENT = 100_000
-"""So many of the last entries are looked at."""
+"""The number of newest entries that are compared."""
 
 
 class AuditFilter(Struct, frozen=True, kw_only=True):
@@ -47,9 +47,8 @@ class Audit:
         await self._store.write(work)
 
     async def append_again(self, *entries: AuditEntry) -> None:
-        """Add those of the entries that are not there yet, all or none. For entries of an attempt with an unknown
-        outcome, or that was lost with its process: an entry of the same nanosecond, user, action, target, address and
-        outcome is the same one."""
+        """Add the entries that are not stored yet, all or none. For entries of an attempt with an unknown outcome, or
+        of a dead process. Entries with the same nanosecond, user, action, target, address and outcome are the same."""
         if not entries:
             return
         first_ns = min(one.time_ns for one in entries)

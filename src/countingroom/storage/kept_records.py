@@ -1,7 +1,7 @@
 """Keeps the records of a writer in a file while the database does not take them, without delaying its event loop.
 
-The run book (`runs/run_book_writer.py`) and the audit (`console/audit_writer.py`) write their records with it. Each
-decides itself what is a record, in which order they go into the database, and what a repetition means.
+The run book (`runs/run_book_writer.py`) and the audit (`console/audit_writer.py`) use it. Each of them defines its
+records, their order in the database, and the effect of a repetition.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_S = 3.0
-"""So long `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
+"""The time that `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
 
 
 class KeptRecords:
@@ -34,7 +34,7 @@ class KeptRecords:
         """`outbox`: None: records wait in memory only. `what`: the records, for messages: `entries of the audit`."""
         self.outbox = outbox
         self.failure = ""
-        """Why records could not be put into the file the last time; empty: they could."""
+        """Why the last attempt to write records into the file failed; empty if it worked."""
         self._what = what
         self._disk: Executor = EndingThreads(1, what)
 
@@ -46,8 +46,8 @@ class KeptRecords:
         return f"in {self.outbox.path}"
 
     async def adopt(self) -> tuple[int, list[bytes]]:
-        """Take over the records of dead processes: their place among all that are in the file, and the records. Each
-        must then be counted: `remove_first` removes them first."""
+        """Take over the records of dead processes. Returns their place among all records, and the records. The caller
+        must count them, because `remove_first` removes them before its own."""
         if self.outbox is None:
             return 0, []
         try:
@@ -66,7 +66,7 @@ class KeptRecords:
             _log.warning("%s: no room is taken in %s: %s", self._what, self.outbox.folder, error)
 
     async def keep(self, records: Sequence[bytes]) -> int:
-        """Put records into the file; returns how many are in it then: all, or 0 where the file does not take them."""
+        """Write records into the file. Returns how many are in it: all, or 0 if the file does not take them."""
         if not records or self.outbox is None:
             return 0
         try:
@@ -80,8 +80,8 @@ class KeptRecords:
         return len(records)
 
     async def remove_first(self, number: int) -> None:
-        """Remove the oldest records, which are stored, from the file. Where that fails they may come again after a
-        restart."""
+        """Remove the oldest records from the file, because they are stored. If that fails, they are stored once more
+        after a restart."""
         if not number or self.outbox is None:
             return
         try:
@@ -111,7 +111,7 @@ class KeptRecords:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """The same without a wait for its end."""
+        """The same without waiting for its end."""
         return self._disk.submit(work)
 
     def close(self, rest: Sequence[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""Syncs a file to the disk in a thread of its own, soon after it is asked to."""
+"""Syncs a file to the disk in a separate thread, soon after a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class LateSync:
-    """For what was written and must not wait for the disk."""
+    """For writes that must not wait for the disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,7 +21,8 @@ class LateSync:
         self._asked: Future[None] | None = None
 
     def soon(self) -> None:
-        """Sync what is written by now. Called by one thread only."""
+        """Sync all data that are written by now. Called by one thread only."""
+        # A sync that waits in the queue covers this write too. A running one may have begun before it.
         if self._asked is None or self._asked.running() or self._asked.done():
             self._asked = self.thread.submit(self._sync)
 
@@ -33,6 +34,6 @@ class LateSync:
             finally:
                 os.close(opened)
         except FileNotFoundError:
-            return  # its content went into the database, which was synced
+            return  # SQLite deleted the log after a checkpoint, which has synced its content
         except OSError as error:
             _log.error("%s is not synced to the disk: %s", self._path, error)

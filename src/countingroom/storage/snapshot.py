@@ -1,7 +1,7 @@
 """The database as of one moment, for a backup of the whole experiment while it runs. SQLite and PostgreSQL.
 
-From `hold` to `release` nothing is written: a writing transaction of ours waits. The moment of a backup is taken in
-between. What `hold` has seen can be copied long afterwards, while others write again. The methods block.
+From `hold` to `release` no process can write, because a writing transaction of this one is open. The moment of a backup
+lies in between. The state at `hold` can be copied long afterwards, while others write again. The methods block.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from countingroom.storage.migrating import migrate, revision
 T = TypeVar("T")
 
 _PAGES = 2000
-"""Of SQLite, copied between two looks at the clock."""
+"""The number of SQLite pages that one step of a copy takes."""
 
 
 class SnapshotFacts(Struct, frozen=True, kw_only=True):
-    """What a copy must have."""
+    """The facts by which a copy is compared with the original."""
 
     dialect: str
     """`sqlite` or `postgresql`."""
@@ -38,7 +38,7 @@ class SnapshotFacts(Struct, frozen=True, kw_only=True):
 
 
 class DatabaseSnapshot:
-    """One state of the database. LinkError where it does not answer."""
+    """One state of the database. LinkError if it does not answer."""
 
     def __init__(self, url: str) -> None:
         self._engine = engine_of(url)
@@ -47,7 +47,7 @@ class DatabaseSnapshot:
         self.dialect = self._engine.dialect.name
 
     def hold(self) -> None:
-        """Keep writers out, and see the database as it is now."""
+        """Block writers, and fix the present state of the database for later reads."""
         translate_errors(self._hold)
 
     def _hold(self) -> None:
@@ -63,16 +63,16 @@ class DatabaseSnapshot:
         self._reader.begin()
         if self.dialect == "postgresql":
             self._reader.execute(text("SET LOCAL statement_timeout = 0"))
-        revision(self._reader)  # the first question takes the snapshot
+        revision(self._reader)  # a transaction gets its snapshot with its first query, not with BEGIN
 
     def release(self) -> None:
-        """Let writers go on."""
+        """Let writers continue."""
         if self._writer:
             self._writer.close()
             self._writer = None
 
     def close(self) -> None:
-        """End it."""
+        """Release writers and forget the state."""
         self.release()
         if self._reader:
             self._reader.close()
@@ -80,7 +80,7 @@ class DatabaseSnapshot:
         self._engine.dispose()
 
     def facts(self) -> SnapshotFacts:
-        """Counts of what it holds."""
+        """The facts of the fixed state."""
         return translate_errors(lambda: _facts(self._seen))
 
     def damage(self) -> str:
@@ -119,7 +119,7 @@ class DatabaseSnapshot:
 
 
 def facts_of(path: Path) -> SnapshotFacts:
-    """What a copy in a SQLite file has. ConfigurationError where it is damaged."""
+    """The facts of a copy in a SQLite file. ConfigurationError if it is damaged."""
     snapshot = DatabaseSnapshot(f"sqlite:///{path}")
     try:
         snapshot.hold()
@@ -162,7 +162,7 @@ def loading(
 
 
 def facts_at(url: str) -> SnapshotFacts:
-    """What the database at this URL has."""
+    """The facts of the database at this URL."""
     snapshot = DatabaseSnapshot(url)
     try:
         snapshot.hold()
@@ -203,7 +203,7 @@ def _load(connection: Connection, name: str, rows: Iterable[bytes]) -> None:
 
 
 def _finish(connection: Connection) -> None:
-    """Let the numbers of new rows go on behind the loaded ones."""
+    """Set the sequences of PostgreSQL, so that new rows get numbers after the loaded ones: COPY does not move them."""
     columns = connection.execute(
         text(
             "SELECT table_name, column_name, pg_get_serial_sequence(quote_ident(table_name), column_name) AS sequence "
@@ -232,7 +232,7 @@ def _facts(connection: Connection) -> SnapshotFacts:
 
 
 def _table_names(connection: Connection) -> list[str]:
-    """Tables of ours that are there, each after those that it refers to."""
+    """The existing tables of this program, each after the tables to which it refers."""
     import_module("countingroom.storage.database")  # it declares all tables
 
     there = set(inspect(connection).get_table_names())

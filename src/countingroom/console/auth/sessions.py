@@ -1,9 +1,9 @@
-"""Sessions: which user a request belongs to, by the cookie of a browser or the token of a program.
+"""Sessions: find the user of a request by the cookie of a browser or the token of a program.
 
-A session is a random secret in a cookie with SameSite=Strict; the database keeps its digest, when it was last used and
-when it ends. Ending a session works at once: every open websocket checks again. While the database is away, sessions
-that were valid stay valid: a broken disk must not keep a shifter from switching off. So it is after a restart of the
-console, from what `kept_sessions.py` has.
+A session is a random secret in a cookie with SameSite=Strict; the database keeps its digest, the time of its last use
+and its end. The end of a session takes effect at once: every open websocket checks again. While the database is away,
+valid sessions stay valid, because a broken disk must not stop a shifter from switching off. The same holds after a
+restart of the console, from the file of `kept_sessions.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CLEAN_UP_S = 86_400.0
 LOOK_S = 5.0
 """The longest time for a look-up of rights, for work that continues after its request."""
 SEEN_S = 1.0
-"""So long a request waits until the last use of its session is written."""
+"""The longest time that a request waits for the write of its session's last use."""
 _REMEMBERED = 1000
 
 
@@ -49,7 +49,7 @@ class SessionService(Protocol):
     has_login: bool
 
     async def recognise(self, headers: Headers, *, secure: bool = False) -> Requester:
-        """The requester; Denied where there is no valid session. `secure`: the request came by TLS."""
+        """The requester. Denied without a valid session. `secure`: whether the request came by TLS."""
         ...
 
     async def until_over(self, requester: Requester) -> str:
