@@ -145,6 +145,8 @@ def restart(
     json: Json = False,
 ) -> None:
     """Make its instances again, a few at a time."""
+    if not all(nodes or ()):  # of a script with an empty variable, which means one node and not all
+        raise typer.BadParameter("a name of a node is empty", param_hint="NODE")
     with Client(url) as api:
         told = steps_so_far(api)
         answer = _give(api, "restart", {"service": service, "nodes": ",".join(nodes or ())})

@@ -49,10 +49,12 @@ def follow_change(
     raise_failed(answer)
     if json:
         print_json(answer)
-    if not wait:
-        return
     outcome: dict[str, Any] = answer.get("outcome") or {}
     revision: int = outcome.get("data", {}).get("revision", 0)
+    if not wait:
+        if not json:
+            typer.echo(f"{f'r{revision} is' if revision else 'It is'} being applied: countingroom fleet status")
+        return
     has_begun = False
     until_s = time.monotonic() + _LONGEST_S
     with progress_shown(json=json) as shown:

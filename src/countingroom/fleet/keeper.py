@@ -198,6 +198,8 @@ class Keeper:
                     code="is_changing",
                     suggestion="wait, or halt it first",
                 )
+            for node in nodes:
+                self.check_node(node)
             found = [
                 one
                 for node in self.observed().nodes.values()
@@ -206,6 +208,13 @@ class Keeper:
             ]
             if not found:
                 raise NotFound(f"{service} runs on none of these nodes", source="fleet")
+            # What a user names must be there: a part of it, without a word about the rest, would look like all.
+            if silent := sorted({*nodes} - {one.id.node for one in found}):
+                raise NotFound(
+                    f"{service} does not run on {', '.join(silent)}, or that node does not answer",
+                    source="fleet",
+                    suggestion="see where it runs: countingroom fleet status",
+                )
             # Without a revision to go back to: where the same thing fails now, an earlier one is no remedy.
             again = Change(
                 target=change.effective,

@@ -21,6 +21,7 @@ from countingroom.core.errors import ConfigurationError, CountingRoomError, Devi
 from countingroom.core.fleet.images import image_place
 from countingroom.core.fleet.specs import RegistryLogin
 from countingroom.core.yaml.secret_reference import SecretReference
+from countingroom.fleet.os_words import os_words
 
 if TYPE_CHECKING:
     import aiohttp
@@ -84,8 +85,14 @@ async def find_image(image: str, registry: RegistryLogin | None, directory: Path
             suggestion="give `ca` of this registry, the authority that signed it",
         ) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise _no_answer(host, source, str(getattr(error, "os_error", None) or error)) from error
+        raise _no_answer(host, source, _words(error)) from error
     raise _no_answer(host, source, "it was not asked")
+
+
+def _words(error: Exception) -> str:
+    """Why it was not reached, without the number of the error."""
+    inner = getattr(error, "os_error", error)
+    return os_words(inner) if isinstance(inner, OSError) else str(error) or type(error).__name__
 
 
 class _Asked:

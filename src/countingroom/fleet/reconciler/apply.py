@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from countingroom.core.errors import NotFound
+from countingroom.core.errors import Conflict, NotFound
 from countingroom.core.fleet.record import Change, FleetRecord, Phase
 from countingroom.core.fleet.specs import Revision
 
@@ -28,7 +28,12 @@ def last_good(change: Change | None) -> int:
 
 
 def halt(record: FleetRecord, service: str, now_ns: int) -> FleetRecord:
-    """The change of a service is halted where it is; a user must resume it or apply a revision."""
+    """The change of a service is halted where it is; a user must resume it or apply a revision. Conflict where there is
+    none: a user who is told that it is done would believe that nothing more is changed."""
+    change = record.changes.get(service)
+    if change and change.phase not in (Phase.ROLLING, Phase.HELD):
+        what = "goes back to the revision before" if change.phase is Phase.ROLLING_BACK else "is not being changed"
+        raise Conflict(f"{service} {what}: there is nothing to halt", source="fleet", code="not_changing")
     return _phase(record, service, {Phase.ROLLING}, Phase.HELD, now_ns)
 
 
