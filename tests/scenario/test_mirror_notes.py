@@ -43,6 +43,7 @@ from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.feed.service import FeedService, FeedSettings, Issue
 from countingroom.mirror.note_book import NOTES, NoteBook
 from countingroom.mirror.note_service import NoteService
+from tests.console.people import house
 from tests.console.stage import served
 from tests.console.stage import stage as console_stage
 from tests.feed_outside import Outside
@@ -162,6 +163,7 @@ async def test_a_note_is_shown_then_published_updated_ended_and_withdrawn(tmp_pa
             "state": "open",
             "parts": ["chiller-2"],
         }
+        assert all(len(body[name]) == len("2026-11-30T21:57:45Z") for name in ("made", "changed", "from")), body
         assert await here.publish("update", "bob", note=1, text="The pump of chiller-2 is exchanged.") == ""
         assert await here.publish("edit", note=1, to="2099-01-01T00:00:00Z", title="Cooling off") == ""
         assert await here.publish("end", note=1, text="It runs again.") == ""
@@ -259,14 +261,14 @@ async def test_the_api_and_the_commands_publish(tmp_path: Path, monkeypatch: pyt
         here = Inside(stage.bus, stage.clock, tmp_path)
         async with here.runs():
             body: dict[str, Any] = {"arguments": {"sort": "incident", "title": "Over the API"}}
-            seen = (await client.post("/api/v1/mirror/notes/preview/add", json=body)).json()
+            seen = (await client.post("/api/v1/mirror/notes/add/preview", json=body)).json()
             body = {"arguments": {**body["arguments"], "mark": seen["mark"]}, "wait_s": 20}
             told = await client.post("/api/v1/mirror/notes/commands/add", json=body)
             assert told.status_code == 200, told.text
             found = (await client.get("/api/v1/mirror/notes?most=5")).json()
             assert found["notes"][0]["outside"]["title"] == "Over the API" and "chiller-2" in found["parts"]
-            for path in ("preview", "commands"):
-                assert (await client.post(f"/api/v1/mirror/notes/{path}/nonsense", json={})).status_code == 404
+            for path in ("nonsense/preview", "commands/nonsense"):
+                assert (await client.post(f"/api/v1/mirror/notes/{path}", json={})).status_code == 404
             assert (await client.get("/public-notes")).status_code == 200
     given: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -295,9 +297,40 @@ async def test_the_api_and_the_commands_publish(tmp_path: Path, monkeypatch: pyt
     said("edit", "1", "--title", "Other", "--yes")
     said("end", "1", "--at", "now", "--yes")
     said("withdraw", "1")
-    assert [path for path, _ in given[2::2]] == ["preview/update", "preview/edit", "preview/end", "commands/withdraw"]
+    assert [path for path, _ in given[2::2]] == [
+        "update/preview",
+        "edit/preview",
+        "end/preview",
+        "commands/withdraw",
+    ]
     before = len(given)
     said("end", "1", "--preview")
     with contextlib.suppress(SystemExit):
         said("end", "1")
-    assert [path for path, _ in given[before:]] == ["preview/end", "preview/end"], "nothing is published unasked"
+    assert [path for path, _ in given[before:]] == ["end/preview", "end/preview"], "nothing is published unasked"
+
+
+async def test_a_note_is_attributed_and_audited_and_a_preview_is_recorded_only_where_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    async with console_stage(SystemClock(), play=False) as stage, house(stage) as home, asyncio.timeout(PATIENCE_S):
+        here = Inside(stage.bus, stage.clock, tmp_path)
+        async with here.runs():
+            shifter, viewer = await home.browser("sam"), await home.browser("vera")
+            arguments: dict[str, Any] = {"sort": "incident", "title": "The cooling is off"}
+            seen = await shifter.post("/api/v1/mirror/notes/add/preview", json={"arguments": arguments})
+            assert seen.status_code == 200, seen.text
+            denied = await viewer.post("/api/v1/mirror/notes/add/preview", json={"arguments": arguments})
+            assert denied.status_code == 403, denied.text
+            body = {"arguments": {**arguments, "mark": seen.json()["mark"]}, "wait_s": 20}
+            assert (await viewer.post("/api/v1/mirror/notes/commands/add", json=body)).status_code == 403
+            assert (await shifter.post("/api/v1/mirror/notes/commands/add", json=body)).status_code == 200
+            (listed,) = (await here.notes()).notes
+            assert listed.note.by == "sam"
+            assert "sam" not in str(await here.left(1))
+            kept = [(one.who, one.what, one.outcome) for one in await home.record() if one.what in ("add", "preview")]
+            assert kept == [
+                ("sam", "add", "accepted"),
+                ("vera", "add", "refused"),
+                ("vera", "preview", "refused"),
+            ]

@@ -116,7 +116,7 @@ COMMANDS = {
     "POST /api/v1/mirror/upstreams/{upstream}/plan/{command}": ("upstream.farm", UPSTREAM),
     "POST /api/v1/mirror/upstreams/{upstream}/commands/{command}": ("upstream.farm", UPSTREAM),
     "POST /api/v1/mirror/templates/commands/{command}": ("_experiment", MIRROR),
-    "POST /api/v1/mirror/notes/preview/{command}": ("_experiment", NOTE),
+    "POST /api/v1/mirror/notes/{command}/preview": ("_experiment", NOTE),
     "POST /api/v1/mirror/notes/commands/{command}": ("_experiment", NOTE),
 }
 FIXED = {

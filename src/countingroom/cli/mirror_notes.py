@@ -147,7 +147,7 @@ def _publish(
     action: str, arguments: dict[str, Any], yes: bool, preview: bool, wait: float, url: str, json: bool
 ) -> None:
     with Client(url) as api:
-        seen = api.post(f"{_PATH}/preview/{action}", {"arguments": arguments})
+        seen = api.post(f"{_PATH}/{action}/preview", {"arguments": arguments})
         if preview and json:
             print_json(seen)
             return

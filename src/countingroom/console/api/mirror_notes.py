@@ -40,7 +40,7 @@ def _of_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permi
 ROUTES = {
     "GET /public-notes": RoutePermission(action=Permission.VIEW),
     "GET /api/v1/mirror/notes": RoutePermission(action=Permission.VIEW),
-    "POST /api/v1/mirror/notes/preview/{command}": RoutePermission(by=_of_command),
+    "POST /api/v1/mirror/notes/{command}/preview": RoutePermission(by=_of_command),
     "POST /api/v1/mirror/notes/commands/{command}": RoutePermission(by=_of_command),
 }
 DEPARTMENT = "mirror"
@@ -107,7 +107,7 @@ async def list_notes(console: Console, most: Annotated[int, Query(ge=1, le=MOST_
 
 
 @router.post(
-    "/mirror/notes/preview/{command}",
+    "/mirror/notes/{command}/preview",
     summary="What would be seen outside after a command about a note",
     responses={
         200: example(

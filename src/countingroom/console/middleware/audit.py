@@ -36,6 +36,10 @@ _OF_THE_ORDER = frozenset({"channel", "seen_state", "issued_ns", "age_s", "deadl
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
 
+_PREVIEWS = frozenset({"/api/v1/mirror/notes/{command}/preview"})
+"""Routes that change nothing and are asked with each pause in writing; the command itself is recorded."""
+
+
 class RequestAudit:
     """Makes the audit entries of requests."""
 
@@ -58,6 +62,8 @@ class RequestAudit:
     async def answered(self, scope: Scope, content: Mapping[str, Any], status: int, answered: bytes) -> None:
         """An action has its answer, which is sent after this. `content`: the body of the request; `answered`: that of a
         refusal."""
+        if status < 400 and _is_preview(scope, self._routes):
+            return
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
         what, target = _subject(scope, self._routes)
         tried = content.get("name") if scope["path"] == "/api/v1/login" and status >= 400 else None
@@ -89,6 +95,11 @@ def address(scope: Scope) -> str:
     """The address of the client."""
     client = HTTPConnection(scope).client
     return client.host if client else ""
+
+
+def _is_preview(scope: Scope, routes: RouteTable) -> bool:
+    found = routes.find(scope["method"], scope["path"])
+    return found is not None and found.template in _PREVIEWS
 
 
 def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:

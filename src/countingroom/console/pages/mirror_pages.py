@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
@@ -11,6 +12,8 @@ from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 from countingroom.core.mirror.notes import MOST_TEXT, MOST_TITLE, SORTS
+from countingroom.core.policy import Permission, decide
+from countingroom.core.subjects import EXPERIMENT
 
 
 class MirrorPages:
@@ -36,7 +39,10 @@ class MirrorPages:
 
     async def notes(self, request: Request) -> HTMLResponse:
         """The page asks the API for the notes, and again when they change."""
-        data = {"sorts": SORTS, "most": {"title": MOST_TITLE, "text": MOST_TEXT}}
+        principal, now_ns = requester(request).principal, self._context.clock.now_ns()
+        denied = decide(principal, Permission.OPERATE, EXPERIMENT, now_ns=now_ns)
+        most = {"title": MOST_TITLE, "text": MOST_TEXT}
+        data = {"sorts": SORTS, "most": most, "denied_notes": msgspec.to_builtins(denied)}
         return self._render(request, "public-notes.html", "public-notes", "Public notes", data=data)
 
 

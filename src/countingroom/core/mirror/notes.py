@@ -84,6 +84,7 @@ def drafted(
     """The note that a command makes. `before`: the one that it changes; `number`: of a new one. OutOfRange for an
     argument that is missing or wrong."""
     draft = _ACTIONS[action]
+    now_ns = now_ns // _S_NS * _S_NS  # a time with nine decimals can carry a text
     if before is None:
         sort = _text(arguments, "sort") or "incident"
         if sort not in SORTS:
@@ -92,7 +93,7 @@ def drafted(
             number=number,
             sort=cast("NoteSort", sort),
             title="",
-            from_ns=now_ns // _S_NS * _S_NS,
+            from_ns=now_ns,
             by=by,
             made_ns=now_ns,
             changed_ns=now_ns,

@@ -81,12 +81,20 @@ export function page(live) {
     );
   }
 
+  // Why this person cannot write notes now, or "".
+  function refusal() {
+    if (!live.trusted) return "The link is lost: commands are disabled.";
+    return data.denied_notes ? `${data.denied_notes.message}; ${data.denied_notes.suggestion}` : "";
+  }
+
   function button(does, one) {
     const label = `${does[0].toUpperCase()}${does.slice(1)}`;
-    return el("button", { class: does === "withdraw" ? "btn small danger" : "btn small", type: "button", "data-does": does, "aria-label": `${label} note ${one.number}`, onclick: () => (does === "withdraw" ? withdraw(one) : open(does, one)) }, `${label}…`);
+    return el("button", { class: does === "withdraw" ? "btn small danger" : "btn small", type: "button", "data-does": does, "aria-disabled": String(Boolean(data.denied_notes)), "aria-label": `${label} note ${one.number}`, onclick: () => (does === "withdraw" ? withdraw(one) : open(does, one)) }, `${label}…`);
   }
 
   function open(does, one) {
+    const why = refusal();
+    if (why) return tell(why, { bad: true });
     action = does;
     current = one;
     $("#note-writing").hidden = false;
@@ -126,7 +134,7 @@ export function page(live) {
   async function look() {
     const turn = ++asked,
       values = given();
-    const answer = await post(`${API}/preview/${action}`, { arguments: values });
+    const answer = await post(`${API}/${action}/preview`, { arguments: values });
     if (turn !== asked || $("#note-writing").hidden) return;
     preview = answer.done ? { ...answer.told, of: JSON.stringify(values) } : { cause: answer.cause };
     const parts = [];
@@ -157,6 +165,8 @@ export function page(live) {
   }
 
   async function withdraw(one) {
+    const why = refusal();
+    if (why) return tell(why, { bad: true });
     const yes = await confirm(live, { title: `Withdraw note ${one.number}?`, rows: [["Title", one.title], ["After that", "it is removed from the public store, with all its texts"]], button: "Withdraw", dangerous: true });
     if (yes) send("withdraw", { note: one.number }, `Withdraw note ${one.number}`);
   }
@@ -170,6 +180,7 @@ export function page(live) {
     else look();
   });
   $("#note-cancel").addEventListener("click", close);
+  $("#note-new").setAttribute("aria-disabled", String(Boolean(data.denied_notes)));
   $("#note-new").addEventListener("click", () => open("add", null));
   live.on("change", ({ states, snapshot }) => {
     const state = states["mirror_notes.book"];
