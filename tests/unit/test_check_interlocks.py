@@ -18,7 +18,7 @@ from tests.unit.interlock_specs import cause, interlock
 HEAD = """\
 experiment: {name: x}
 devices:
-  chiller: {driver: julabo, port: /dev/x}
+  chiller: {driver: julabo, port: /dev/x, setpoint_low: -40, setpoint_high: 40}
   mill:
     driver: modbus
     host: h

@@ -160,3 +160,16 @@ def test_a_bath_whose_status_has_no_number_is_seen_by_whether_it_runs() -> None:
         "status_text": Reading(value="?#", quality=Quality.UNCERTAIN, device_ns=1, received_ns=1)
     }
     assert BEHAVIOUR.observe_device({}, nonsense).state == "ERROR"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "setpoint_low and setpoint_high of the bath are not given: setpoints from -50 to 49.99 degC are sent"),
+        ({"setpoint_low": 5}, "setpoint_high of the bath is not given: setpoints from 5 to 49.99 degC are sent"),
+        ({"setpoint_low": 5, "setpoint_high": 200}, ""),
+    ],
+)
+def test_limits_of_the_bath_that_are_not_given_are_a_warning(given: dict[str, float], told: str) -> None:
+    section = JulaboSection.model_validate({"port": "x", **given})
+    assert [message.partition(";")[0] for _, message in section.warnings()] == ([told] if told else [])

@@ -43,7 +43,8 @@ def experiment_text(
         lines += ["    # Set values are written at each connection with `apply_on_connect: true` alone."]
         lines += ["    <<: !include caen_channels.yaml"]
     if julabo:
-        lines += [f"  julabo: {{ driver: julabo, port: {dumps(julabo)} }}"]
+        lines += ["  # The lowest and highest setpoint, in degC: give those of the bath and of its liquid."]
+        lines += [f"  julabo: {{ driver: julabo, port: {dumps(julabo)}, setpoint_low: -50, setpoint_high: 49.99 }}"]
     if marta:
         lines += ["  marta:", "    driver: marta", f"    host: {dumps(marta)}", "    <<: !include marta_registers.yaml"]
     if switchbox:

@@ -76,3 +76,14 @@ class JulaboSection(DeviceSection):
                     ("settings", name),
                     f"{value:g} is outside setpoint_low {self.setpoint_low:g} to setpoint_high {self.setpoint_high:g}",
                 )
+
+    def warnings(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Limits of the setpoints that are not given. The serial line does not tell which bath it is."""
+        missing = [name for name in ("setpoint_low", "setpoint_high") if name not in self.model_fields_set]
+        if missing:
+            verb = "are" if len(missing) > 1 else "is"
+            yield (
+                (),
+                f"{' and '.join(missing)} of the bath {verb} not given: setpoints from {self.setpoint_low:g} to "
+                f"{self.setpoint_high:g} degC are sent; give those of its model and of its liquid",
+            )
