@@ -12,30 +12,30 @@ from typing import Protocol, cast
 LONGEST_LINE = 1 << 16
 """Bytes."""
 AT_ONCE = 64
-"""Lines of one connection that are handled before others have their turn."""
+"""Lines of one connection that are handled before other connections get their turn."""
 UNREAD_BYTES = 4 << 20
 """The most bytes that a client may leave unread; beyond that it is disconnected."""
 UNREAD_S = 30.0
-"""So long a client may leave unread what does not fit into the buffers of the network."""
+"""How long a client may leave data unread that do not fit into the network buffers."""
 
 
 class LineTaker(Protocol):
     """The part of a connection's work that a door implements."""
 
     def joined(self, connection: DoorConnection) -> None:
-        """It is open."""
+        """The connection is open."""
         ...
 
     def left(self, connection: DoorConnection) -> None:
-        """It has ended."""
+        """The connection has ended."""
         ...
 
     def line(self, connection: DoorConnection, line: str) -> None:
-        """A line came."""
+        """Take in a line."""
         ...
 
     def wrong_line(self, connection: DoorConnection, why: str) -> None:
-        """A line came that cannot be read."""
+        """Take in that a line cannot be read. `why`: the reason."""
         ...
 
 
@@ -52,7 +52,7 @@ class DoorConnection(asyncio.Protocol):
         self._is_working = False
         self._is_blocked = False
         self._is_ending = False
-        """Whether the client sends nothing more."""
+        """Whether the client has closed its side, so that no more lines will come."""
         self._open_commands = 0
         self._timer: asyncio.TimerHandle | None = None
         self.host = ""
@@ -80,7 +80,7 @@ class DoorConnection(asyncio.Protocol):
         self._open_commands += 1
 
     def ended(self) -> None:
-        """A command of it has ended."""
+        """Take in that a command of this connection has ended."""
         self._open_commands -= 1
         self._end_if_idle()
 
@@ -90,13 +90,13 @@ class DoorConnection(asyncio.Protocol):
         return self._open_commands
 
     def close(self) -> None:
-        """End it when what was sent is out."""
+        """Close the connection after the waiting replies are sent."""
         self._flush()
         if self._transport:
             self._transport.close()
 
     def abort(self) -> None:
-        """End it at once."""
+        """Close the connection at once."""
         if self._transport:
             self._transport.abort()
 
@@ -122,7 +122,7 @@ class DoorConnection(asyncio.Protocol):
             self._work()
 
     def eof_received(self) -> bool:
-        # As of `echo status | nc HOST PORT`: what was sent before is still answered.
+        # For `echo status | nc HOST PORT`: commands from before the end of the input are still answered.
         self._is_ending = True
         self._end_if_idle()
         return True
@@ -130,6 +130,7 @@ class DoorConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_blocked = True
         self._timer = asyncio.get_running_loop().call_later(UNREAD_S, self.abort)
+        # A client that does not read its replies gets no further commands accepted, so its output stays bounded.
         if self._transport and not self._is_working:
             self._transport.pause_reading()
 
@@ -142,7 +143,7 @@ class DoorConnection(asyncio.Protocol):
             self._work()
 
     def _work(self) -> None:
-        """Handle some lines, then let others have their turn."""
+        """Handle some lines, then let other connections get their turn."""
         if self._transport is None or self._is_blocked:
             self._is_working = False
             return

@@ -1,4 +1,4 @@
-"""One door: its listening socket, its users, and the way of each command from its line to its last reply.
+"""One door: its listening socket, its users, and each command from its line to its last reply.
 
 Every command ends with `:` or `f`, also if its connection is lost: it has a deadline, and an unexpected error ends it
 with `f`.
@@ -46,7 +46,7 @@ class Door:
     def __init__(
         self, clock: Clock, name: str, section: DoorSection, grammar: Grammar, commands: Commands, version: str
     ) -> None:
-        """`name`: of the actor, which its replies name as their sender."""
+        """`name`: the name of the actor; replies have it as their sender."""
         self.name = name
         self._clock = clock
         self._section = section
@@ -66,7 +66,7 @@ class Door:
         return len(self._tasks)
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Until cancelled. ConfigurationError where the address cannot be listened on."""
+        """Serve until cancelled. ConfigurationError if the address cannot be used."""
         host, port = self._section.place
         try:
             server = await asyncio.get_running_loop().create_server(lambda: DoorConnection(self), host, port)
@@ -90,7 +90,7 @@ class Door:
                 connection.abort()
 
     async def _tell_status(self) -> None:
-        """Until cancelled: now and then as if every connection had asked for it, with the number of no command."""
+        """Send `status` to all connections at intervals, as replies without a command number, until cancelled."""
         every_s = self._section.status_every
         if every_s is None:
             await asyncio.Event().wait()
@@ -187,7 +187,7 @@ class Door:
         except Exception as error:
             self._fault(command, error)
         finally:
-            if not command.is_done:
+            if not command.is_done:  # the protocol requires exactly one final reply
                 command.done()
             command.connection.ended()
 

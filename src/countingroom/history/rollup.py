@@ -1,7 +1,7 @@
-"""The cadence of rollup and retention: once a minute the store sums up samples and removes what is past its time.
+"""Runs rollup and retention: once a minute the store sums up samples and removes expired ones.
 
-A minute, because it is the finest rollup: an answer then computes at most the present and the last minute from raw
-samples. How sums are made is the store's: duckdb_sql.py, `roll`.
+Once a minute, because a minute is the finest rollup: then an answer computes at most the present and the last minute
+from raw samples. The store makes the sums (duckdb_sql.py, `roll`).
 """
 
 from __future__ import annotations
@@ -55,4 +55,4 @@ class Rollup:
                     f"{format_time(done.early_ns)} were removed, their summaries stay",
                     severity=3,
                 )
-            full = done.early_ns is not None
+            full = done.early_ns is not None  # a note only when it becomes full, not each minute

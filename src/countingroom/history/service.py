@@ -28,7 +28,7 @@ from countingroom.history.stores.tracker_layout import TrackerField
 from countingroom.history.writer import Writer
 
 _ANSWERING = 2
-"""Queries worked on at once; more wait."""
+"""The number of queries that are answered at the same time; further ones wait."""
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class HistoryService:
         *,
         tracker: Mapping[str, TrackerField] | None = None,
     ) -> None:
-        """`tracker`: what the points are for further stores in the layout of the tracker DCS."""
+        """`tracker`: point -> its field, for further stores in the layout of the tracker DCS."""
         self._bus = bus
         self._clock = clock
         self._section = section
@@ -62,7 +62,7 @@ class HistoryService:
             try:
                 await self._serve(store, writing, answering)
             finally:
-                answering.shutdown()
+                answering.shutdown()  # first: no query may use the store after its close
                 # A cancelled close would leave the queue of the thread, behind an append, and the file open.
                 await asyncio.shield(_in(writing, store.close))
 

@@ -104,9 +104,9 @@ class Writer:
         return found
 
     async def _fill(self, before: int) -> None:
-        """Read from the stream what the store lacks and the consumer will not deliver.
+        """Read messages from the stream that the store lacks and the consumer will not deliver.
 
-        The consumer is ahead, for example, where the store's file was restored from a backup.
+        The consumer is ahead of the store, for example, if the file of the store was restored from a backup.
         """
         start = self._store.position().sequence + 1
         if start >= before:
@@ -133,6 +133,7 @@ class Writer:
         if not new:
             return
         columns, holes, unreadable = await self._thread(self._flatten, new)
+        # The position moves also over messages that cannot be read; otherwise one of them would stop the history.
         position = Position(sequence=new[-1].sequence, stored_ns=new[-1].stored_ns)
         await self._retry.run(lambda: self._append(columns, position))
         self._metrics.points.inc(len(columns))

@@ -26,7 +26,7 @@ DEPARTMENT = "home_assistant"
 
 
 class HomeAssistantAdapter:
-    """Everything of one experiment."""
+    """The entities of one experiment, and their publication."""
 
     def __init__(self, facts: HomeAssistantFacts, now_s: float) -> None:
         self._facts = facts
@@ -40,7 +40,7 @@ class HomeAssistantAdapter:
         """Topic -> its item."""
         self._of_point: dict[tuple[str, str], Item] = {}
         self._of_device: dict[str, dict[str, Item]] = {device: {} for device in facts.devices}
-        """Device -> topic -> what tells a value or the state of it."""
+        """Device -> topic -> the item that publishes a value or the state of the device."""
         self._commanded: dict[str, Entity] = {}
         """Topic of commands -> entity."""
         self._strangers: set[str] = set()
@@ -132,7 +132,8 @@ class HomeAssistantAdapter:
         self._believe(now_s)
         removals, self._removals = self._removals, []
         found = [*removals, *self._schedule.due(now_s, BURST)]
-        if self._tells_status and not self._schedule.is_refreshing:  # no value of an earlier time is shown before
+        # ONLINE comes after all values: otherwise retained values of an earlier time would be shown as present.
+        if self._tells_status and not self._schedule.is_refreshing:
             self._tells_status = False
             found.append(Publication(topic=self._topics.status, payload=ONLINE.encode(), retain=True))
         return found
@@ -154,7 +155,7 @@ class HomeAssistantAdapter:
                 self._again()
             return True
         if message.topic == self._topics.status:
-            # The will of a process before this one can come after this one has begun.
+            # The will of the former process can arrive after this one has published ONLINE; then ONLINE is repeated.
             self._tells_status |= message.payload == OFFLINE.encode() and not message.retained
             return True
         if not self._topics.object_of(message.topic):
@@ -165,7 +166,7 @@ class HomeAssistantAdapter:
         return True
 
     def asked(self, message: Incoming) -> Asked:
-        """The command; RequestError where there is no such entity, or it sends no such payload."""
+        """The command that a message asks for. RequestError if there is no such entity or the payload is wrong."""
         if (entity := self._commanded.get(message.topic)) is None:
             raise NotFound(
                 f"there is no command on the topic {message.topic[:100]!r}",
@@ -187,8 +188,8 @@ class HomeAssistantAdapter:
         return entity.component if entity else ""
 
     def error(self, message: Incoming, cause: Cause) -> Publication:
-        """A document on the topic of errors. The entity gets its value again, as Home Assistant may show what was
-        asked for."""
+        """A document for the topic of errors. The value of the entity is published again, because Home Assistant may
+        show the requested one."""
         entity = self._commanded.get(message.topic)
         if entity and (item := self._items.get(entity.state_topic)):
             item.is_forced = True
@@ -215,7 +216,7 @@ class HomeAssistantAdapter:
         return bool(changed)
 
     def _replace(self, device: str, entities: dict[str, Entity]) -> None:
-        """The entities of a device are these now."""
+        """Replace the entities of a device."""
         before = self._entities.get(device, {})
         for topic, entity in before.items():
             if topic not in entities:

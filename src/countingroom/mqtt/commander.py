@@ -37,13 +37,13 @@ _log = logging.getLogger(__name__)
 
 ORIGIN = "mqtt"
 ANSWER_S = 5.0
-"""A device host accepts or refuses at once."""
+"""The longest wait for a device host to accept or refuse a command."""
 LATE_S = 5.0
 """A command that has waited longer than this is not sent."""
 WAITING = 32
 """Commands to one device that wait; further ones are refused, unless they switch off."""
 OPEN = 512
-"""Accepted commands whose end is awaited."""
+"""The most accepted commands whose end is awaited at the same time."""
 RETRY_S = 0.5
 
 Audit = Callable[[AuditEntry], Awaitable[None]]

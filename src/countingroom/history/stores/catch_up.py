@@ -20,39 +20,39 @@ from countingroom.history.port import HistoryStore, Position
 from countingroom.history.stores.port import FurtherStore
 
 LATE_NS = 6 * 3_600_000_000_000
-"""A message whose host could not send it for so long is still found. Its samples have the time when they were read."""
+"""Samples this much older than the position are compared too: a host may have sent them late, with old times."""
 PAGE = 50_000
 """Samples that are compared together."""
 
 
 class Lost(Struct, frozen=True, kw_only=True):
-    """What neither the bus nor the default store has any more."""
+    """A range of time whose data neither the bus nor the default store has any more."""
 
     from_ns: int
     to_ns: int
     messages: int = 0
-    """How many; 0: not known."""
+    """The number of messages; 0: unknown."""
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """Where following goes on."""
+    """The position from which following continues."""
 
     position: Position
     """The store has everything up to here."""
     known_to: int
-    """Of the messages up to this number some may be in the store already."""
+    """Messages up to this number may be in the store already."""
     lost: tuple[Lost, ...] = ()
 
 
 async def follows(bus: Bus, position: Position, newest: Position) -> bool:
-    """Whether the stream has everything that came after this position. `newest`: that of the default store, whose past
-    a new store gets too."""
+    """Whether the stream has all messages after this position. `newest`: the position of the default store; a new store
+    gets the past of the default store too."""
     first = await first_from(bus, max(1, position.sequence))
     if position.sequence == 0:
         lacks_past = position.stored_ns < newest.stored_ns and (first is None or position.stored_ns == 0)
         return not lacks_past and (first is None or first.sequence == 1)
     if first is None:
-        return False  # the stream ends before: it was created anew
+        return False  # the stream ends before the position: it was created again
     if first.sequence == position.sequence:
         return first.stored_ns == position.stored_ns
     return first.sequence == position.sequence + 1 and first.stored_ns >= position.stored_ns
@@ -114,7 +114,7 @@ async def catch_up(
                 gap = first.sequence - 1 - complete.sequence
                 lost.append(Lost(from_ns=complete.stored_ns, to_ns=first.stored_ns, messages=gap))
             else:
-                # The stream was created anew, or lost its end in a power cut: its numbers tell nothing.
+                # The stream was created again, or lost its end in a power cut: its numbers cannot be compared.
                 known_to = await _last_number(bus)
     after = default.position()
     if await follows(bus, after, after):

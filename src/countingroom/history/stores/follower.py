@@ -1,8 +1,8 @@
 """Keeps one further store up to date: it follows the stream of readings from the position that the store itself has.
 
-Each batch is stored together with the position that it leads to. After every failure the store is asked for its
-position again, and following begins there: so an unknown outcome, a restored backup and a new process are the same
-case. Where the stream does not have what follows, `catch_up` takes it from the default store.
+Each batch is stored together with its end position. After every failure the position is read from the store again, and
+following begins there: so an unknown outcome, a restored backup and a new process are the same case. If the stream
+lacks the next messages, `catch_up` takes their samples from the default store.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from countingroom.history.stores.store_calls import StoreCalls
 _log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LEAST_SHARE = 1 / 512
-"""Of a whole batch: one message."""
+"""The smallest share of a batch: one message."""
 BEFORE = 2000
 """Messages before the position that are read again, for their numbers: a host may have sent one of them twice."""
 
@@ -73,10 +73,11 @@ class Follower:
         self._known_to = 0
         self._pause_s = FIRST_PAUSE_S
         self._share = 1.0
-        """How much of a batch is given to the store at once: a quarter after a call that failed late, because it may
-        have been too much for its deadline, and twice as much after one that was stored, up to `_most_share`."""
+        """The share of a batch that one call gives to the store. After a call that failed late it is a quarter, because
+        the call may have been too large for its deadline; after a stored one it doubles, up to `_most_share`."""
         self._most_share = 1.0
-        """Half of what was too much, until the store lacks nothing: catching up is repeated as a whole."""
+        """Half of the share that was too large, until the store is complete. Without it each repetition of a catch-up,
+        which starts from its begin, would grow to the share that fails."""
         self._mean = 0.0
         """Values of a message, over the last batches."""
         self.failures = 0
@@ -101,7 +102,7 @@ class Follower:
             await self._calls.end(self._store.close)
 
     def present(self) -> HistoryStoreState:
-        """The state, with how far behind the store is now."""
+        """The state, with the present lag of the store."""
         newest = self._default.position()
         behind = max(0, newest.sequence - self._position.sequence)
         if newest.stored_ns < self._position.stored_ns:
@@ -153,7 +154,8 @@ class Follower:
                         self._most_share = 1.0
 
     async def _catch_up(self) -> Position:
-        """Where to follow from. The store itself stays at its position until it has what it may have already."""
+        """Fill the store from the default store. Returns the position from which to follow. The position in the store
+        moves only when the stream has reached the messages that the default store may have given already."""
         self._stands(StoreHealth.CATCHING_UP)
 
         async def in_thread(page: Callable[[], int]) -> int:
@@ -170,7 +172,7 @@ class Follower:
             in_thread,
             most=lambda: max(1, round(PAGE * self._share)),
         )
-        if self._position != Position():  # a new store lacks nothing that it had a right to
+        if self._position != Position():  # data from before the begin of a new store are not lost
             for lost in found.lost:
                 self._tell(lost)
         self._known_to = found.known_to
@@ -217,7 +219,7 @@ class Follower:
         self._position = position
 
     def _flatten(self, messages: Sequence[Stored]) -> Columns:
-        """The samples of those messages that did not come before. The default store tells of what is missing."""
+        """The samples of messages that did not come before. The default store reports missing messages."""
         readings: list[Packed] = []
         for stored in messages:
             try:
@@ -249,7 +251,7 @@ class Follower:
 
     def _failed(self, cause: Cause) -> None:
         if cause.code == GAP:
-            return
+            return  # no fault of the store: the next attempt catches up
         self.failures += 1
         self._report.failed(cause)
         now_ns = self._clock.now_ns()
