@@ -1,14 +1,20 @@
 """Documents with 34 kB of logs each into the public store: the upsert alone, the redaction alone, and a catch-up.
 
 The catch-up reads them from an upstream in this process, by the grabber as it is, into PostgreSQL. Its logs have the
-variety of real ones (725 templates in 26,600 lines). `documents=4000` is the catch-up of the goal; PostgreSQL has two
-cores together with everything else.
+variety of real ones (725 templates in 26,600 lines), and come again after those: of real logs 58 % of the lines are
+there twice. So the redaction is measured three ways: of logs that are read for the first time, of the same lines in
+other logs, and of lines whose digits all differ. `documents=4000` is the catch-up of the goal; PostgreSQL has two cores
+together with everything else.
+
+A row is a row of a table: each document is one, and its log another. Lines are not counted as rows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +29,7 @@ from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.proposals import learn, proposal
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.redactor import Redactor
+from countingroom.core.mirror.upstream_actions import ActionRequest
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.grabber.host import HostGrabber, HostPlace
 from countingroom.mirror.grabber.redaction import AT_ONCE, DocumentRedaction
@@ -34,6 +41,8 @@ from tests.mirror_logs import Corpus, corpus
 LOG_BYTES = 34_000
 BATCH = 200
 UPSERTS = 4000
+ROWS = 2
+"""Of a document: itself and its log."""
 _UPSERT = "INSERT INTO bare VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
 _UPSERT_LOG = (
     'INSERT INTO bare_log VALUES (%s, %s, %s) ON CONFLICT ("set", document_id) DO UPDATE SET lines = excluded.lines'
@@ -60,9 +69,10 @@ async def _measured(server: Postgres, documents: int) -> list[Row]:
     lines = sum(map(len, farm.logs)) / len(farm.logs)
 
     raw = farm.raw(min(documents, 100))
-    began = time.perf_counter()
+    began = time.process_time()
     redacted = await _redaction(rules).take(raw, "production", "farm")
-    redaction = len(raw) / (time.perf_counter() - began)
+    first = len(raw) * lines / (time.process_time() - began)
+    again, changed = (_lines_a_s(rules, farm, digits=digits) for digits in (False, True))
 
     url = server.database()
     store = PublicStore(url, SystemClock())
@@ -83,18 +93,42 @@ async def _measured(server: Postgres, documents: int) -> list[Row]:
     await grabber.read()
     caught_up = documents / (time.perf_counter() - began)
     await store.close()
+    name = f"mirror: catch-up of {documents} documents"
     return [
         Row(
-            name="mirror: upsert of redacted documents, 34 kB of logs",
-            value=upsert,
+            name="mirror: upsert of redacted documents and logs, 34 kB each",
+            value=upsert * ROWS,
             unit="rows/s",
-            raw_limit=bare,
+            raw_limit=bare * ROWS,
             ratio=bare / upsert,
             goal=">= 2,000 rows/s",
         ),
-        Row(name="mirror: redaction of logs", value=redaction * lines, unit="lines/s"),
-        Row(name=f"mirror: catch-up of {documents} documents", value=caught_up, unit="rows/s", raw_limit=bare),
+        Row(name="mirror: redaction of logs, new lines, one core", value=first, unit="lines/s"),
+        Row(name="mirror: redaction of logs, lines with other digits, one core", value=changed, unit="lines/s"),
+        Row(name="mirror: redaction of logs, known lines, one core", value=again, unit="lines/s"),
+        Row(name=name, value=caught_up, unit="documents/s", raw_limit=bare),
+        Row(name=f"{name}, lines", value=caught_up * lines, unit="lines/s"),
+        Row(
+            name=f"{name}, rows",
+            value=caught_up * ROWS,
+            unit="rows/s",
+            raw_limit=bare * ROWS,
+            ratio=bare / caught_up,
+            goal=">= 2,000 rows/s",
+        ),
     ]
+
+
+def _lines_a_s(rules: Redactor, farm: _Farm, *, digits: bool) -> float:
+    """Lines a second of processor time, in logs that begin elsewhere; with `digits` other ones in each."""
+    rng = random.Random(1)
+    logs = [tuple(log[::-1]) for log in farm.logs[:100]]
+    if digits:
+        logs = [tuple(re.sub(r"\d", lambda _: str(rng.randint(1, 9)), line) for line in log) for log in logs]
+    began = time.process_time()
+    for log in logs:
+        rules.log(log, ("fu-1", "1"))
+    return sum(map(len, logs)) / (time.process_time() - began)
 
 
 def _rules(made: Corpus) -> Redactor:
@@ -145,6 +179,9 @@ class _Farm:
             return [json.dumps({"event": "update_documents", "documents": list(map(self.document, asked["ids"]))})]
         headers = [{"_id": id, "_rev": number, "type": "dqm-source-state"} for id, number in self._ids.items()]
         return [json.dumps({"event": "update_headers", "headers": headers})]
+
+    async def act(self, request: ActionRequest, timeout_s: float) -> tuple[int, bytes]:
+        return 404, b""
 
     async def status(self, cluster: str) -> Any:
         return []

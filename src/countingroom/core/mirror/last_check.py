@@ -65,8 +65,8 @@ class TextShape(Struct, frozen=True, gc=False):
     """Names whose rest is at the start. None: what stands next to a text must be looked at in full."""
     ends: _Splits | None = None
     """Names whose beginning is at the end."""
-    runs: tuple[tuple[int, int], ...] = ((0, 0), (0, 0))
-    """Letters of base64, and of hexadecimal, in a row at the start and at the end."""
+    runs: tuple[tuple[bytes, bytes], ...] = ((b"", b""), (b"", b""))
+    """Letters of base64, and of hexadecimal, in a row at the start and at the end, with their digits made one."""
     is_plain: bool = False
     """Whether it has no sign that may mean something else beside another text."""
 
@@ -142,10 +142,12 @@ class LastCheck:
             return self.across(text, before) is not None
         if not before_shape.ends.isdisjoint(shape.starts) or (text[0] in "xX" and before[-1] == "0"):
             return self.across(text, before) is not None
-        for (_, left), (right, _) in zip(before_shape.runs, shape.runs, strict=True):
-            if left and right and left + right >= _LEAST_CODED and self._of_join(before[-left:] + text[:right]):
-                return True
-        return False
+        (_, left), (_, left_hex) = before_shape.runs
+        (right, _), (right_hex, _) = shape.runs
+        return bool(
+            (left and right and self._of_join(before, left, text, right))
+            or (left_hex and right_hex and self._of_join(before, left_hex, text, right_hex))
+        )
 
     def _of_piece(self, piece: str, spans: CodedSpans | None = None) -> Hit | None:
         """What is found in a piece of base64 or hexadecimal. Most hold times and numbers, in which nothing is read."""
@@ -155,14 +157,15 @@ class LastCheck:
             self._decodings[piece] = self._decoded(piece) if is_readable(piece, spans or coded_spans(piece)) else None
         return self._decodings[piece]
 
-    def _of_join(self, piece: str) -> Hit | None:
-        shape = shape_of(piece)
-        if shape is not None:
-            spans = self._joined.get(shape)
-            if spans is None:
-                spans = self._joined.keep(shape, coded_spans(shape.decode()))
-            return self._of_piece(piece, spans) if any(spans) else None
-        return self._of_piece(piece)
+    def _of_join(self, before: str, left: bytes, text: str, right: bytes) -> Hit | None:
+        """What is found in the piece that the end of the one and the start of the other make up."""
+        both = left + right
+        if len(both) < _LEAST_CODED:
+            return None
+        spans = self._joined.get(both)
+        if spans is None:
+            spans = self._joined.keep(both, coded_spans(both.decode()))
+        return self._of_piece(before[-len(left) :] + text[: len(right)], spans) if spans[0] or spans[1] else None
 
     def across(self, text: str, before: str) -> Hit | None:
         """A name that the end of `before` and the start of `text` make up."""
@@ -199,18 +202,23 @@ class LastCheck:
         is_clean, pieces = self._of_shapes._stands(shape) is None, _pieces(shape)
         if _ALONE.search(shape):
             return TextShape(is_clean=is_clean, pieces=pieces)
-        runs = tuple(
-            (len(shape) - len(shape.lstrip(signs)), len(shape) - len(shape.rstrip(signs)))
-            for signs in (_OF_BASE64, _OF_HEX)
-        )
+        begins = [shape[: len(shape) - len(shape.lstrip(signs))].encode() for signs in (_OF_BASE64, _OF_HEX)]
+        tails = [shape[len(shape.rstrip(signs)) :].encode() for signs in (_OF_BASE64, _OF_HEX)]
         start, end = _bare_ascii(shape[:_LONGEST_KEPT]), _bare_ascii(shape[-_LONGEST_KEPT:])
         starts = ends = None
-        if max(one for one, _ in runs) < _LONGEST_KEPT:
+        if max(map(len, begins)) < _LONGEST_KEPT:
             starts = _found(self._starts, (start[:size] for size in range(1, self.longest)))
         # Of a text that is one word, or shorter than a name, what stands before it is looked at too.
-        if max(one for _, one in runs) < min(_LONGEST_KEPT, len(shape)) and len(end) >= self.longest:
+        if max(map(len, tails)) < min(_LONGEST_KEPT, len(shape)) and len(end) >= self.longest:
             ends = _found(self._ends, (end[-size:] for size in range(1, self.longest)))
-        return TextShape(is_clean=is_clean, pieces=pieces, starts=starts, ends=ends, runs=runs, is_plain=True)
+        return TextShape(
+            is_clean=is_clean,
+            pieces=pieces,
+            starts=starts,
+            ends=ends,
+            runs=tuple(zip(begins, tails, strict=True)),
+            is_plain=True,
+        )
 
     def _splits(self) -> tuple[dict[str, set[tuple[str, int]]], dict[str, set[tuple[str, int]]]]:
         """Rest of a name, and beginning of a name -> the names, with the place in each."""
