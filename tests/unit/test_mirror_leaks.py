@@ -33,6 +33,7 @@ from countingroom.core.mirror.proposals import learn, masked, proposal, words
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.redactor import LogCount, Redactor
 from countingroom.core.mirror.templates import Approval, problem_of
+from countingroom.mirror.description import MirrorSection
 from tests.mirror_logs import Corpus, corpus
 
 KEY = Pseudonyms(b"k" * 32)
@@ -279,6 +280,25 @@ def _strings(value: Any) -> Iterator[str]:
             yield value
         case _:
             return
+
+
+# Notes of operators
+
+
+def test_of_1000_names_in_texts_of_notes_none_leaves_in_any_encoding_and_most_are_masked_without_being_known() -> None:
+    names = canaries(1000)
+    known = Redactor(KEY, LastCheck([("word", one) for one in names]), MirrorSection.default().records(), ())
+    unknown = Redactor(KEY, LastCheck([], patterns=False), MirrorSection.default().records(), ())
+    encodings = list(ENCODINGS.values())
+    left = 0
+    for number, name in enumerate(names):
+        hidden = encodings[number % len(encodings)](name)
+        note = {"note": 1, "title": f"Node {hidden}", "updates": [{"text": f"We restart {hidden}, wait."}]}
+        assert hidden.casefold() not in f"{known.record('note', note).record}".casefold(), hidden
+        plain = {"note": 1, "title": "Restart", "text": f"The node {name} stopped, see there."}
+        left += name in str((unknown.record("note", plain).record or {})["text"])
+    # Numbers alone, such as process ids, are not masked: only the last check knows them.
+    assert left == sum(one.isdecimal() for one in names)
 
 
 # Proposals
