@@ -182,7 +182,7 @@ class DeviceAlarms:
             message.points, message.values, message.qualities, message.device_ns, strict=True
         ):
             row = rows.get(name)
-            if row is None:
+            if row is None:  # readings and catalogues come by different ways, so readings can be first
                 self._early[name] = value, quality, device_ns, alarms.get(name, 0), reasons.get(name, "")
                 continue
             # A number in the quiet band of an alarm at rest changes nothing. Nearly all readings are of this kind.

@@ -88,6 +88,7 @@ class BusFollower:
         """Device or key -> monotonic time of the last heartbeat of a process that serves it."""
         self._described_devices = frozenset(devices)
         self._began_s = clock.monotonic()
+        # Before the first heartbeats all hosts look silent; reports in this time would announce links as lost.
         self._quiet_until_s = self._began_s + HEARD_S
         self._looked_s = float("-inf")
         self.updates = 0
@@ -246,7 +247,7 @@ class BusFollower:
 
     def _update_served(self) -> None:
         """Report to the evaluation which devices and partitions are served. Without the bus this is unknown."""
-        if not self._bus.connected:
+        if not self._bus.connected:  # heartbeats are missed because of our own link: wait again after it is back
             self._quiet_until_s = self._clock.monotonic() + HEARD_S
             return
         self._served.update([*self._catalogued, FLEET_KEY] if self._has_fleet else self._catalogued)

@@ -238,6 +238,7 @@ class AlarmService:
                 parts.append(
                     group.create_task(self._until_superseded(partial(self._interlocks.run, publisher), leadership))
                 )
+                # Returns only for an engine that began without the database, when the database answers.
                 await self._until_superseded(keeper.run, leadership)
                 await publisher.flush()  # the next takeover reads these states from the bus
                 for part in parts:
@@ -308,7 +309,7 @@ class AlarmService:
     async def _until_superseded(self, run: Callable[[], Awaitable[None]], leadership: Leadership) -> None:
         try:
             await run()
-        except* Conflict as error:  # alone, or of a group of tasks
+        except* Conflict as error:  # raised directly, or inside the group of a part's tasks
             _log.warning("alarms: let go: %s", error.exceptions[0])
             await leadership.release()
             await asyncio.Event().wait()  # the election cancels this task, because the lease is released

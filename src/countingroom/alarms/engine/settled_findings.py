@@ -49,6 +49,7 @@ class SettledFindings:
         self._at(now_ns)
         for subject, finding in found:
             definition = self._find(subject.id)
+            # The conditions of points have delays of their own; without a definition the delays are not known.
             if subject.point or definition is None or finding.removed:
                 self._held.pop(subject.id, None)
                 yield subject, finding
@@ -81,6 +82,7 @@ class SettledFindings:
             state = ConditionState(
                 level=level, since_ns=since_ns, raw=level, turned_ns=(since_ns, since_ns, since_ns, since_ns)
             )
+        # A condition from before this engine keeps its begin, so a restart does not start its delay again.
         if finding.since_ns < self._began_ns and not finding.lasting_ns:
             state = settling.take(spec, state, finding.level, 0, finding.since_ns)
         return _Held(subject, spec, finding, state)

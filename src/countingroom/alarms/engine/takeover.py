@@ -95,7 +95,7 @@ class Takeover:
             writer = number
         except (LinkError, TimeoutError) as error:
             _log.warning("alarms: begins without the database, which does not answer: %s", error)
-            saved = ()
+            saved = ()  # all or none: without a writer the engine must not continue from a part of the saved alarms
         last = {one.id: one for one in saved}
         numbered = _numbered(published, carried.new, last) if writer else published
         book.restore(_newest(saved, numbered), now_ns)
@@ -108,11 +108,12 @@ class Takeover:
                 publisher.state(subjects.alarm_key(id), state)
             if writer and ((kept := last.get(id)) is None or kept.state != state):
                 unsaved[id] = entry
+        # The last engine may have been killed between the save of an end and the deletion of the key.
         for id in published:
             entry = book.get(id)
             if entry is None or entry.record.is_at_rest:
                 publisher.delete(subjects.alarm_key(id))
-        for row in reversed(told):
+        for row in reversed(told):  # the newest row is first in a read; events go out in the order of time
             publisher.event(event_of(row))
         return Begun(
             writer=writer,

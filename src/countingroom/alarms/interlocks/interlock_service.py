@@ -104,6 +104,7 @@ class InterlockService:
             return
         host = decode(entry.data, _hosts)
         for cause in host.state.causes if host.state else ():
+            # `adopt` ignores a trip that is not later than the last reset: the host may not have received it yet.
             if cause.tripped_ns is not None:
                 self._keeper.adopt(host.name, cause.name, cause.tripped_ns, f"device host {host.instance}")
 

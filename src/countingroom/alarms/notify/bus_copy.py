@@ -84,13 +84,14 @@ class BusCopy:
             for track in one.tracks
         }
         for number, (key, track) in enumerate(changed.items(), 1):
-            if number % AT_ONCE == 0:
+            if number % AT_ONCE == 0:  # in a flood the tracks must not fill the queue of the publisher
                 await self._publisher.room(AT_ONCE)
             if track is not None and _is_told(track) and (_is_urgent(track) or key in urgent or key in self._tracks):
                 self._tracks.add(key)
                 self._dropped.discard(key)
                 self._write(track)
             elif key in self._tracks:
+                # Deleted only when the database has the change too; until then a successor needs the old track.
                 self._dropped.add(key)
 
     def stored(self) -> None:

@@ -55,7 +55,7 @@ class DeadlineThread:
             try:
                 return await self._end(result)
             finally:
-                if not result.done():
+                if not result.done():  # also after a cancellation: the thread still runs
                     self._hanging = result
                     self._abort()
 

@@ -196,7 +196,7 @@ class HeldOutbox:
     def _remember(self, id: str) -> None:
         self._left[id] = None
         if len(self._left) > REMEMBERED:
-            del self._left[next(iter(self._left))]
+            del self._left[next(iter(self._left))]  # the oldest: a dict keeps the order of insertion
 
 
 class _NoCopy:

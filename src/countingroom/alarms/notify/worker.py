@@ -189,6 +189,7 @@ class ChannelWorker:
 
     async def _claim(self) -> Notification | None:
         if self._is_claim_unknown:
+            # The lost answer may have marked a message as being tried; without the release it would wait for a restart.
             await self._store.release(self._writer, self._channel, self._beside.ids() if self._beside else ())
             self._is_claim_unknown = False
         try:

@@ -98,7 +98,7 @@ class RuleEngine:
             self._clock,
             self._run_action,
         )
-        for name in await self._published():
+        for name in await self._published():  # left by an engine with an earlier description
             if name not in self._parts.rules:
                 self._publisher.delete(subjects.rule_key(name))
 

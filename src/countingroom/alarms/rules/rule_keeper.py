@@ -122,6 +122,7 @@ class RuleKeeper:
                 await self._wait()
                 async with self._turn:
                     await self._carry()
+                # Outside the lock: actions may take minutes, and `_act` takes the lock itself to save its progress.
                 for name, firing in self._begun:
                     group.create_task(self._act(name, firing))
                 self._begun = []
