@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -23,6 +24,8 @@ from countingroom.mirror.feed.target import HttpsTarget
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
 from countingroom.testing.clock import FakeClock
+from tests.contract.conftest import POSTGRESQL
+from tests.contract.storage.postgres import Postgres
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 FIRST = 1_700_000_000_000_001
@@ -31,9 +34,9 @@ FIRST = 1_700_000_000_000_001
 class Stand:
     """The receiver and a sender of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.clock = FakeClock()
-        self.url = f"sqlite:///{folder / 'public.sqlite'}"
+        self.url = url
         self.store = PublicStore(self.url, self.clock)
         self.reader = PublicReader(self.url)
         (folder / "token").write_text(f"{TOKEN}\n")
@@ -50,9 +53,13 @@ class Stand:
             return answer.status_code, answer.text
 
 
-@pytest_asyncio.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    made = Stand(tmp_path)
+@pytest_asyncio.fixture(params=["sqlite", POSTGRESQL])
+async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    if request.param == "sqlite":
+        made = Stand(tmp_path, f"sqlite:///{tmp_path / 'public.sqlite'}")
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        made = Stand(tmp_path, server.database())
     await made.store.open()
     yield made
     await made.target.close()
@@ -129,6 +136,19 @@ async def test_a_store_that_does_not_answer_is_told_and_what_it_missed_comes_lat
     assert "db.inside" not in str(error.value)
     stand.store.take = take  # type: ignore[method-assign]
     assert (await stand.target.take(batch(record(0, "a")))).last == FIRST
+
+
+@pytest.mark.parametrize("stand", [POSTGRESQL], indirect=True)
+async def test_after_the_database_has_ended_its_connections_the_feed_goes_on(stand: Stand) -> None:
+    first, second = batch(record(0, "a")), batch(record(1, "b"), after=FIRST)
+    assert (await stand.target.take(first)).last == FIRST
+    with psycopg.connect(stand.url, autocommit=True) as connection:
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
+    for _ in range(2):
+        assert (await stand.target.take(second)).last == FIRST + 1
+    assert await stand.now() == {"device a": {"n": 0}, "device b": {"n": 1}}
+    assert len(await stand.reader.history("device")) == 2
 
 
 async def test_an_answer_that_never_ends_or_is_too_large_is_no_answer(stand: Stand, tmp_path: Path) -> None:
