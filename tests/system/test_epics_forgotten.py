@@ -12,6 +12,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.drivers.epics.driver import EpicsDriver
+from countingroom.devices.drivers.epics.pva_access import PvMonitors
 from countingroom.devices.port import LinkReport, Sample
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
@@ -113,6 +114,29 @@ async def test_what_does_not_change_is_asked_for_without_a_report(protocol: str,
             assert set(await watched.driver.prove()) == set(VALUES)
             assert not watched.driver.reports()
         assert [watched.last[name].value for name in VALUES] == [1.0, 2.0, "Off", False, "abc", "long", 3]
+    finally:
+        await watched.driver.close()
+        await ioc.stop()
+
+
+async def test_with_pvaccess_it_is_found_as_well(resources: SharedResources) -> None:
+    ioc = Ioc(RECORDS, lambda name, value: None, protocol="pva")
+    await ioc.start()
+    watched = Watched(section("pva", 0.3, address_list=[ioc.address]), resources)
+    try:
+        await watched.driver.connect()
+        await watched.prove_until(lambda: len(watched.last) == len(VALUES))
+        monitors = watched.driver._monitors  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(monitors, PvMonitors)
+        for one in monitors._monitors["x:a"]:  # pyright: ignore[reportPrivateUsage]
+            one.subscription.close()  # brings nothing more, and nothing tells it
+        ioc.set({"x:a": 7.0})
+        await watched.prove_until(lambda: watched.last["a"].value == 7.0)
+        assert [report.points for report in watched.reports] == [("a",)]
+        ioc.set({"x:a": 8.0})
+        async with asyncio.timeout(PATIENCE_S):
+            while watched.last["a"].value != 8.0:
+                await asyncio.sleep(0.01)
     finally:
         await watched.driver.close()
         await ioc.stop()
