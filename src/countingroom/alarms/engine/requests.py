@@ -194,7 +194,7 @@ def _length_ns(request: CommandRequest) -> int:
     seconds = request.number("seconds")
     if seconds is None or not 0 < seconds <= 1e9:
         raise OutOfRange(
-            f"{request.command.action} needs seconds, from 1 to 1e9",
+            f"{request.command.action} needs seconds, more than 0 and at most 1e9",
             code="missing_argument" if seconds is None else "wrong_argument",
             suggestion="say for how long, in seconds",
         )

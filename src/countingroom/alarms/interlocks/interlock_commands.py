@@ -62,7 +62,7 @@ class InterlockRequests(TableTarget):
         seconds = request.number("seconds")
         if seconds is None or not 0 < seconds <= _LONGEST_S:
             raise OutOfRange(
-                "bypass needs seconds, from 1 to 1e9",
+                "bypass needs seconds, more than 0 and at most 1e9",
                 code="missing_argument" if seconds is None else "wrong_argument",
                 suggestion="say for how long, in seconds",
             )
