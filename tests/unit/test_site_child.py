@@ -28,6 +28,13 @@ def section(tmp_path: Path, **site: object) -> MirrorSection:
     return MirrorSection.model_validate({**given, "store": {"url": f"sqlite:///{tmp_path}/public.sqlite"}})
 
 
+async def test_it_may_have_a_user_of_the_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READER", "postgresql://reader@db/public")
+    child = site_child(section(tmp_path, secret={"env": "READER"}), tmp_path, SystemClock(), logging.debug)
+    assert child is not None
+    assert child._parameters()["store"] == "postgresql://reader@db/public"  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_it_waits_for_the_store_and_then_answers(tmp_path: Path, free_port: Callable[[], int]) -> None:
     changes: list[ChildChange] = []
     port = free_port()

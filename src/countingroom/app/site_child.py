@@ -21,7 +21,10 @@ from countingroom.core.clock import Clock
 from countingroom.mirror.description import MirrorSection
 
 NAME = "site"
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "PGPASSFILE", "PGSSLROOTCERT")
+_KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"),
+    *("PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT"),
+)
 
 
 class SiteParameters(Struct, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ def site_child(
     if site is None:
         return None
     told = SiteParameters(
-        store=section.store.address(data),
+        store=site.secret.read("mirror.site") if site.secret else section.store.address(data),
         title=site.title,
         url=site.address,
         prefix=site.prefix,

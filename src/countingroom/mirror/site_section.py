@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.core.yaml.section import Section
 
 
@@ -24,6 +25,9 @@ class SiteSection(Section):
     """Its public address: `https://status.example.org/dqm`."""
     behind_proxy: bool = False
     """A proxy is before it: connections of one address are not limited."""
+    secret: SecretReference | None = None
+    """Where the URL of the public store stands that the site uses: with a user of the database that may only read.
+    Without it the site has the URL of `store`."""
 
     @property
     def address(self) -> str:
