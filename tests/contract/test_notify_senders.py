@@ -269,6 +269,7 @@ def test_a_server_that_is_not_there_is_told_in_words(channel: Channel) -> None:
     assert "refused" in delivery.text or "ntfy" in delivery.text
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("channel", [MailOne, WebhookOne], ids=["mail", "webhook"], indirect=True)
 def test_a_try_ends_when_it_is_aborted(channel: Channel) -> None:
     """Apprise cannot be ended; it has a time-out for each step."""

@@ -122,6 +122,7 @@ def test_the_watch_of_the_test_above_sees_a_written_file(tmp_path: Path) -> None
     assert "TOUCHED open" in ended.stderr
 
 
+@pytest.mark.server
 def test_the_schema_is_printed_or_written(tmp_path: Path) -> None:
     assert json.loads(CliRunner().invoke(schema_app, []).stdout) == schema()
     assert CliRunner().invoke(schema_app, ["-o", str(tmp_path / "schema.json")]).exit_code == 0

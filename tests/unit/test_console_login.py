@@ -247,6 +247,7 @@ async def test_the_token_of_a_program_is_no_cookie_and_a_cookie_no_token(home: H
     assert as_token.json()["cause"]["code"] == "forged_login"
 
 
+@pytest.mark.server
 async def test_a_login_ends_by_being_idle_and_in_any_case() -> None:
     clock = FakeClock()
     async with stage(clock) as here, house(here) as home:

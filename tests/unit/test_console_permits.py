@@ -211,6 +211,7 @@ def filled(template: str, command: str = "") -> str:
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], "1"), template)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", PEOPLE)
 async def test_everybody_may_exactly_what_the_tables_say(name: str) -> None:
     roles = PEOPLE[name]

@@ -289,6 +289,7 @@ def test_the_command_tells_the_files_and_the_next_step(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, words).exit_code != 0
 
 
+@pytest.mark.server
 def test_the_image_is_made_of_hashes_and_names_no_registry(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["image", str(tmp_path / "a")])
     assert done.exit_code == 0 and "--build-arg BASE=" in done.stdout

@@ -201,6 +201,7 @@ def test_a_file_that_is_not_there_or_no_yaml_or_no_mapping_is_refused(tmp_path: 
         load(write(tmp_path, main=""))
 
 
+@pytest.mark.server
 def test_a_file_that_would_not_end_or_not_fit_is_refused(tmp_path: Path) -> None:
     aliases = "".join(f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 9))
     (said,) = problems(write(tmp_path, main=f"x0: &x0 [1]\n{aliases}{MINIMAL}"))

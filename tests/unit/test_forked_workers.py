@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CONFTEST = """
 from tests import forked_workers
@@ -48,6 +50,7 @@ def test_it_ends_with_an_error(tmp_path):
 """
 
 
+@pytest.mark.server
 def test_every_test_is_reported_once_and_a_worker_that_ends_fails_one(tmp_path: Path) -> None:
     files = {"pytest.ini": "[pytest]", "conftest.py": CONFTEST, "test_first.py": FIRST, "test_second.py": SECOND}
     for name, text in files.items():

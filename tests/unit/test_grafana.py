@@ -256,6 +256,7 @@ def test_a_description_without_a_store_says_what_is_missing(tmp_path: Path) -> N
         write_files(ROOT / "examples" / "demo" / "experiment.yaml", tmp_path, "", None)
 
 
+@pytest.mark.server
 def test_the_command_names_what_it_wrote(description: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["history", "grafana", str(description), str(tmp_path), "--store", "vm"])
     assert done.exit_code == 0

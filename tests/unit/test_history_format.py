@@ -83,6 +83,7 @@ def same(one: Columns, other: Columns) -> None:
     assert (one.names, one.texts) == (other.names, other.texts)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("later", [LATER, ""], ids=["the version before", "without the messages"])
 def test_a_file_of_an_earlier_version_is_converted_to_what_was_read_before(
     tmp_path: Path, later: str, caplog: pytest.LogCaptureFixture

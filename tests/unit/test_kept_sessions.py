@@ -50,6 +50,7 @@ def has(file: Path, *names: str) -> Callable[[], bool]:
     return look
 
 
+@pytest.mark.server
 async def test_who_was_logged_in_acts_after_a_restart_without_the_database(
     here: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ async def test_what_is_shown_is_sent_once_and_answered() -> None:
         assert 'href="/control"' in page.text
 
 
+@pytest.mark.server
 async def test_forged_expired_and_replayed_requests_are_refused_and_audited() -> None:
     async with control_stage() as here:
         eve = await here.home.browser("eve")

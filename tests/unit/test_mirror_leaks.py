@@ -138,6 +138,7 @@ def site_check(logs: Corpus, more: list[str]) -> LastCheck:
     return LastCheck([("host", name) for name in names])
 
 
+@pytest.mark.server
 def test_of_logs_with_the_variety_of_real_ones_most_leaves_and_no_name(logs: Corpus) -> None:
     """With at most 200 approvals at least 90 % of the lines leave, 40 % of all unmasked, and no host, user or path."""
     check = site_check(logs, [])
@@ -167,6 +168,7 @@ def canaries(number: int) -> list[str]:
     return [forms[one % len(forms)]() for one in range(number)]
 
 
+@pytest.mark.server
 def test_of_1000_planted_names_none_leaves(logs: Corpus) -> None:
     """In every field, key and log line, in every encoding, and split over two fields."""
     names = canaries(1000)

@@ -50,6 +50,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     asyncio.run(reader.close())
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_no_request_fails_the_site_and_answers_are_as_described(api: Any, mode: GenerationMode) -> None:
     operations = [found.ok() for found in api.get_all_operations()]

@@ -127,6 +127,7 @@ async def seen_by_a_robot(site: Site) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.server
 async def test_of_1000_planted_names_none_is_in_any_byte_of_the_site(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -96,6 +96,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.server
 def test_the_command_line_starts_shows_exports_compares_and_adds(
     console: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

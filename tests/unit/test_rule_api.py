@@ -77,6 +77,7 @@ def console() -> Iterator[AlarmConsole]:
         yield console
 
 
+@pytest.mark.server
 def test_the_command_line_shows_rules_and_turns_them(
     console: AlarmConsole, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

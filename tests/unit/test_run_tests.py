@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.server
 RUN = Path(__file__).parents[2] / "tools" / "run_tests.py"
 SECOND_TIME = """
 from pathlib import Path

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from countingroom import experiment
 from countingroom.app.processes import Process
 from countingroom.app.up import StartPlan, serve_arguments
@@ -23,6 +25,7 @@ sys.exit(run())
 """
 
 
+@pytest.mark.server
 def test_the_arguments_that_up_gives_start_the_role_without_typer() -> None:
     plan = StartPlan(description=DEMO, experiment=experiment.load(DEMO), simulate=True, port=0, data=Path("/nowhere"))
     words = serve_arguments(plan, Process(name="devices", role="devices"), "nats://127.0.0.1:4222", 8081)
@@ -33,6 +36,7 @@ def test_the_arguments_that_up_gives_start_the_role_without_typer() -> None:
     assert found.returncode == 0
 
 
+@pytest.mark.server
 def test_the_process_of_one_system_is_started_without_typer() -> None:
     plan = StartPlan(description=DEMO, experiment=experiment.load(DEMO), simulate=True, port=0, data=Path("/nowhere"))
     words = serve_arguments(plan, Process(name="agents-STS", role="agents", system="STS"), "nats://a", 0)

@@ -31,6 +31,7 @@ def shared() -> set[str]:
     return set(json.loads(done.stdout))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("library", ["alembic", "jsonschema", "duckdb", "pygments", "setuptools"])
 def test_a_library_that_is_seldom_used_is_not_shared(shared: set[str], library: str) -> None:
     assert library not in shared
