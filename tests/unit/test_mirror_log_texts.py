@@ -6,6 +6,7 @@ import random
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -181,6 +182,21 @@ def test_a_name_that_lines_make_up_is_found(before: str, last: str, text: str) -
     assert CHECK.across(text, before + last)
     assert CHECK.joins(before + last, CHECK.shape(last), text, CHECK.shape(text))
     assert not CHECK.joins(LONG, CHECK.shape(LONG), text, CHECK.shape(text))
+
+
+def test_what_another_thread_forgets_is_found_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetting(dict[str, Any]):
+        """As if another thread cleared it at the worst moment."""
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    check = LastCheck(NAMES)
+    monkeypatch.setattr(check, "_decodings", Forgetting())
+    text = f"value {_CODED} and more"
+    assert [bool(check.find(text)) for _ in range(3)] == [True] * 3
 
 
 @settings(deadline=None)

@@ -144,24 +144,30 @@ class LastCheck:
             return self.across(text, before) is not None
         (_, left), (_, left_hex) = before_shape.runs
         (right, _), (right_hex, _) = shape.runs
+        if left and right and len(left) + len(right) >= _LEAST_CODED and self._of_join(before, left, text, right):
+            return True
+        # Checked here: a call for each line would take longer than the rest.
         return bool(
-            (left and right and self._of_join(before, left, text, right))
-            or (left_hex and right_hex and self._of_join(before, left_hex, text, right_hex))
+            left_hex
+            and right_hex
+            and len(left_hex) + len(right_hex) >= _LEAST_CODED
+            and self._of_join(before, left_hex, text, right_hex)
         )
 
     def _of_piece(self, piece: str, spans: CodedSpans | None = None) -> Hit | None:
         """What is found in a piece of base64 or hexadecimal. Most hold times and numbers, in which nothing is read."""
-        if piece not in self._decodings:
-            if len(self._decodings) >= _MOST_PIECES:
-                self._decodings.clear()
-            self._decodings[piece] = self._decoded(piece) if is_readable(piece, spans or coded_spans(piece)) else None
-        return self._decodings[piece]
+        known = self._decodings.get(piece, ...)
+        if known is not ...:
+            return known
+        hit = self._decoded(piece) if is_readable(piece, spans or coded_spans(piece)) else None
+        if len(self._decodings) >= _MOST_PIECES:  # another thread may have them all the same
+            self._decodings.clear()
+        self._decodings[piece] = hit
+        return hit
 
     def _of_join(self, before: str, left: bytes, text: str, right: bytes) -> Hit | None:
         """What is found in the piece that the end of the one and the start of the other make up."""
         both = left + right
-        if len(both) < _LEAST_CODED:
-            return None
         spans = self._joined.get(both)
         if spans is None:
             spans = self._joined.keep(both, coded_spans(both.decode()))
