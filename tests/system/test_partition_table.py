@@ -71,17 +71,27 @@ async def test_every_row_is_gone_on_a_real_bus(tmp_path: Path) -> None:
 async def gone(world: World, row: tuple[str, str, str]) -> None:
     """Bring it where the row begins, let happen what it is about, and all down again."""
     state, event, following = row
+    before = len(await world.moves())
     level = state.removeprefix("Configuring_")
     if level != state:  # it is being configured for long enough that something else can happen
         await world.say(FIRST[level], "fault", name="slow", seconds=0.5 if event == "success" else 5)
     await bring(world, state)
-    before = len(await world.moves())
     await act(world, state, event)
     await world.reaches(following.replace("Configuring_", "") + "_Active" if event == "configure" else following)
-    assert (await world.moves())[before] == row
+
+    async def first_from_there() -> tuple[str, str, str] | None:
+        return next((move for move in (await world.moves())[before:] if move[0] == state), None)
+
+    await world.until(first_from_there)  # the event of a move comes after the state that is shown
+    assert await first_from_there() == row
     for system in world.section.systems:
         await world.say(system, "fault", name="heal")
         await world.ask("reset", system=system)
     if not await world.is_in("Idle"):
         await world.does("abort")
         await world.reaches("Idle")
+
+    async def is_told() -> bool:
+        return (await world.moves())[-1][2] == "Idle"
+
+    await world.until(is_told)
