@@ -72,12 +72,9 @@ class SlurmServer:
         return programs(lambda _, environment: self._is_of_job(environment, name))
 
     def start(self, name: str) -> None:
-        """A host that was killed, as a computer that has booted: its jobs are gone. By what slurmd tells at its start
-        alone, the controller keeps those that are young, and those of which a step was begun since."""
+        """A host that was killed, as a computer that has booted: its jobs are gone. By what slurmd tells at its start,
+        the controller keeps those that are young, and those of which a step was begun since, as running."""
         self.hosts[name].start()
-        self.client("scontrol", "update", f"nodename={name}", "state=down", "reason=it was killed")
-        with suppress(RuntimeError):  # it may be back by itself
-            self.client("scontrol", "update", f"nodename={name}", "state=resume")
         end = time.monotonic() + PATIENCE_S
         while not self.is_in_service(name):
             assert time.monotonic() < end, self.state(name)

@@ -56,6 +56,7 @@ DIFFERENT = (
 """(difference of the reference, command)."""
 ELSEWHERE = {
     "unparsable line": "test_lines_that_are_no_command_are_told_to_their_sender",
+    "unasked lines": "tests/scenario/test_actor_client.py",
     "quoting": "tests/unit/test_actor_lines.py",
     "reconnect": "tests/scenario/test_fleet_doors.py",
     "disable": "tests/scenario/test_fleet_doors.py",

@@ -63,7 +63,7 @@ class SlurmEngine:
         self._source = f"fleet.{node.name}"
         self._records = JobRecords(shared, clock, self._source)
         self._slurm = SlurmCommands(str(directory / node.slurm.conf) if node.slurm.conf else "", self._source)
-        self._gone = GoneJobs(clock, self._slurm, self._records)
+        self._gone = GoneJobs(clock, self._slurm, self._records, _LOOKS_OF_GONE * look_s)
         self._submission = Submission(self._slurm, self._records, experiment, node.name, directory)
         self._secrets: dict[InstanceId, Mapping[str, str]] = {}
         self._seen: dict[InstanceId, EngineInstance] = {}
@@ -179,7 +179,7 @@ class SlurmEngine:
 
     async def changes(self) -> AsyncGenerator[None]:
         last: list[Job] | None = None
-        cut_s = gone_s = float("-inf")
+        cut_s = float("-inf")
         try:
             while True:
                 jobs = await self._jobs(self._look_s / 2)
@@ -190,9 +190,7 @@ class SlurmEngine:
                 if now_s - cut_s >= _CUT_S:
                     await self._records.cut_logs()
                     cut_s = now_s
-                if now_s - gone_s >= _LOOKS_OF_GONE * self._look_s:
-                    self._gone.begin(jobs, self._working)
-                    gone_s = now_s
+                self._gone.begin(jobs, self._working)
                 await self._clock.sleep(self._look_s)
         finally:
             await self._gone.close()

@@ -45,7 +45,11 @@ not end it any more, and it must not run beside the next job."""
 class GoneJobs:
     """Ends those of one cluster, so that they are started again."""
 
-    def __init__(self, clock: Clock, slurm: SlurmCommands, records: JobRecords) -> None:
+    def __init__(self, clock: Clock, slurm: SlurmCommands, records: JobRecords, every_s: float) -> None:
+        """`every_s`: between two questions about a job; one that was not seen with its step yet is asked for at each
+        look, as it could not be told from one that waits for the prolog of its host."""
+        self._every_s = every_s
+        self._asked_s = float("-inf")
         self._clock = clock
         self._slurm = slurm
         self._records = records
@@ -60,7 +64,14 @@ class GoneJobs:
             return
         if self._task:
             self._task.result()
-        self._task = asyncio.create_task(self._end_all(jobs, working))
+        running = [one for one in jobs if one.state == "RUNNING"]
+        now_s = self._clock.monotonic()
+        self._since = {job.number: self._since.get(job.number, now_s) for job in running}
+        if now_s - self._asked_s >= self._every_s:
+            self._asked_s = now_s
+        else:
+            running = [one for one in running if self._since[one.number] > float("-inf")]
+        self._task = asyncio.create_task(self._end_all(running, working))
 
     async def close(self) -> None:
         """End a look that is under way."""
@@ -71,7 +82,7 @@ class GoneJobs:
 
     async def _end_all(self, jobs: Sequence[Job], working: Collection[InstanceId]) -> None:
         with suppress(CountingRoomError):  # a controller that does not answer is told by the next look at the jobs
-            for job in await self._find([one for one in jobs if one.state == "RUNNING" and one.id not in working]):
+            for job in await self._find([one for one in jobs if one.id not in working]):
                 made = await self._records.read(job.id)
                 if made is None or made.token != job.mark.token or job.id in working:
                     continue
@@ -83,8 +94,6 @@ class GoneJobs:
     async def _find(self, jobs: Sequence[Job]) -> list[Job]:
         """Of these jobs, which the controller shows as running, those whose program is gone for certain. A host that
         does not answer tells nothing about its jobs."""
-        now_s = self._clock.monotonic()
-        self._since = {job.number: self._since.get(job.number, now_s) for job in jobs}
         on: dict[str, list[Job]] = {}
         for job in jobs:
             on.setdefault(job.host, []).append(job)
