@@ -7,6 +7,7 @@ the next answer begins where the store ends. Every computer has a task, connecti
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from countingroom.core.mirror.dqm_documents import DocumentHeader, raw_document,
 from countingroom.core.mirror.redactor import Public, joined
 from countingroom.core.retry import edge_log
 from countingroom.mirror.grabber.link import SOURCE, UpstreamLink, messages_asked
-from countingroom.mirror.grabber.redaction import DocumentRedaction
+from countingroom.mirror.grabber.redaction import DocumentRedaction, RedactedDocuments
 from countingroom.mirror.store.store import PublicStore
 from countingroom.mirror.store.values import Cursor, SetName, SourceState, Trouble
 
@@ -48,6 +49,13 @@ class HostPlace(Struct, frozen=True, kw_only=True):
     every_s: float
     longest_pause_s: float = 60.0
     """After failures."""
+
+
+class _Batch(Struct, frozen=True):
+    """What is stored in one transaction."""
+
+    headers: Sequence[DocumentHeader]
+    taken: RedactedDocuments
 
 
 class HostGrabber:
@@ -128,43 +136,62 @@ class HostGrabber:
                 self._known, headers = 0, everything
         new = [one for one in headers if one.revision > self._known]
         self._behind = len(new)
-        while new:
-            chunk = _chunk(new, self._at_once)
-            await self._take(chunk)
-            new = new[len(chunk) :]
-            self._behind = len(new)
+        if new:
+            await self._take(new)
 
     async def _headers(self, known: int) -> list[DocumentHeader]:
         answer = await self._link.ask(messages_asked(known or None), self._place.host)
         self._contact_at = self._clock.now_ns() // 1000
         return self._understood(read_headers, answer)
 
-    async def _take(self, chunk: Sequence[DocumentHeader]) -> None:
-        """The documents of these headers and the position after them, in one transaction."""
+    async def _take(self, headers: Sequence[DocumentHeader]) -> None:
+        """Store batch after batch. While one is stored, the next is fetched and redacted, and no more than that one."""
+        coming = asyncio.create_task(self._fetch(headers), name="next batch of documents")
+        try:
+            while headers:
+                batch = await coming
+                headers = headers[len(batch.headers) :]
+                if headers:
+                    coming = asyncio.create_task(self._fetch(headers), name="next batch of documents")
+                await self._put(batch)
+        finally:
+            # Where the store failed, its error counts: the batch that was coming is asked for again.
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    async def _fetch(self, headers: Sequence[DocumentHeader]) -> _Batch:
+        """The documents of the first of these headers, redacted."""
         place = self._place
+        chunk = _chunk(headers, self._at_once)
         wanted = {one.id: one for one in chunk if one.kind}
         documents = await self._documents(wanted)
         raw = [found for id, one in documents.items() if (found := raw_document(one, wanted[id]))]
-        taken = await self._redaction.take(raw, place.set, place.upstream)
         lost = len(wanted) - len(raw)
         if lost:
             _log.info("%s has lost %d documents whose headers it has", self._name, lost)
+        return _Batch(chunk, await self._redaction.take(raw, place.set, place.upstream))
+
+    async def _put(self, batch: _Batch) -> None:
+        """The documents and the position after them, in one transaction."""
+        place, taken = self._place, batch.taken
+        behind = max(0, self._behind - len(batch.headers))
         counts = SourceState(
             source=self._source,
             kind="host",
             set=place.set,
             is_connected=True,
             contact_at=self._contact_at,
-            behind=max(0, self._behind - len(chunk)),
+            behind=behind,
             taken=len(taken.documents),
             withheld=taken.withheld,
             lines=taken.lines,
             lines_withheld=taken.lines_withheld,
             hits=taken.hits,
         )
-        cursor = self._cursor(chunk[-1].revision)
+        cursor = self._cursor(batch.headers[-1].revision)
         await self._store.take(taken.documents, cursor, states=[counts])
         self._known = cursor.revision
+        self._behind = behind
 
     async def _documents(self, wanted: Mapping[str, DocumentHeader]) -> dict[str, dict[str, Any]]:
         if not wanted:
