@@ -29,19 +29,22 @@ SCOPES: dict[str, tuple[str, ...]] = {
     ),
     "planner": (
         "src/countingroom/runs/planner",
-        "test_partition test_partition_policies test_partition_refusals test_stop_gets_through test_runs_description",
-        "test_partition",
+        "test_partition test_partition_orders test_partition_policies test_partition_refusals test_reconfigure "
+        "test_recorders test_stop_gets_through test_runs_description",
+        "test_partition test_abort_at_any_moment test_interlocked_start",
+        "test_run_flags test_start_permission",
     ),
     "host": (
         "src/countingroom/devices/host",
-        "test_device_rules test_confirmation test_dangerous_points test_simulation",
+        "test_device_rules test_confirmation test_dangerous_points test_simulation test_interlock_hold "
+        "test_forgotten_devices test_reload_orders test_driver_loop_end",
         "test_device_rules",
-        "test_device_host test_device_publishing test_unpublishable_values",
+        "test_device_host test_device_host_reload test_device_publishing test_derived_points test_unpublishable_values",
     ),
     "auth": (
         "src/countingroom/console/auth",
         "test_login_attempts test_login_rooms test_console_login test_tokens test_console_permits test_grants "
-        "test_local_path",
+        "test_local_path test_kept_sessions",
         "test_policy",
     ),
 }

@@ -92,6 +92,16 @@ async def test_no_password_of_any_field_is_in_the_audit(home: House) -> None:
     assert not any({"present", "password", "token", "secret"} & set(one.arguments) for one in kept)
 
 
+@pytest.mark.parametrize("field", ["password", "present", "token", "secret"])
+async def test_no_secret_in_the_body_of_any_route_is_in_the_audit(home: House, field: str) -> None:
+    browser = await home.browser("sam")
+    hidden = "a-long-one-Xq7!giraffe"
+    await browser.post(COMMAND, json={field: hidden, "arguments": {field: hidden, "point": "p"}})
+    last = (await home.record())[0]
+    assert dict(last.arguments) == {"point": "p"}
+    assert hidden not in repr(last)
+
+
 async def test_no_password_under_a_wrong_name_is_in_the_audit(home: House) -> None:
     browser = await home.browser("sam")
     secret = "a-long-one-Xq7!giraffe"

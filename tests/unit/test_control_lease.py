@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from countingroom.bus import streams
@@ -41,6 +43,22 @@ async def test_the_token_grows_with_every_new_holder() -> None:
     await following.load()
     await following.take("carl")
     assert following.present.token > tokens[-1]
+
+
+async def test_the_token_grows_after_an_idle_holder_has_lost_control() -> None:
+    clock, bus, control = await lease()
+    await control.take("anna")
+    before = control.present.token
+    task = asyncio.create_task(control.run())
+    await clock.advance(102)
+    task.cancel()
+    assert control.present.holder == ""
+    following = ControlLease(bus, clock, "A", lambda message, by: None)  # of the next owner of the target
+    await following.load()
+    for one in (control, following):
+        assert one.present.token == before
+    await following.take("ben")
+    assert following.present.token > before
 
 
 async def test_the_token_stays_while_the_same_user_is_in_control() -> None:

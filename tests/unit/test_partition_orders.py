@@ -1,0 +1,120 @@
+"""Orders of a partition: their deadlines, their refusals, and the owner that gives them after another one."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from countingroom.core.errors import Cause
+from countingroom.core.interlocks.permissive import UNKNOWN
+from countingroom.core.systems import Action
+from countingroom.runs.planner.events import GoalFailed, GoalMet, OrderRefused, StartForbidden
+from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
+from countingroom.runs.planner.members import resolve_members
+from countingroom.runs.planner.template import RecoveryPolicy, Template
+from tests.unit.plant import CBM, GONE, Plant, members
+from tests.unit.test_partition_policies import known
+from tests.unit.test_reconfigure import ready, select
+
+TIMES: Template = msgspec.structs.replace(
+    CBM,
+    start_s=11.0,
+    stop_s=12.0,
+    abort_s=13.0,
+    levels=tuple(msgspec.structs.replace(level, configure_s=100.0 + number) for number, level in enumerate(CBM.levels)),
+)
+"""Every kind of order has its own time."""
+
+
+def deadlines(plant: Plant, action: Action) -> set[float]:
+    return {order.step.deadline_s for order in plant.orders if order.step.action is action}
+
+
+def test_every_order_has_the_time_that_the_template_gives_for_it() -> None:
+    plant = Plant(TIMES)
+    plant.ask("Recording")
+    plant.run(60)
+    configured = {
+        order.step.system: order.step.deadline_s for order in plant.orders if order.step.action is Action.CONFIGURE
+    }
+    assert configured == {
+        one.system: 100.0 + number
+        for number, level in enumerate(TIMES.levels)
+        for one in members(TIMES)
+        if one.level == level.name
+    }
+    assert deadlines(plant, Action.START) == {11.0}
+    plant.ask("QA_Active")
+    plant.run(60)
+    assert deadlines(plant, Action.STOP) == {12.0}
+    plant.ask("Idle", at_once=True)
+    plant.run(60)
+    assert deadlines(plant, Action.ABORT) == {13.0}
+
+
+def test_a_change_in_place_has_the_time_of_a_configuration() -> None:
+    plant = ready()
+    select(plant, "sts")
+    plant.partition = msgspec.structs.replace(
+        plant.partition, template=msgspec.structs.replace(plant.partition.template, levels=TIMES.levels)
+    )
+    plant.ask("QA_Active", reconfigure=True)
+    plant.run(60)
+    level = [level.name for level in TIMES.levels].index("Detectors")
+    assert deadlines(plant, Action.RECONFIGURE) == {100.0 + level}
+
+
+def test_a_refusal_that_names_no_order_is_of_the_order_under_way() -> None:
+    plant = Plant()
+    plant.systems["TFC"].takes_s = 1e6
+    plant.ask("TFC_Active")
+    plant.step(OrderRefused(system="TFC", action=Action.CONFIGURE, cause=GONE))
+    (end,) = plant.ends()
+    assert isinstance(end, GoalFailed)
+    assert GONE.message in repr(end.cause)
+
+
+@pytest.mark.parametrize("fall_back", [False, True])
+def test_a_start_that_an_interlock_forbids_leaves_the_systems_active(fall_back: bool) -> None:
+    template = msgspec.structs.replace(CBM, recovery=RecoveryPolicy(fall_back=fall_back))
+    plant = Plant(template).reach("QA_Active")
+    plant.step(StartForbidden(cause=Cause(code="interlocked", message="the interlock Cooling has tripped")))
+    plant.ask("Recording")
+    plant.run()
+    end = plant.ends()[0]
+    assert isinstance(end, GoalFailed)
+    assert end.cause.code == "interlocked"
+    assert plant.told == []
+    assert plant.partition.state == "QA_Active"
+
+
+def test_a_new_owner_waits_for_the_alarm_engine_before_it_goes_on_with_a_start() -> None:
+    plant = Plant().reach("QA_Active")
+    plant.step(StartForbidden(cause=Cause(code=UNKNOWN, message="the interlock Cooling is not known")))
+    forbidden = plant.partition.forbidden
+    plant.step(StartForbidden(cause=None))
+    plant.ask("Recording")
+    plant.partition = msgspec.structs.replace(plant.restart(), forbidden=forbidden)
+    plant.effects.clear()
+    known(plant)
+    assert plant.ends() == []
+    plant.step(StartForbidden(cause=None))
+    plant.run()
+    assert [type(end) for end in plant.ends()] == [GoalMet]
+    assert plant.partition.state == "Recording"
+
+
+def test_fingerprints_are_the_same_in_every_version() -> None:
+    """With another fingerprint of the same configuration, an update would make all systems configure again."""
+    who = resolve_members(CBM, ["sts"])
+    chosen = {one.system: Chosen(tag="physics", parameters={"threshold": 10}) for one in who}
+    found = {one.system: one.wanted.key for one in with_fingerprints(CBM, who, chosen) if one.wanted}
+    assert found == {
+        "TFC": "24b57070f69e2839902f7adbc047f3f2",
+        "sts": "98ba4a384d36891076d48dd25e427fdf",
+        "FLES": "dcc865c20e2ee3294fcd0714f147ba2a",
+        "DCS": "dcc865c20e2ee3294fcd0714f147ba2a",
+        "QA": "a33ec6ca398d0dde83cbb41a587a2edb",
+    }
+    base = {one.system: one.base for one in with_fingerprints(CBM, who, chosen, in_place=["TFC"]) if one.base}
+    assert base == {"TFC": "055539df4a0b804c58caf46c0cd2941a"}
