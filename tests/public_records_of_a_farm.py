@@ -125,7 +125,11 @@ def _experiment(redact: Redactor, now: int, run: int) -> Iterator[RecordEntry]:
         ),
         ("service", "cam", {"service": "cam", "phase": "done", "instances": 2, "healthy": 2}),
         ("device", "gas", {"device": "gas", "state": "ON", "link": "connected", "since": ago(9000)}),
+        ("device", "pump", {"device": "pump", "state": "ERROR", "common": "error", "trouble": "pump_trip"}),
     ]
+    valve = {"device": "gas", "point": "valve", "is_on": True, "quality": "good", "at": ago(5)}
+    humidity = {"device": "gas", "point": "humidity", "unit": "%", "quality": "bad", "at": ago(5)}
+    rows += [("point", "gas/valve", valve), ("point", "gas/humidity", humidity)]
 
     def note(number: int, sort: str, title: str, begin_s: float, **more: Any) -> tuple[str, str, dict[str, Any]]:
         """`begin_s`: so long ago."""
@@ -142,6 +146,10 @@ def _experiment(redact: Redactor, now: int, run: int) -> Iterator[RecordEntry]:
     ]
     for kind, key, body in rows:
         yield record(redact, kind, key, now // 1_000_000, {kind: key} | body)
+    for minute in range(90, -1, -1):
+        at = now - minute * 60_000_000_000
+        body = {"device": "gas", "point": "o2", "value": 20.9 + minute / 100, "unit": "%", "quality": "good", "at": at}
+        yield record(redact, "point", "gas/o2", at // 1_000_000, body)
 
 
 def farm_of(runs: int, sections: int, now_s: float, *, clients: int = 10, crash: str = "ecal") -> Farm:

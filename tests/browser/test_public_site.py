@@ -70,6 +70,7 @@ def page(browser: Browser) -> Iterator[Page]:
         "/report",
         "/uptime",
         "/notes",
+        "/devices",
         "/computers",
         f"/compare?number={RUN}&with={RUN - 1}",
         "/runs",

@@ -123,6 +123,7 @@ PAGES = [
         "/uptime",
         "/crashes",
         "/crashes?client=ecal",
+        "/devices",
         "/computers",
         f"/compare?number={RUN}",
         f"/compare?number={RUN}&with=390001",
@@ -477,7 +478,7 @@ async def test_news_go_on_after_the_store_failed_in_between(own: Stand, monkeypa
 
 async def test_the_site_is_written_as_files_and_only_what_changed(told: Stand, tmp_path: Path) -> None:
     done = await told.site.export(tmp_path, 2)
-    assert (done.written, done.files) == (done.files, 58)
+    assert (done.written, done.files) == (done.files, 60)
     for address in ("/", f"/run/{RUN}", "/timeline", "/about"):
         kept = (tmp_path / address.strip("/") / "index.html").read_bytes()
         assert kept == (await told.get(address)).body

@@ -109,6 +109,7 @@ async def seen_by_a_robot(site: Site) -> dict[str, bytes]:
         "/api/v1/report",
         "/api/v1/uptime",
         "/api/v1/notes",
+        "/api/v1/devices",
         "/api/v1/computers",
     ]
     new += [f"/api?what={what}" for what in ("get_info", "get_runs&from=390000&to=390009", "get_cluster_status")]

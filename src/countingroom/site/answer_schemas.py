@@ -134,5 +134,27 @@ STREAMS = _record(
     }
 )
 LOG = _record({"id": _TEXT, "lines": _list(_TEXT)})
+_VALUE: Schema = {"type": ["number", "boolean", "string", "null"]}
+DEVICES = _list(
+    _record(
+        {
+            "device": _TEXT,
+            "state": _TEXT,
+            "since": _MOMENT,
+            "trouble": _TEXT,
+            "points": _list(
+                _record({"point": _TEXT, "value": _VALUE, "unit": _TEXT, "quality": _TEXT, "at": _MOMENT}),
+            ),
+        }
+    )
+)
+HISTORY = _record(
+    {
+        "device": _TEXT,
+        "point": _TEXT,
+        "unit": _TEXT,
+        "values": _list(_record({"at": _MOMENT, "value": _VALUE, "quality": _TEXT})),
+    }
+)
 COMPUTERS = _list(_record({"host": _TEXT, "up": _FLAG, "message": _TEXT, "since": _MOMENT}))
 ORIGINAL: Schema = {"type": ["array", "object"]}

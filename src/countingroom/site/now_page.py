@@ -6,6 +6,7 @@ from typing import Any
 
 from countingroom.site import now_view, plots
 from countingroom.site.answers import SiteAnswer
+from countingroom.site.devices_view import DEVICE, devices
 from countingroom.site.live import PageCells
 from countingroom.site.notes_view import notes, present_notes
 from countingroom.site.public_records import SETS, PublicRecords
@@ -64,6 +65,7 @@ class NowPages:
             "alarms": now_view.alarms(records),
             "alarms_unknown": now_view.alarms_unknown(sources, now_s),
             "computers": now_view.computers(records, await reader.hosts(set_name)),
+            "devices": devices(one for one in records if one.kind == DEVICE),
             "rows": now_view.run_lines(book, runs, now_s)[:_LAST_RUNS],
             "notes": present_notes(notes(records, now_s), now_s)[:_NOTES],
             "wall": is_wall,
@@ -99,6 +101,5 @@ class NowPages:
             fresh=now_view.freshness(sources, self._records.version.at, question.now_s),
             withheld=withheld(sources, await reader.withheld()),
             services=[one for one in records if one.kind == "service" and one.body],
-            devices=[one for one in records if one.kind == "device" and one.body],
         )
         return SiteAnswer(body=text.encode())

@@ -6,6 +6,7 @@ from countingroom.site import answer_schemas
 from countingroom.site.addresses import NUMBER, SET, SHOWN
 from countingroom.site.answers import JSON, SVG, SiteAnswer, as_json
 from countingroom.site.api_description import openapi
+from countingroom.site.devices_page import DevicesPages
 from countingroom.site.feeds import RSS, Feeds
 from countingroom.site.log_view import PARTS
 from countingroom.site.notes_page import NotesPages
@@ -29,6 +30,9 @@ _SEARCH = AddressParameter("q", "text", "Lines that hold this text.", default=""
 _PART = AddressParameter("part", "choice", "Which part of the log.", default="end", choices=PARTS)
 _BEFORE_NOTE = AddressParameter("before", "integer", "Only notes with a smaller number.")
 _LIMIT = AddressParameter("limit", "integer", "At most so many.", default=50, least=1, most=500)
+_DEVICE = AddressParameter("device", "text", "Name of a device.", required=True)
+_POINT = AddressParameter("point", "text", "Name of one of its points.", required=True)
+_HOURS = AddressParameter("hours", "integer", "Of so many of the last hours.", default=24, least=1, most=24 * 366)
 _BAD = AddressParameter("bad", "flag", "Only clients that are not as they should be.", default=False)
 _LOG = AddressParameter("log", "text", "Whose log is shown: the alias of its document.", default="")
 _CLIENT = AddressParameter("client", "text", "Name of a client.", default="")
@@ -47,6 +51,7 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
     report = ReportPages(records, renderer)
     uptime = UptimePages(records, renderer)
     notes = NotesPages(records, renderer)
+    devices = DevicesPages(records, renderer)
     feeds = Feeds(records, renderer)
     api, original = PublicApi(records, settings.title), OriginalApi(records)
 
@@ -107,6 +112,9 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             parameters=(SET, _FROM, _TO),
             media_type=PDF,
             keep_s=60.0,
+        ),
+        SiteRoute(
+            path="/devices", answer=devices.page, title="Devices and the values of their points", parameters=SHOWN
         ),
         SiteRoute(path="/computers", answer=now_pages.computers, title="Computers", parameters=SHOWN),
         SiteRoute(
@@ -241,6 +249,21 @@ def site_routes(records: PublicRecords, renderer: Renderer, now_pages: NowPages,
             parameters=(SET, _SEARCH),
             media_type=JSON,
             schema=answer_schemas.LOG,
+        ),
+        SiteRoute(
+            path="/api/v1/devices",
+            answer=devices.data,
+            title="Devices with the newest value of each published point",
+            media_type=JSON,
+            schema=answer_schemas.DEVICES,
+        ),
+        SiteRoute(
+            path="/api/v1/history",
+            answer=devices.history,
+            title="Values of one point that left, the oldest first; at most the newest 5,000",
+            parameters=(_DEVICE, _POINT, _HOURS),
+            media_type=JSON,
+            schema=answer_schemas.HISTORY,
         ),
         SiteRoute(
             path="/api/v1/computers",

@@ -23,6 +23,7 @@ _PAGES = (
     "/timeline",
     "/crashes",
     "/report",
+    "/devices",
     "/computers",
     "/notes",
     "/uptime",
@@ -41,6 +42,7 @@ _OTHERS = (
     "/api/v1/timeline",
     "/api/v1/report",
     "/report.pdf",
+    "/api/v1/devices",
     "/api/v1/computers",
 )
 

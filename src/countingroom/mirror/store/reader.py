@@ -198,11 +198,13 @@ class PublicReader:
     ) -> tuple[RecordRow, ...]:
         """States of one kind, the newest first. `first`, `last`: µs since 1970."""
         query = select(tables.record).where(_r.kind == kind, _r.at >= first)
-        if key:
-            query = query.where(_r.key == key)
         if last is not None:
             query = query.where(_r.at <= last)
-        return await self._every(query.order_by(_r.at.desc(), _r.id.desc()).limit(limit), RecordRow)
+        # For one thing the index of its sequence has the order; that of the times would read those of all others too.
+        order = (_r.sequence.desc(),) if key else (_r.at.desc(), _r.id.desc())
+        if key:
+            query = query.where(_r.key == key)
+        return await self._every(query.order_by(*order).limit(limit), RecordRow)
 
     async def sources(self) -> tuple[SourceRow, ...]:
         """How each source is."""
