@@ -37,7 +37,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "host": (
         "src/countingroom/devices/host",
         "test_device_rules test_confirmation test_dangerous_points test_simulation test_interlock_hold "
-        "test_forgotten_devices test_reload_orders test_driver_loop_end",
+        "test_forgotten_devices test_reload_orders test_driver_loop_end test_device_safety",
         "test_device_rules",
         "test_device_host test_device_host_reload test_device_publishing test_derived_points test_unpublishable_values",
     ),
