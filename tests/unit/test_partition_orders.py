@@ -7,12 +7,16 @@ import pytest
 
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.permissive import UNKNOWN
-from countingroom.core.systems import Action
-from countingroom.runs.planner.events import GoalFailed, GoalMet, OrderRefused, StartForbidden
+from countingroom.core.partitions import Configuration
+from countingroom.core.systems import ERROR, Action
+from countingroom.runs.planner.attempts import Failure
+from countingroom.runs.planner.events import GoalFailed, GoalMet, MembersSet, OrderRefused, StartForbidden
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
+from countingroom.runs.planner.legality import refusal
 from countingroom.runs.planner.members import resolve_members
+from countingroom.runs.planner.run_troubles import troubles
 from countingroom.runs.planner.template import RecoveryPolicy, Template
-from tests.unit.plant import CBM, GONE, Plant, members
+from tests.unit.plant import CBM, GONE, REFUSED, Plant, members
 from tests.unit.test_partition_policies import known
 from tests.unit.test_reconfigure import ready, select
 
@@ -118,3 +122,65 @@ def test_fingerprints_are_the_same_in_every_version() -> None:
     }
     base = {one.system: one.base for one in with_fingerprints(CBM, who, chosen, in_place=["TFC"]) if one.base}
     assert base == {"TFC": "055539df4a0b804c58caf46c0cd2941a"}
+
+
+@pytest.mark.parametrize("fall_back", [False, True])
+def test_a_recorder_that_does_not_start_leaves_the_systems_active(fall_back: bool) -> None:
+    template = msgspec.structs.replace(CBM, recovery=RecoveryPolicy(fall_back=fall_back))
+    plant = Plant(template).reach("QA_Active")
+    plant.systems["QA"].refuses = {Action.START}
+    plant.ask("Recording")
+    plant.run()
+    end = plant.ends()[0]
+    assert isinstance(end, GoalFailed)
+    assert end.cause.code == "start_failed"
+    assert plant.partition.state == "QA_Active"
+    assert [told for told in plant.told if told[1] in ("abort", "configure")] == []
+
+
+def test_an_abort_reaches_a_system_that_is_being_reset() -> None:
+    plant = Plant(msgspec.structs.replace(CBM, recovery=RecoveryPolicy(attempts=2)))
+    plant.systems["sts"].ends_in = {Action.CONFIGURE: ERROR, Action.RESET: ""}
+    plant.ask("QA_Active")
+    plant.run(5)
+    assert plant.told[-1] == ("sts", "reset")
+    plant.ask("Idle", at_once=True)
+    assert ("sts", "abort") in plant.told
+
+
+def test_a_system_without_a_configuration_is_not_configured() -> None:
+    plant = Plant()
+    without = tuple(
+        msgspec.structs.replace(one, wanted=None) if one.system == "TFC" else one for one in plant.partition.members
+    )
+    plant.step(MembersSet(members=without, tag=""))
+    plant.ask("TFC_Active")
+    plant.run()
+    (end,) = plant.ends()
+    assert isinstance(end, GoalFailed)
+    assert "no configuration" in repr(end.cause)
+    assert plant.told == []
+
+
+def test_a_start_names_the_systems_of_the_other_tag_before_those_with_changed_parameters() -> None:
+    plant = Plant().reach("QA_Active")
+    changed = {"sts": Configuration(tag="noise", key="sts/noise"), "rich": Configuration(tag="physics", key="rich/2")}
+    now = [msgspec.structs.replace(one, wanted=changed.get(one.system, one.wanted)) for one in members()]
+    plant.step(MembersSet(members=tuple(now), tag="noise"))
+    cause = refusal(plant.partition, "start")
+    assert cause is not None
+    assert cause.message == "selected noise, sts has physics: configure"
+
+
+def test_a_degraded_run_says_why_a_system_does_not_record() -> None:
+    recorders = msgspec.structs.replace(CBM, recorders=("all",), stop_order=())
+    who = tuple(msgspec.structs.replace(one, critical=one.system != "sts") for one in members(recorders))
+    plant = Plant(recorders, who).reach("QA_Active")
+    plant.systems["sts"].refuses = {Action.START}
+    plant.ask("Recording")
+    plant.run(1)
+    assert plant.partition.run == 1
+    failed = {"sts": Failure(action=Action.START, cause=REFUSED)}
+    attempts = msgspec.structs.replace(plant.partition.attempts, failed=failed)
+    found = troubles(msgspec.structs.replace(plant.partition, attempts=attempts), {one.system for one in who})
+    assert list(found.values()) == ["sts does not record: it is busy"]
