@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from countingroom.core.clock import SystemClock
+from countingroom.mirror.grabber import redaction_pool
 from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess
 from countingroom.mirror.grabber.service import GrabberService, UpstreamPlan
 from countingroom.mirror.store.store import PublicStore
@@ -35,6 +36,8 @@ async def serve(port: int) -> None:
 
 
 async def grab(url: str, address: str) -> None:
+    # Each batch goes through the processes, which are killed with their grabber.
+    redaction_pool.LEAST_DOCUMENTS = redaction_pool.PAYS_FROM = 1
     rules = redactor()
     access = UpstreamAccess(name="farm", url=url, port=9215, timeout_s=10)
     hosts = tuple(made_farm().computers)

@@ -23,18 +23,18 @@ _MOST_DEPTH = 12
 What = Literal["published", "replaced", "withheld", "not listed"]
 
 
-class FieldRule(Struct, frozen=True, kw_only=True, tag_field="kind"):
+class _Rule(Struct, frozen=True, kw_only=True, tag_field="kind"):
     """What a field must be in order to leave."""
 
 
-class IntegerRule(FieldRule, frozen=True, kw_only=True, tag="integer"):
+class IntegerRule(_Rule, frozen=True, kw_only=True, tag="integer"):
     """A whole number within a range."""
 
     least: int
     most: int
 
 
-class NumberRule(FieldRule, frozen=True, kw_only=True, tag="number"):
+class NumberRule(_Rule, frozen=True, kw_only=True, tag="number"):
     """A number within a range, rounded to so many significant digits: a value with sixteen can carry a text."""
 
     least: float
@@ -42,28 +42,28 @@ class NumberRule(FieldRule, frozen=True, kw_only=True, tag="number"):
     digits: int = 6
 
 
-class BooleanRule(FieldRule, frozen=True, kw_only=True, tag="boolean"):
+class BooleanRule(_Rule, frozen=True, kw_only=True, tag="boolean"):
     """True or false."""
 
 
-class OneOfRule(FieldRule, frozen=True, kw_only=True, tag="one_of"):
+class OneOfRule(_Rule, frozen=True, kw_only=True, tag="one_of"):
     """One of these values."""
 
     values: tuple[str | int | float | bool, ...]
 
 
-class PatternRule(FieldRule, frozen=True, kw_only=True, tag="pattern"):
+class PatternRule(_Rule, frozen=True, kw_only=True, tag="pattern"):
     """A text of ASCII characters that matches as a whole: the version of a program."""
 
     pattern: str
 
 
-class TimeRule(FieldRule, frozen=True, kw_only=True, tag="time"):
+class TimeRule(_Rule, frozen=True, kw_only=True, tag="time"):
     """A time: ISO 8601 with a zone, or a number of seconds, milliseconds or nanoseconds since 1970, between the years
     2000 and 2100."""
 
 
-class AliasRule(FieldRule, frozen=True, kw_only=True, tag="pseudonym"):
+class AliasRule(_Rule, frozen=True, kw_only=True, tag="pseudonym"):
     """A name that leaves as its alias."""
 
     of: str = "host"
@@ -73,18 +73,18 @@ class CheckedLines(list[str]):
     """Lines that the last check has seen."""
 
 
-class TextRule(FieldRule, frozen=True, kw_only=True, tag="text"):
+class TextRule(_Rule, frozen=True, kw_only=True, tag="text"):
     """A text that people write for the outside. What may name a person, a computer or a place is masked in it."""
 
     most: int
     """Characters."""
 
 
-class LogRule(FieldRule, frozen=True, kw_only=True, tag="log"):
+class LogRule(_Rule, frozen=True, kw_only=True, tag="log"):
     """A log, a text or a list of texts: each line leaves if its template is approved."""
 
 
-class ListRule(FieldRule, frozen=True, kw_only=True, tag="list"):
+class ListRule(_Rule, frozen=True, kw_only=True, tag="list"):
     """A list, each item of one kind. An item that may not leave is left out."""
 
     of: FieldRule
@@ -92,17 +92,34 @@ class ListRule(FieldRule, frozen=True, kw_only=True, tag="list"):
     """So many of the newest (the last) items."""
 
 
-class TableRule(FieldRule, frozen=True, kw_only=True, tag="table"):
+class TableRule(_Rule, frozen=True, kw_only=True, tag="table"):
     """A table with any number of keys."""
 
     key: FieldRule
     of: FieldRule
 
 
-class RecordRule(FieldRule, frozen=True, kw_only=True, tag="fields"):
+class RecordRule(_Rule, frozen=True, kw_only=True, tag="fields"):
     """A record within the record."""
 
     fields: Mapping[str, FieldRule]
+
+
+FieldRule = (
+    IntegerRule
+    | NumberRule
+    | BooleanRule
+    | OneOfRule
+    | PatternRule
+    | TimeRule
+    | AliasRule
+    | TextRule
+    | LogRule
+    | ListRule
+    | TableRule
+    | RecordRule
+)
+"""What a field must be in order to leave: one of these, so that rules can be read back from a message."""
 
 
 class FieldDecision(Struct, frozen=True, kw_only=True):

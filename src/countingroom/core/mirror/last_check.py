@@ -106,6 +106,16 @@ class LastCheck:
         self._shapes: ShapeTable[TextShape] = ShapeTable()
         self._decodings: dict[str, Hit | None] = {}
 
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of all that it looks for."""
+        return self._given
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether it looks for mail addresses, paths and keys too."""
+        return bool(self._patterns)
+
     def _add(self, kind: str, name: str) -> None:
         text = _folded(name).strip()
         if len(text) < LEAST:

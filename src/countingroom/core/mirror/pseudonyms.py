@@ -36,6 +36,11 @@ class Pseudonyms:
         self._lasting = lasting or key
         self.of = lru_cache(maxsize=20_000)(self._of)
 
+    @property
+    def keys(self) -> tuple[bytes, bytes]:
+        """The key, and that of aliases that do not change with time: for a redactor in another process alone."""
+        return self._key, self._lasting
+
     def period(self, number: int) -> Pseudonyms:
         """Aliases of one period of a key that changes with time."""
         return Pseudonyms(hmac.digest(self._key, _PERIOD + str(number).encode(), "sha256"), lasting=self._lasting)

@@ -23,6 +23,7 @@ from countingroom.core.mirror.fields import (
 from countingroom.core.mirror.last_check import LEAST, Hit, LastCheck
 from countingroom.core.mirror.log_texts import BEFORE, TOO_LONG, LogTexts, withheld_text
 from countingroom.core.mirror.pseudonyms import Pseudonyms
+from countingroom.core.mirror.redactor_rules import RedactorRules
 from countingroom.core.mirror.templates import Approval, LineReader, Part, ReadLine, own_names, render
 
 _LOGS = 200
@@ -63,7 +64,8 @@ PublicFields = Public[Mapping[str, Any]]
 
 
 def received(value: T) -> Public[T]:
-    """A value that the redactor of the inside has let out before, and that came by the feed. Of use there only."""
+    """A value that a redactor in another process has let out, and that came from there: by the feed, or from a process
+    of the grabber. Of use there only."""
     return Public(value, _SEAL)
 
 
@@ -164,6 +166,36 @@ class Redactor:
         self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
         self._undecided = undecided
         self._texts = LogTexts(self._approvals, pseudonyms, check)
+
+    @classmethod
+    def of(cls, rules: RedactorRules, undecided: Undecided | None = None) -> Redactor:
+        """One that gives the same as the one that these rules are from."""
+        pseudonyms = Pseudonyms(rules.key, lasting=rules.lasting)
+        check = LastCheck(rules.names, patterns=rules.patterns)
+        return cls(pseudonyms, check, rules.records, rules.approvals, undecided)
+
+    def rules(self) -> RedactorRules:
+        """What it goes by now."""
+        key, lasting = self._pseudonyms.keys
+        return RedactorRules(
+            key=key,
+            lasting=lasting,
+            names=self._check.names,
+            patterns=self._check.has_patterns,
+            records=self._records,
+            approvals=self._approvals.in_force,
+            wants_undecided=self._undecided is not None,
+        )
+
+    @property
+    def version(self) -> int:
+        """Changes with the approvals in force."""
+        return self._approvals.version
+
+    def tell_undecided(self, lines: Iterable[str], log: str) -> None:
+        """Lines of a log of which nothing was decided in another process. `log`: what tells it from others."""
+        if self._undecided is not None:
+            self._undecided([(read, one) for one in lines if (read := self._reader.read(one))], log)
 
     def record(
         self, kind: str, record: Mapping[str, Any], own: Sequence[str] = (), *, known: Sequence[str] = ()

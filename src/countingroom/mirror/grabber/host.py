@@ -22,7 +22,8 @@ from countingroom.core.mirror.dqm_documents import DocumentHeader, raw_document,
 from countingroom.core.mirror.redactor import Public, joined
 from countingroom.core.retry import edge_log
 from countingroom.mirror.grabber.link import SOURCE, UpstreamLink, messages_asked
-from countingroom.mirror.grabber.redaction import DocumentRedaction, RedactedDocuments
+from countingroom.mirror.grabber.redacted_documents import RedactedDocuments
+from countingroom.mirror.grabber.redaction import DocumentRedaction
 from countingroom.mirror.store.store import PublicStore
 from countingroom.mirror.store.values import Cursor, SetName, SourceState, Trouble
 
@@ -169,7 +170,8 @@ class HostGrabber:
         lost = len(wanted) - len(raw)
         if lost:
             _log.info("%s has lost %d documents whose headers it has", self._name, lost)
-        return _Batch(chunk, await self._redaction.take(raw, place.set, place.upstream))
+        waiting = len(headers) - len(chunk)
+        return _Batch(chunk, await self._redaction.take(raw, place.set, place.upstream, waiting=waiting))
 
     async def _put(self, batch: _Batch) -> None:
         """The documents and the position after them, in one transaction."""

@@ -1,4 +1,5 @@
-"""Documents as they leave: redacted in a thread, so that the event loop and the other sources go on."""
+"""Documents as they leave: redacted in a thread, so that the event loop and the other sources go on, and large batches
+in processes."""
 
 from __future__ import annotations
 
@@ -6,71 +7,38 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from msgspec import Struct
-
 from countingroom.core.mirror.dqm_documents import RawDocument
-from countingroom.core.mirror.redactor import Redactor, as_text, parted
-from countingroom.mirror.store.values import HostState, PublicDocument, SetName
+from countingroom.core.mirror.redactor import Redactor, as_text
+from countingroom.mirror.grabber.redacted_documents import RedactedDocuments, redacted
+from countingroom.mirror.grabber.redaction_pool import RedactionPool
+from countingroom.mirror.store.values import HostState, SetName
 
-_LOGS = ("log_start", "log_end")
 AT_ONCE = 2
 """Chunks of documents that are redacted at the same time."""
-
-
-class RedactedDocuments(Struct, frozen=True, kw_only=True):
-    """What leaves of some documents, and how much did not."""
-
-    documents: tuple[PublicDocument, ...]
-    withheld: int = 0
-    lines: int = 0
-    lines_withheld: int = 0
-    hits: int = 0
 
 
 class DocumentRedaction:
     """Redacts the documents of one set of upstreams."""
 
-    def __init__(self, redactor: Callable[[], Redactor], threads: asyncio.Semaphore) -> None:
-        """`redactor` gives the one in force. `threads`: AT_ONCE for all sources together."""
+    def __init__(
+        self, redactor: Callable[[], Redactor], threads: asyncio.Semaphore, pool: RedactionPool | None = None
+    ) -> None:
+        """`redactor` gives the one in force. `threads`: AT_ONCE for all sources together. `pool`: for large batches."""
         self.redactor = redactor
         self._threads = threads
+        self._pool = pool
 
-    async def take(self, documents: Sequence[RawDocument], set: SetName, upstream: str) -> RedactedDocuments:
-        """The documents as they leave."""
+    async def take(
+        self, documents: Sequence[RawDocument], set: SetName, upstream: str, *, waiting: int = 0
+    ) -> RedactedDocuments:
+        """The documents as they leave. `waiting`: documents of the same source that come after them."""
         redactor = self.redactor()
+        if self._pool and self._pool.pays(len(documents), waiting):
+            taken = await self._pool.take(redactor, documents, set, upstream)
+            if taken is not None:
+                return taken
         async with self._threads:
-            return await asyncio.to_thread(_redacted, redactor, documents, set, upstream)
-
-
-def _redacted(redactor: Redactor, documents: Sequence[RawDocument], set: SetName, upstream: str) -> RedactedDocuments:
-    out: list[PublicDocument] = []
-    lines = lines_withheld = hits = 0
-    for one in documents:
-        found = redactor.record(one.kind, one.record, one.own)
-        lines += found.log.lines
-        lines_withheld += found.log.withheld.total()
-        hits += found.log.hits + (found.hit is not None)
-        if not found.public or not found.public.value:
-            continue
-        log, body = parted(found.public, *_LOGS)
-        out.append(
-            PublicDocument(
-                set=set,
-                kind=one.kind,
-                id=redactor.lasting("document", upstream, one.host, one.id),
-                source=redactor.alias("host", one.host),
-                revision=one.revision,
-                body=body,
-                log=log if log.value else None,
-            )
-        )
-    return RedactedDocuments(
-        documents=tuple(out),
-        withheld=len(documents) - len(out),
-        lines=lines,
-        lines_withheld=lines_withheld,
-        hits=hits,
-    )
+            return await asyncio.to_thread(redacted, redactor, documents, set, upstream)
 
 
 def host_states(redactor: Redactor, rows: Sequence[tuple[str, bool, str]], set: SetName) -> list[HostState]:

@@ -17,6 +17,7 @@ from countingroom.mirror.grabber.cluster import ClusterWatch
 from countingroom.mirror.grabber.host import HostGrabber, HostPlace
 from countingroom.mirror.grabber.link import UpstreamLink
 from countingroom.mirror.grabber.redaction import AT_ONCE, DocumentRedaction
+from countingroom.mirror.grabber.redaction_pool import RedactionPool
 from countingroom.mirror.store.pruning import keep_pruned
 from countingroom.mirror.store.store import PublicStore
 from countingroom.mirror.store.values import PublicRetention, SetName
@@ -56,7 +57,8 @@ class GrabberService:
         self._clock = clock
         self._upstreams = upstreams
         self._retention = retention
-        redaction = DocumentRedaction(redactor, asyncio.Semaphore(AT_ONCE))
+        self._pool = RedactionPool(clock)
+        redaction = DocumentRedaction(redactor, asyncio.Semaphore(AT_ONCE), self._pool)
         self._hosts = {
             (one.name, host): HostGrabber(
                 HostPlace(
@@ -93,6 +95,7 @@ class GrabberService:
                 group.create_task(self._tell())
                 group.create_task(keep_pruned(self._store, self._clock, self._retention))
         finally:
+            await self._pool.close()
             for one in self._upstreams:
                 await one.link.close()
 
