@@ -16,7 +16,7 @@ from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Current, Entry, Stale
 from countingroom.core import subjects
-from countingroom.core.errors import Cause, LinkError
+from countingroom.core.errors import Cause, LinkError, OutOfRange
 from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import Command, DeviceState, Link
 from countingroom.core.points import Point, Type
@@ -260,3 +260,13 @@ async def test_former_devices_are_also_found_after_a_loss_of_the_link() -> None:
     for name in ("b", "c"):
         await bus.put(subjects.STATE_BUCKET, subjects.catalogue_key(name), b"{}")
     assert set(await forget(bus, {"c"})) == {"b"}
+
+
+def test_a_value_beyond_the_limit_of_another_source_is_refused_with_its_name() -> None:
+    point = Point(name="v", writable=True, write_low=0.0, write_high=9.0).narrowed(None, 5.0, "device")
+    with pytest.raises(OutOfRange) as refused:
+        point.check_write(6.0)
+    assert refused.value.cause.evidence == {"value": 6.0, "low": 0.0, "high": 5.0, "limit_of": "device"}
+    with pytest.raises(OutOfRange) as refused:
+        point.check_write(-1.0)
+    assert refused.value.cause.evidence == {"value": -1.0, "low": 0.0, "high": 5.0}

@@ -40,6 +40,7 @@ class Devices(RootModel[dict[Name, Annotated[Caen | Mqtt, Field(discriminator="d
 class Top(Section):
     devices: Devices = Devices({})
     spare: Caen | None = None
+    outputs: list[Output] = []
 
 
 def told(text: str) -> list[tuple[int, str, str]]:
@@ -66,6 +67,12 @@ def test_the_tag_of_a_union_is_not_part_of_the_path_even_where_the_device_has_it
 def test_a_key_that_is_named_like_the_tag_stays_in_the_path() -> None:
     assert told("devices: {a: {driver: mqtt, mqtt: {board: 1, bord: 2}}}") == [
         (1, "devices.a.mqtt.bord", "unknown key; did you mean board?")
+    ]
+
+
+def test_an_unknown_key_of_an_entry_of_a_list_gets_a_suggestion() -> None:
+    assert told("outputs: [{board: 1}, {board: 1, maks: 2}]") == [
+        (1, "outputs[1].maks", "unknown key; did you mean mask?")
     ]
 
 

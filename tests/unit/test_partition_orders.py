@@ -7,15 +7,15 @@ import pytest
 
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.permissive import UNKNOWN
-from countingroom.core.partitions import Configuration
+from countingroom.core.partitions import Configuration, Goal
 from countingroom.core.systems import ERROR, Action
 from countingroom.runs.planner.attempts import Failure
-from countingroom.runs.planner.events import GoalFailed, GoalMet, MembersSet, OrderRefused, StartForbidden
+from countingroom.runs.planner.events import GoalFailed, GoalMet, MembersSet, OrderRefused, RunHook, StartForbidden
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
 from countingroom.runs.planner.legality import refusal
 from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.run_troubles import troubles
-from countingroom.runs.planner.template import RecoveryPolicy, Template
+from countingroom.runs.planner.template import Hook, RecoveryPolicy, Template
 from tests.unit.plant import CBM, GONE, REFUSED, Plant, members
 from tests.unit.test_partition_policies import known
 from tests.unit.test_reconfigure import ready, select
@@ -184,3 +184,39 @@ def test_a_degraded_run_says_why_a_system_does_not_record() -> None:
     attempts = msgspec.structs.replace(plant.partition.attempts, failed=failed)
     found = troubles(msgspec.structs.replace(plant.partition, attempts=attempts), {one.system for one in who})
     assert list(found.values()) == ["sts does not record: it is busy"]
+
+
+def test_a_loss_on_the_way_up_is_the_end_of_the_goal_that_was_asked_for() -> None:
+    plant = Plant()
+    plant.systems["sts"].takes_s = 10.0
+    plant.ask("QA_Active", command_id="c1")
+    plant.run(1)
+    plant.step(plant.die("TFC"))
+    plant.run()
+    (end,) = plant.ends()
+    assert isinstance(end, GoalFailed)
+    assert (end.goal.state, end.goal.command_id) == ("QA_Active", "c1")
+
+
+def test_a_goal_that_is_kept_to_resume_can_be_read_by_the_next_owner() -> None:
+    plant = Plant(msgspec.structs.replace(CBM, recovery=RecoveryPolicy(resume=True))).reach("QA_Active")
+    goal = plant.partition.goal
+    assert goal is not None
+    assert msgspec.json.decode(msgspec.json.encode(goal), type=Goal) == goal
+
+
+def test_a_hook_is_given_the_goal_that_it_is_run_for() -> None:
+    hook = Hook(name="air", command=("true",), trigger="before configure Detectors", awaited="before start")
+    plant = Plant(msgspec.structs.replace(CBM, hooks=(hook,)))
+    plant.ask("QA_Active")
+    plant.run(5)
+    assert [effect.goal for effect in plant.effects if isinstance(effect, RunHook)] == ["QA_Active"]
+
+
+def test_a_system_that_was_late_has_its_whole_time_again_when_it_is_configured_again() -> None:
+    plant = Plant(msgspec.structs.replace(CBM, recovery=RecoveryPolicy(attempts=2)))
+    plant.systems["TFC"].ends_in = {Action.CONFIGURE: ""}
+    plant.ask("TFC_Active")
+    plant.run(CBM.levels[0].configure_s + 1)
+    assert plant.told == [("TFC", "configure"), ("TFC", "abort"), ("TFC", "configure")]
+    assert "TFC" not in plant.partition.attempts.failed
