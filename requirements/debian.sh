@@ -22,11 +22,22 @@ while read -r package proof; do
 done < "$list"
 [ -n "$missing" ] || exit 0
 
+chosen() { # PACKAGE|PACKAGE...: the first that this Debian has, or the first
+    first=${1%%|*}
+    for name in $(echo "$1" | tr '|' ' '); do
+        if apt-cache show "$name" >/dev/null 2>&1; then first=$name; break; fi
+    done
+    echo "$first"
+}
+
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "Installing$missing"
     export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null
+    wanted=$missing missing=
+    for one in $wanted; do missing="$missing $(chosen "$one")"; done
+    echo "Installing$missing"
     # shellcheck disable=SC2086  # a list of words
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/dev/null ||
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
         echo "Could not install$missing: the tests that need them are skipped" >&2
 else
     echo "Missing on this machine:$missing" >&2
