@@ -163,6 +163,22 @@ def record(key: str, number: int = 0, sort: Sort = Sort.STATE, kind: str = "devi
     return PublicRecord(kind=kind, key=key, at_ns=number, sort=sort, body=body)
 
 
+@pytest.fixture(autouse=True)
+def closed_outboxes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each outbox is closed after its test: from Python 3.13 on a file of SQLite that is left open is a warning."""
+    made: list[FeedOutbox] = []
+    begin = FeedOutbox.__init__
+
+    def begin_and_keep(self: FeedOutbox, *arguments: Any) -> None:
+        begin(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(FeedOutbox, "__init__", begin_and_keep)
+    yield
+    for one in made:
+        one.close()
+
+
 @pytest.fixture
 def outbox(tmp_path: Path) -> FeedOutbox:
     return FeedOutbox(tmp_path / "outbox.sqlite", 1 << 20, NOW)

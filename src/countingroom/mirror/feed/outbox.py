@@ -110,9 +110,11 @@ class FeedOutbox:
         self._count()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; the second time it has no effect."""
         self._file.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @property
     def feed(self) -> str:
