@@ -44,7 +44,7 @@ async def scripted(answer: Callable[[str], str | None], **keys: Any) -> AsyncGen
         return None if said is None else said.encode("latin-1")
 
     line, ports = RequestLine({}, b"\n", reply), SerialPorts()
-    section = {"driver": "text", "port": await line.start(), "timeout": 0.15, "gap": 0.02, "values": TWO, **keys}
+    section = {"driver": "text", "port": await line.start(), "timeout": 2.0, "gap": 0.02, "values": TWO, **keys}
     driver = TextDriver(TextSection.model_validate(section), ports)
     try:
         yield driver

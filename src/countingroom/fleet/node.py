@@ -191,6 +191,7 @@ class Node:
 
     async def _follow(self) -> None:
         """Returns, or raises the error of the engine, where it is lost."""
+        failed: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 looking = group.create_task(self._look_now_and_then())
@@ -199,7 +200,9 @@ class Node:
                         await self._look()
                 looking.cancel()
         except* CountingRoomError as errors:
-            raise errors.exceptions[0] from None
+            failed = errors.exceptions[0]
+        if failed:  # raised here, because Python 3.11.2 of Debian 12 makes a group of what is raised in `except*`
+            raise failed
 
     async def _look_now_and_then(self) -> None:
         while True:
