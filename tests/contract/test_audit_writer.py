@@ -18,6 +18,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.storage.audit import AuditFilter
 from countingroom.storage.database import Database
 from tests.contract.storage.postgres import Postgres
+from tests.patience import PATIENCE_S
 
 CHILD = Path(__file__).parents[1] / "system" / "audit_child.py"
 
@@ -152,6 +153,9 @@ async def test_a_poisoned_entry_stops_no_other(database: Database, tmp_path: Pat
     async with writing(database, folder) as writer:
         await writer.write(entry("mine"))
         await written(writer)
+        async with asyncio.timeout(PATIENCE_S):
+            while list(folder.glob("waiting-*")):  # removed a moment after their entries are stored
+                await asyncio.sleep(0.01)
     good = [one for one in await found(database) if one.startswith(("good", "mine"))]
     assert good == [*(f"good{number}" for number in range(len(POISON))), "mine"]
     assert list(folder.iterdir()) == []

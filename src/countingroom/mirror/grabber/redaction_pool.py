@@ -107,7 +107,14 @@ class RedactionPool:
                 self._not_before = self._clock.monotonic() + AGAIN_S
                 is_gone = isinstance(error, EOFError)
                 why = "one of them has ended" if is_gone else str(error) or type(error).__name__
-                self._report.failed(Cause(code="no_redaction", message=why, source="mirror"))
+                self._report.failed(
+                    Cause(
+                        code="no_redaction",
+                        message=why,
+                        source="mirror",
+                        suggestion="no action is needed: the grabber redacts by itself, and tries again in a minute",
+                    )
+                )
                 return None
             self._ending = asyncio.get_running_loop().call_later(self._idle_s, self._kill)
         if answers is None:
