@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from countingroom.mirror.store.values import RecordRow
 from countingroom.site import bodies, zones
+from countingroom.site.plots import small_line
 
 DEVICE = "device"
 POINT = "point"
@@ -141,9 +142,4 @@ def trend(found: Sequence[tuple[float, PublishedPoint]], now_s: float) -> Markup
         y = 40 - 34 * (value - least) / (most - least) if most > least else 22
         path += f"{'L' if before_s is not None and at_s - before_s <= gap_s else 'M'}{x:.1f} {y:.1f}"
         before_s = at_s
-    label = f"The last six hours, from {least:.6g} to {most:.6g}"
-    return Markup(  # noqa: S704 (numbers and texts of this module alone)
-        f'<svg class="plot small" viewBox="0 0 500 44" preserveAspectRatio="none" role="img" aria-label="{label}">'
-        f'<title>{label}</title><line class="ax" x1="0" x2="500" y1="43" y2="43"/><path d="{path}" fill="none"'
-        ' stroke="var(--fill)" stroke-width="1.6" vector-effect="non-scaling-stroke"/></svg>'
-    )
+    return small_line(f"The last six hours, from {least:.6g} to {most:.6g}", path, has_tooltip=True)

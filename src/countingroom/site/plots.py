@@ -121,10 +121,17 @@ def small_trend(streams: Sequence[StreamFigures]) -> Markup:
         x = 500 * (section - first) / max(1, last - first)
         path += f"{'L' if before is not None and section - before <= step else 'M'}{x:.1f} {40 - 34 * value / most:.1f}"
         before = section
-    label = f"Accepted events by section, up to {zones.compact(most)}"
-    return Markup(  # noqa: S704 (numbers and texts of this module alone)
+    return small_line(f"Accepted events by section, up to {zones.compact(most)}", path)
+
+
+def small_line(label: str, path: str, *, has_tooltip: bool = False) -> Markup:
+    """A line on a base of 500 by 44, without axes. `path`: the numbers and letters of an SVG path; `has_tooltip`: the
+    label is shown at the pointer too."""
+    shown = escape(label)
+    tooltip = f"<title>{shown}</title>" if has_tooltip else ""
+    return Markup(  # noqa: S704 (the label is escaped, and a path is made of numbers)
         f'<svg class="plot small" viewBox="0 0 500 44" preserveAspectRatio="none" role="img"'
-        f' aria-label="{label}"><line class="ax" x1="0" x2="500"'
+        f' aria-label="{shown}">{tooltip}<line class="ax" x1="0" x2="500"'
         f' y1="43" y2="43"/><path d="{path}" fill="none" stroke="var(--fill)" stroke-width="1.6"'
         ' vector-effect="non-scaling-stroke"/></svg>'
     )

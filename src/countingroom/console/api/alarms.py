@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec import structs
 from pydantic import Field
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
@@ -274,9 +274,7 @@ async def command_alarms(
     alarms = order.alarms or named(str(given.pop("alarms", "") or "{}"))
     area = str(given.get("area") or "")
     _permit(console, request, command, alarms, whole=bool(area) or not alarms)
-    if command not in ALARMS:
-        known = ", ".join(ALARMS)
-        raise NotFound(f"alarms have no command {command!r}", source="console", suggestion=f"choose one of {known}")
+    check_command(command, ALARMS, "alarms")
     if not alarms and not area:
         raise OutOfRange(
             f"{command} names no alarm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from countingroom.console.command_client import not_in_time, send, send_and_wait
 from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import COMMAND_ANSWERS, as_json, refusal
 from countingroom.console.route_permissions import check_point
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, NotFound
 from countingroom.core.messages import Command, Reply
 
 router = APIRouter(tags=["commands"])
@@ -98,6 +99,14 @@ async def command_device(
     if command == "set" and order is not None:
         check_point(console, found, order.arguments.get("point"), requester(request).principal)
     return await carry(console, request, "devices", device, command, order)
+
+
+def check_command(command: str, known: Iterable[str], of: str) -> None:
+    """NotFound for a command that is none of these. `of`: what has them, in the plural, for the message."""
+    names = list(known)
+    if command not in names:
+        suggestion = f"choose one of {', '.join(names)}"
+        raise NotFound(f"{of} have no command {command!r}", source="console", suggestion=suggestion)
 
 
 async def carry(

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.context import ConsoleContext
 from countingroom.console.query_client import ask
@@ -141,9 +141,7 @@ async def command_interlock(
     interlock: Name, command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """The alarm department decides, by the role of the requester and the present state."""
-    if command not in INTERLOCKS:
-        known = ", ".join(INTERLOCKS)
-        raise NotFound(f"interlocks have no command {command!r}", source="console", suggestion=f"choose one of {known}")
+    check_command(command, INTERLOCKS, "interlocks")
     order = order or CommandBody()
     body = order.model_copy(update={"arguments": {**order.arguments, "interlock": interlock}})
     return await carry(console, request, "alarms", subjects.INTERLOCKS, command, body)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from countingroom.console.api.commands import Argument, CommandBody, carry
+from countingroom.console.api.commands import Argument, CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
@@ -18,7 +18,6 @@ from countingroom.console.route_permissions import RoutePermission
 from countingroom.core import command_permissions
 from countingroom.core.commands.notes import NOTES, NOTES_TARGET
 from countingroom.core.commands.row import reference
-from countingroom.core.errors import NotFound
 from countingroom.core.mirror.note_queries import (
     MOST_NOTES,
     NOTES_QUERY,
@@ -126,7 +125,7 @@ async def list_notes(console: Console, most: Annotated[int, Query(ge=1, le=MOST_
 )
 async def preview_note(command: str, console: Console, request: Request, order: PreviewBody | None = None) -> Response:
     """`cause`: why the command would be refused."""
-    _check_known(command)
+    check_command(command, NOTES, "notes")
     arguments = dict(order.arguments) if order else {}
     query = NotePreviewQuery(action=command, arguments=arguments, by=requester(request).name)
     return as_json(await ask(console.bus, DEPARTMENT, PREVIEW_QUERY, query, NotePreview))
@@ -141,11 +140,5 @@ async def preview_note(command: str, console: Console, request: Request, order: 
 )
 async def command_note(command: str, console: Console, request: Request, order: CommandBody | None = None) -> Response:
     """What the preview with this `mark` showed is published, else nothing is."""
-    _check_known(command)
+    check_command(command, NOTES, "notes")
     return await carry(console, request, DEPARTMENT, NOTES_TARGET, command, order)
-
-
-def _check_known(command: str) -> None:
-    if command not in NOTES:
-        known = ", ".join(NOTES)
-        raise NotFound(f"notes have no command {command!r}", source="console", suggestion=f"choose one of {known}")

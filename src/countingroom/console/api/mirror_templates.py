@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.context import ConsoleContext
 from countingroom.console.query_client import ask
@@ -16,7 +16,6 @@ from countingroom.console.route_permissions import RoutePermission
 from countingroom.core import command_permissions
 from countingroom.core.commands.mirror import MIRROR, TARGET
 from countingroom.core.commands.row import reference
-from countingroom.core.errors import NotFound
 from countingroom.core.mirror.template_queries import MOST_SHOWN, QUERY, TemplatesAnswer, TemplatesQuery
 from countingroom.core.policy import Permission
 
@@ -102,7 +101,5 @@ async def command_template(
     command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """A decision counts from the next line on."""
-    if command not in MIRROR:
-        known = ", ".join(MIRROR)
-        raise NotFound(f"templates have no command {command!r}", source="console", suggestion=f"choose one of {known}")
+    check_command(command, MIRROR, "templates")
     return await carry(console, request, DEPARTMENT, TARGET, command, order)

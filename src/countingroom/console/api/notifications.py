@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.query_client import ask
 from countingroom.console.responses import COMMAND_ANSWERS, as_json, example, refusals
 from countingroom.core import subjects
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.row import reference
-from countingroom.core.errors import NotFound
 from countingroom.core.notify.duty_query import MOST_TURNS, DutyAnswer, DutyQuery
 from countingroom.core.notify.messages import OutboxEntry
 from countingroom.core.notify.queries import OutboxAnswer, OutboxQuery
@@ -112,7 +111,5 @@ async def command_notifications(
     command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """With `wait_s` the answer has the outcome: whether the server of the channel took it, and what it said."""
-    if command not in NOTIFICATIONS:
-        known = ", ".join(NOTIFICATIONS)
-        raise NotFound(f"messages have no command {command!r}", source="console", suggestion=f"choose one of {known}")
+    check_command(command, NOTIFICATIONS, "messages")
     return await carry(console, request, "alarms", subjects.NOTIFICATIONS, command, order)

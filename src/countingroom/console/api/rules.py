@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, carry, check_command
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
@@ -69,9 +69,7 @@ async def command_rule(
 ) -> Response:
     """The rule may need a higher role than the route: `arming`."""
     _find(console, rule)
-    if command not in RULES:
-        known = ", ".join(RULES)
-        raise NotFound(f"rules have no command {command!r}", source="console", suggestion=f"choose one of {known}")
+    check_command(command, RULES, "rules")
     principal, now_ns = requester(request).principal, console.clock.now_ns()
     if cause := decide(principal, command_permissions.of_rule(command), subjects.EXPERIMENT, now_ns=now_ns):
         raise Refused(cause)
