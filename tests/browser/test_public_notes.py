@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
 
-from countingroom.console.app import create
-from countingroom.core.clock import SystemClock
 from tests.browser.conftest import Requester, looks_right_in_the_dark, serious, visit, wider_than_seen
-from tests.console.served import served
-from tests.console.stage import stage
+from tests.console.mirror_stage import mirror_console
 from tests.scenario.test_mirror_notes import Inside
 from tests.system.running import Running
 
 
-@contextmanager
-def console(folder: Path) -> Generator[tuple[str, Inside]]:
+async def begin(inside: Inside) -> None:
+    await inside.publish("add", sort="maintenance", title="Filters are changed", **{"from": "2026-01-05"})
+
+
+def console(folder: Path) -> AbstractContextManager[tuple[str, Inside]]:
     """The address of a console without a login, and the mirror behind it."""
-
-    @asynccontextmanager
-    async def made() -> AsyncGenerator[tuple[FastAPI, Inside]]:
-        async with stage(SystemClock(), play=False) as here:
-            inside = Inside(here.bus, here.clock, folder)
-            async with inside.runs():
-                await inside.publish("add", sort="maintenance", title="Filters are changed", **{"from": "2026-01-05"})
-                yield create(here.bus.client(), here.clock, title="Test stand", version="0.0.1", tick_s=0.05), inside
-
-    with served(made) as found:
-        yield found
+    return mirror_console(lambda bus, clock: Inside(bus, clock, folder), begin)
 
 
 def test_a_note_is_previewed_published_updated_ended_and_withdrawn(browser: Browser, tmp_path: Path) -> None:

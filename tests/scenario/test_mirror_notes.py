@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -19,13 +18,12 @@ from countingroom.bus.publisher import Publisher
 from countingroom.bus.streams import prepare
 from countingroom.cli.client import Client
 from countingroom.cli.mirror import app as mirror_commands
-from countingroom.console.command_client import send_and_wait
 from countingroom.console.query_client import ask
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.notes import NOTES_TARGET
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.messages import Command, DeviceState, Link, encode
+from countingroom.core.messages import DeviceState, Link, encode
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.note_queries import (
     NOTES_QUERY,
@@ -43,6 +41,7 @@ from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.feed.service import FeedService, FeedSettings, Issue
 from countingroom.mirror.note_book import NOTES, NoteBook
 from countingroom.mirror.note_service import NoteService
+from tests.console.mirror_stage import give
 from tests.console.people import house
 from tests.console.stage import served
 from tests.console.stage import stage as console_stage
@@ -102,19 +101,7 @@ class Inside:
 
     async def give(self, action: str, by: str = "ada", **arguments: Scalar) -> str:
         """The code of the refusal; empty where it was done."""
-        command = Command(
-            id=uuid4().hex,
-            action=action,
-            arguments=arguments,
-            issued_ns=self.clock.now_ns(),
-            deadline_ns=self.clock.now_ns() + 10**10,
-        )
-        reply, event = await send_and_wait(self.bus, self.clock, "mirror", NOTES_TARGET, command, PATIENCE_S, user=by)
-        if not reply.accepted:
-            assert reply.cause
-            return reply.cause.code
-        assert event is not None
-        return "" if event.cause is None else event.cause.code
+        return await give(self.bus, self.clock, NOTES_TARGET, action, by, arguments)
 
     async def publish(self, action: str, by: str = "ada", **arguments: Scalar) -> str:
         seen = await self.preview(action, by, **arguments)

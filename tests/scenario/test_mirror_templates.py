@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -18,12 +17,10 @@ from countingroom.bus.publisher import Publisher
 from countingroom.bus.streams import prepare
 from countingroom.cli.client import Client
 from countingroom.cli.mirror import app as mirror_commands
-from countingroom.console.command_client import send_and_wait
 from countingroom.console.query_client import ask
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.mirror import TARGET
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.messages import Command
 from countingroom.core.mirror.approvals import ApprovalTable, TemplateDecision, template_id
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
@@ -35,6 +32,7 @@ from countingroom.mirror.decision_files import DECISIONS, append_decisions, read
 from countingroom.mirror.template_service import TemplateService
 from countingroom.mirror.withheld import WithheldQueue
 from countingroom.testing.clock import FakeClock
+from tests.console.mirror_stage import give
 from tests.console.stage import served
 from tests.console.stage import stage as console_stage
 from tests.patience import PATIENCE_S
@@ -89,19 +87,7 @@ class Inside:
 
     async def give(self, action: str, user: str = "ada", **arguments: Scalar) -> str:
         """The code of the refusal; empty where it was done."""
-        command = Command(
-            id=uuid4().hex,
-            action=action,
-            arguments=arguments,
-            issued_ns=self.clock.now_ns(),
-            deadline_ns=self.clock.now_ns() + 10**10,
-        )
-        reply, event = await send_and_wait(self.bus, self.clock, "mirror", TARGET, command, PATIENCE_S, user=user)
-        if not reply.accepted:
-            assert reply.cause
-            return reply.cause.code
-        assert event is not None
-        return "" if event.cause is None else event.cause.code
+        return await give(self.bus, self.clock, TARGET, action, user, arguments)
 
     async def approve(self, user: str = "ada", template: str = BEGINS, **more: Scalar) -> str:
         one = await self.waits(template)
