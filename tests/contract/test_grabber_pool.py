@@ -105,9 +105,16 @@ async def take(pool: RedactionPool, rules: Rules) -> Any:
     return taken and plain(taken)
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it may go between two questions, so there is one
+        return False
+
+
 async def gone(*pids: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while any(psutil.pid_exists(one) and psutil.Process(one).status() != psutil.STATUS_ZOMBIE for one in pids):
+        while any(map(is_running, pids)):
             await asyncio.sleep(0.02)
 
 
