@@ -15,6 +15,14 @@ from tests.patience import PATIENCE_S
 Begin = Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended. One question: it may go between two."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Host:
     """A server, which runs while the context is entered or until it is killed."""
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 
@@ -27,6 +26,7 @@ from countingroom.mirror.grabber.redacted_documents import RedactedDocuments
 from countingroom.mirror.grabber.redaction import AT_ONCE, DocumentRedaction
 from countingroom.mirror.grabber.redaction_pool import AGAIN_S, PAYS_FROM, RedactionPool
 from countingroom.testing.clock import FakeClock
+from tests.hosts import is_running
 from tests.mirror_logs import corpus
 from tests.patience import PATIENCE_S
 
@@ -103,13 +103,6 @@ async def expected(given: Rules) -> tuple[Any, list[tuple[str, list[str]]]]:
 async def take(pool: RedactionPool, rules: Rules) -> Any:
     taken = await pool.take(rules.redactor, rules.documents(), "production", "farm")
     return taken and plain(taken)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it may go between two questions, so there is one
-        return False
 
 
 async def gone(*pids: int) -> None:

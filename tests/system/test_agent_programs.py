@@ -23,6 +23,7 @@ from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.description import RunsSection
+from tests.hosts import is_running
 from tests.patience import PATIENCE_S
 
 STEPS = [
@@ -461,7 +462,7 @@ async def test_a_calibration_goes_on_without_its_agent_and_is_found_again(stage:
     await stage.until(lambda state: state.counters == {"scans": 1})
     await stage.order(Action.ABORT)
     await stage.reached("Unconfigured")
-    assert not psutil.pid_exists(pid) or not is_alive(psutil.Process(pid))
+    assert not is_running(pid)
 
 
 async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage) -> None:
@@ -470,7 +471,7 @@ async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage)
     (stage.place / "finish").write_text("0")
     pid = json.loads((folder / "program.json").read_text())["pid"]
     async with asyncio.timeout(PATIENCE_S):
-        while psutil.pid_exists(pid) and is_alive(psutil.Process(pid)):
+        while is_running(pid):
             await asyncio.sleep(0.01)
     await stage.begin(CALIBRATION)
     state = await stage.reached("Active")

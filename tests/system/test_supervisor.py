@@ -24,6 +24,7 @@ from countingroom.app.watchdog import HUNG_S, PROVEN_HUNG_S
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.reload.messages import ReloadOrder, ReloadStep
+from tests.hosts import is_running
 from tests.patience import PATIENCE_S
 
 ECHO = """
@@ -254,7 +255,7 @@ async def test_a_child_ends_when_its_parent_is_killed() -> None:
     assert psutil.pid_exists(pid)
     parent.kill()
     await parent.wait()
-    await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: not is_running(pid))
 
 
 async def test_a_killed_fork_server_disturbs_no_child_and_is_replaced_by_exec(tmp_path: Path) -> None:
