@@ -100,9 +100,11 @@ class Stand:
 
 
 @asynccontextmanager
-async def caen_stand(*, before: Callable[[CaenSimulator], None] | None = None, **section: Any) -> AsyncGenerator[Stand]:
-    """Everything running; `before` may change the outputs before the host comes."""
-    simulator = CaenSimulator({"channels": CHANNELS, "tick_s": 0.02})
+async def caen_stand(
+    *, before: Callable[[CaenSimulator], None] | None = None, tick_s: float = 0.02, **section: Any
+) -> AsyncGenerator[Stand]:
+    """Everything running; `before` may change the outputs before the host comes. The outputs take steps of `tick_s`."""
+    simulator = CaenSimulator({"channels": CHANNELS, "tick_s": tick_s})
     if before:
         before(simulator)
     where = await simulator.start()

@@ -123,7 +123,8 @@ async def test_settings_are_applied_at_start_when_asked() -> None:
 
 async def test_settings_are_never_applied_while_hv_is_on() -> None:
     asked: dict[str, Any] = {"apply_on_connect": True, "global": {"hv": {"maxI": 123.0}}}
-    async with caen_stand(before=hv_on_in_the_field, **asked) as stand:
+    # Without a step of the outputs: what the server shows first is what they are.
+    async with caen_stand(before=hv_on_in_the_field, tick_s=3600, **asked) as stand:
         await stand.until(lambda: stand.state() == "HV_ON")
         await stand.do("refresh")
         await stand.until(lambda: stand.reading("0.hv_maxI").value == 500.0)

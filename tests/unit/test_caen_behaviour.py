@@ -268,8 +268,25 @@ def test_settings_are_not_applied_to_a_channel_that_is_on_or_unknown() -> None:
         assert behaviour.may_apply("0", now) is not None
 
 
+@pytest.mark.parametrize("side", ["lv", "hv"])
+def test_settings_are_not_applied_after_a_switch_was_set_to_on(side: str) -> None:
+    now = readings((0, 0)) | {f"0.{side}_pw": reading(1)}  # its status word follows later
+    cause = CaenBehaviour(section()).may_apply("0", now)
+    assert cause is not None
+    assert cause.code == f"{side}_on"
+    assert cause.evidence == {f"{side}_status": 0, f"{side}_pw": 1}
+
+
+def test_a_low_voltage_is_not_changed_after_its_switch_was_set_to_on() -> None:
+    now = readings((0, 0)) | {"0.lv_pw": reading(1)}
+    cause = CaenBehaviour(section()).may_write("0.lv_setV", 12.0, now)
+    assert cause is not None
+    assert cause.code == "lv_on"
+    assert CaenBehaviour(section()).may_write("0.lv_setV", 12.0, readings((0, 0))) is None
+
+
 def test_every_setting_is_within_the_limits_of_its_point() -> None:
-    everything = {
+    everything: Any = {
         "lv": {"setV": 12, "maxI": 2.5, "tripTime": 10, "tripInt": "0b1", "tripExt": "0x11", "unVThr": 0}
         | {"ovVThr": 15, "rampUpTime": 100, "rampDwnTime": 100},
         "hv": {"setV": 200, "maxI": 500, "rampUpSpeed": 50, "rampDwnSpeed": 50, "tripTime": 10, "tripInt": 0}

@@ -69,15 +69,21 @@ class Stand:
         self.supply = FakeSupply()
         self.watch = Watch()
 
+    def command(self, action: str, channel: str) -> Command:
+        now_ns = self.clock.now_ns()
+        return Command(id="c1", action=action, channel=channel, issued_ns=now_ns, deadline_ns=now_ns + 60_000_000_000)
+
     @asynccontextmanager
-    async def device(self, behaviour: FakeBehaviour | None = None, **section: object) -> AsyncGenerator[HostedDevice]:
+    async def device(
+        self, behaviour: FakeBehaviour | None = None, driver: type[FakeDriver] = FakeDriver, **section: object
+    ) -> AsyncGenerator[HostedDevice]:
         bus = MemoryBus(self.clock)
         await streams.prepare(bus)
         hosted = Hosted(
             name="supply",
             title="Supply",
             group="",
-            driver=FakeDriver(self.supply),
+            driver=driver(self.supply),
             behaviour=behaviour or FakeBehaviour(),
             section=PlainSection.model_validate({"poll": 0.5, **section}),
         )
@@ -136,6 +142,22 @@ async def test_a_setting_is_written_only_where_both_rules_allow_it(who: str) -> 
         assert stand.supply.writes == ([] if who else [("a.v_set", 5.0)])
 
 
+async def test_a_setting_is_not_written_to_a_channel_that_a_command_under_way_switches_on() -> None:
+    stand = Stand()
+    writing, switching = stand.supply.slow.setdefault("b.v_set", asyncio.Event()), asyncio.Event()
+    stand.supply.slow["a.on"] = switching
+    settings = (Write(point="b.v_set", value=6.0), Write(point="a.v_set", value=5.0))
+    async with stand.device(FakeBehaviour(settings), FakeProvingDriver, apply_on_connect=True) as device:
+        outcome = asyncio.create_task(device.carry_out(stand.command("switch_on", "a"), "ann"))
+        await stand.clock.advance(0.1)
+        writing.set()
+        await stand.clock.advance(0.5)
+        switching.set()
+        await stand.clock.advance(0.5)
+        assert await outcome is None
+        assert stand.supply.writes == [("b.v_set", 6.0), ("a.on", True)]
+
+
 async def test_a_command_whose_state_does_not_come_says_which_state_there_is_and_which_was_wanted() -> None:
     class Stuck(FakeBehaviour):
         def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Any:
@@ -143,11 +165,7 @@ async def test_a_command_whose_state_does_not_come_says_which_state_there_is_and
 
     stand = Stand()
     async with stand.device(Stuck()) as device:
-        now_ns = stand.clock.now_ns()
-        command = Command(
-            id="c1", action="switch_on", channel="a", issued_ns=now_ns, deadline_ns=now_ns + 60_000_000_000
-        )
-        outcome = asyncio.create_task(device.carry_out(command, "ann"))
+        outcome = asyncio.create_task(device.carry_out(stand.command("switch_on", "a"), "ann"))
         await stand.clock.advance(61)
         cause = await outcome
         assert stand.supply.writes == [("a.on", True)]

@@ -117,6 +117,7 @@ class CaenSimulator:
 
     async def start(self) -> Mapping[str, Any]:
         """Serve; the section's `address_list` that finds it."""
+        self._show()  # the outputs may have changed since the records were made
         await self._ioc.start()
         self._work = asyncio.create_task(self._live(), name="caen physics")
         return {"address_list": [self._ioc.address], "name_servers": []}

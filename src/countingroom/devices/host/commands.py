@@ -138,7 +138,7 @@ class DeviceCommands:
 
     async def _judge(self, request: CommandRequest) -> Completion:
         """Refused with the values that `set` would refuse in the present situation, each with its own cause."""
-        situation = self._as_if_done(self._owner.situation())
+        situation = self.as_if_done(self._owner.situation())
         found: list[Cause] = []
         for point, value in request.command.arguments.items():
             arguments: dict[str, Scalar] = {"point": point, "value": value}
@@ -161,7 +161,7 @@ class DeviceCommands:
 
     async def _begin(self, spec: CommandSpec, request: CommandRequest) -> Completion:
         try:
-            admitted = admit(request.command, spec, self._as_if_done(self._owner.situation()))
+            admitted = admit(request.command, spec, self.as_if_done(self._owner.situation()))
         except RequestError:
             # What an interlock asks for and is so already is reached, also in a state that takes no such command.
             if request.by.startswith(INTERLOCK) and standing(request.command, self._owner.situation()).in_force:
@@ -187,8 +187,8 @@ class DeviceCommands:
         # Several requesters wait for the end of one command: one that gives up must not end it for the others.
         await asyncio.shield(one.ended)
 
-    def _as_if_done(self, situation: Situation) -> Situation:
-        """With what the commands under way have written: its readback may come too late for the next of them."""
+    def as_if_done(self, situation: Situation) -> Situation:
+        """With what the commands under way write: its readback may come too late for what is judged next."""
         now_ns = situation.now_ns
         written = {
             write.point: Reading(value=write.value, quality=Quality.GOOD, device_ns=now_ns, received_ns=now_ns)

@@ -339,7 +339,7 @@ class HostedDevice:
             while applied == self.connections or self._link is not Link.CONNECTED:
                 await self.news()
             applied = self.connections
-            await apply_settings(self, self._clock)
+            await apply_settings(self, self._clock, self._handlers.as_if_done)
 
     def _observe(self) -> None:
         now_s = self._clock.monotonic()

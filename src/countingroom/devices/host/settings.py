@@ -1,11 +1,13 @@
 """Applies the settings of the description when a device connects, with `apply_on_connect`.
 
 A setting is written only while `may_apply` and `may_write` of the behaviour allow it, and only where the readback
-differs.
+differs. Both judge as if the commands under way were done: a command that switches a channel on counts before its
+readback has come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import groupby
 from typing import Protocol
@@ -39,8 +41,9 @@ class ConfiguredDevice(Protocol):
     def record(self, kind: EventKind, message: str, **more: object) -> None: ...
 
 
-async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
-    """Write the settings channel by channel; each channel gets one note in the events."""
+async def apply_settings(owner: ConfiguredDevice, clock: Clock, as_if_done: Callable[[Situation], Situation]) -> None:
+    """Write the settings channel by channel; each channel gets one note in the events. `as_if_done`: the situation with
+    what the commands under way write."""
     situation = owner.situation()
     points, behaviour = situation.points, situation.behaviour
     wanted = [write for write in behaviour.settings() if write.point in points]
@@ -51,7 +54,7 @@ async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
         if owner.reads is None:  # the first poll of a polled device has read every point
             await _until_known(owner, clock, channel)
         try:
-            count = await _apply(owner, channel, list(writes))
+            count = await _apply(owner, channel, list(writes), as_if_done)
         except CountingRoomError as error:
             cause = error.cause
             owner.record(
@@ -65,10 +68,12 @@ async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
             owner.record(EventKind.NOTE, f"settings of {where}: {count} values written", channel=channel)
 
 
-async def _apply(owner: ConfiguredDevice, channel: str, writes: list[Write]) -> int:
+async def _apply(
+    owner: ConfiguredDevice, channel: str, writes: list[Write], as_if_done: Callable[[Situation], Situation]
+) -> int:
     count = 0
     for write in writes:
-        now = owner.situation()
+        now = as_if_done(owner.situation())
         checked = checked_write(write, now.points)
         point = now.points[checked.point]
         if point.name in now.readings and holds(point, checked.value, now.readings[point.name]):

@@ -64,13 +64,17 @@ def measured(readings: Mapping[str, Reading], name: str) -> float | None:
 def _unless_off(channel: str, side: str, readings: Mapping[str, Reading], refusal: str) -> Cause | None:
     # An unknown status counts as on: a ramping output with a lost status word must not get another voltage.
     status = status_word(readings, f"{channel}.{side}_status")
-    if status is not None and not status & 1:
+    # The switch counts before the status word, which follows later, as in `behaviour.py`.
+    is_switched_on = measured(readings, f"{channel}.{side}_pw") == 1
+    if status is not None and not status & 1 and not is_switched_on:
         return None
+    is_on = is_switched_on or bool(status)
     now = "unknown" if status is None else CODES.get(str(status), status_text(status))
     return Cause(
-        code=f"{side}_on" if status else "unknown",
-        message=f"channel {channel}: {refusal} while {side.upper()} is on (it is {now})",
+        code=f"{side}_on" if is_on else "unknown",
+        message=f"channel {channel}: {refusal} while {side.upper()} is on (it is {now})"
+        + (", and its switch is on" if is_switched_on else ""),
         source=channel,
-        evidence={f"{side}_status": status},
-        suggestion=f"switch it off first: {side}_off" if status else "wait until its status is known",
+        evidence={f"{side}_status": status, **({f"{side}_pw": 1} if is_switched_on else {})},
+        suggestion=f"switch it off first: {side}_off" if is_on else "wait until its status is known",
     )
