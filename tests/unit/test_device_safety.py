@@ -34,7 +34,14 @@ from countingroom.devices.port import Sample
 from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection
 from countingroom.testing.clock import FakeClock
-from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeProvingDriver, FakeSupply, supply_points
+from countingroom.testing.fake_device import (
+    FakeBehaviour,
+    FakeDriver,
+    FakeMonitoringDriver,
+    FakeProvingDriver,
+    FakeSupply,
+    supply_points,
+)
 from tests.unit.test_driver_loop_end import Listener
 
 
@@ -71,7 +78,7 @@ class Stand:
 
     def command(self, action: str, channel: str) -> Command:
         now_ns = self.clock.now_ns()
-        return Command(id="c1", action=action, channel=channel, issued_ns=now_ns, deadline_ns=now_ns + 60_000_000_000)
+        return Command(id=action, action=action, channel=channel, issued_ns=now_ns, deadline_ns=now_ns + 60_000_000_000)
 
     @asynccontextmanager
     async def device(
@@ -172,6 +179,26 @@ async def test_a_command_whose_state_does_not_come_says_which_state_there_is_and
         assert cause is not None
         assert cause.code == "not_in_time"
         assert cause.message.endswith("it is OFF, not ON")
+
+
+@pytest.mark.parametrize("driver", [FakeMonitoringDriver, FakeProvingDriver])
+async def test_the_next_command_is_judged_by_the_state_that_the_one_done_has_led_to(driver: type[FakeDriver]) -> None:
+    class ByReadback(FakeBehaviour):
+        commands = tuple(msgspec.structs.replace(one, done_in=()) for one in FakeBehaviour.commands)
+
+        def writes(
+            self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
+        ) -> tuple[Write, ...]:
+            writes = super().writes(command, channel, arguments, readings)
+            return tuple(msgspec.structs.replace(one, confirm=True) for one in writes)
+
+    stand = Stand()
+    async with stand.device(ByReadback(), driver) as device:
+        for action, state in (("switch_on", "ON"), ("switch_off", "OFF")):
+            stand.supply.put("temperature", 30.0)
+            await stand.clock.advance(0)  # states were looked at a moment ago, and will be again a little later
+            assert await device.carry_out(stand.command(action, "a"), "ann") is None
+            assert device.situation().states["a"].state == state
 
 
 def test_a_command_that_an_interlock_holds_back_is_refused_also_where_its_writes_follow_from_readings() -> None:

@@ -52,7 +52,14 @@ class CommandedDevice(Protocol):
         """Counts the times it was reached."""
         ...
 
-    def situation(self) -> Situation: ...
+    def situation(self) -> Situation:
+        """Its readings now, and the states of the last `update_states`."""
+        ...
+
+    def update_states(self) -> None:
+        """Derive the states from the readings now, and not a little later together with the next readings."""
+        ...
+
     def reconnect(self) -> None: ...
     def publish_all(self) -> None: ...
     async def write(self, write: Write) -> None: ...
@@ -104,6 +111,7 @@ class DeviceCommands:
         self._under_way: list[_UnderWay] = []
 
     def handler(self, command: Command) -> CommandHandler:
+        self._owner.update_states()
         if command.action == admission.JUDGE:
             return CommandHandler(self._judge, takes=None, recorded=False)
         spec = find(command, self._owner.situation())
@@ -251,6 +259,7 @@ class DeviceCommands:
             await self._until(
                 lambda situation: situation.states[command.channel].state in spec.done_in, after=owner.reads
             )
+        owner.update_states()  # the state that a command is DONE with must not be older than its readback
 
     async def _send(self, admitted: Admitted) -> None:
         """Every write in order. A channel that says no is left at that; the others are not kept waiting by it."""

@@ -17,10 +17,10 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.hold import HeldCommand
-from countingroom.core.messages import Catalogue, Command, EventKind, Link
+from countingroom.core.messages import Command, EventKind, Link
 from countingroom.devices.behaviour import Write
-from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
+from countingroom.devices.host.catalogue import catalogue_of
 from countingroom.devices.host.commands import DeviceCommands
 from countingroom.devices.host.driver_fault import cause_of, left
 from countingroom.devices.host.legality import OF_THE_HOST
@@ -89,22 +89,7 @@ class HostedDevice:
         self.connections = 0
         self.let_go = ""
         """Why the host serves it no more, where that is not the end of the host."""
-        self._catalogue = Catalogue(
-            device=hosted.name,
-            title=hosted.title,
-            driver=kind_of(type(hosted.section)),
-            group=hosted.group,
-            location=hosted.location,
-            simulated=hosted.simulated,
-            card=hosted.section.card,
-            points=points,
-            channels=hosted.behaviour.channels,
-            channel_labels=hosted.channel_labels,
-            commands=self._commands,
-            chart=hosted.behaviour.chart,
-            channel_chart=hosted.behaviour.channel_chart,
-            boot=boot,
-        )
+        self._catalogue = catalogue_of(hosted, points, self._commands, boot)
 
     async def run(self) -> None:
         """Serve until cancelled. At the end it writes no value to the device."""
@@ -231,6 +216,11 @@ class HostedDevice:
             held=self._held,
         )
 
+    def update_states(self) -> None:
+        if self._dirty.is_set():
+            self._dirty.clear()
+            self._observe()
+
     def hold(self, held: tuple[HeldCommand, ...]) -> None:
         """What acting interlocks keep in force on this device from now on."""
         if held != self._held:
@@ -304,8 +294,7 @@ class HostedDevice:
     async def _follow(self) -> None:
         while True:
             await self._dirty.wait()
-            self._dirty.clear()
-            self._observe()
+            self.update_states()
             await self._clock.sleep(FLUSH_S)
 
     async def _tick(self) -> None:
