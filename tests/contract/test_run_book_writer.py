@@ -22,6 +22,7 @@ from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
 from countingroom.storage.refused_entries import RefusedEntries
 from countingroom.storage.run_entries import BeganEntry, EndEntry, NoteEntry, decode_entry, encode_entry
+from countingroom.testing.clock import FakeClock
 from tests.contract.storage.postgres import Postgres
 from tests.patience import PATIENCE_S
 
@@ -69,14 +70,16 @@ async def stored(future: asyncio.Future[Cause | None]) -> Cause | None:
 
 
 class Away:
-    """Lets the repository of runs fail, before or after it has stored a note."""
+    """Lets the repository of runs hang, or fail before or after it has stored a note."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.before = self.after = False
+        self.before = self.after = self.hangs = False
         self._note = database.runs.note
         monkeypatch.setattr(database.runs, "note", self.note)
 
     async def note(self, number: int, note: RunNote) -> Run:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.before:
             raise LinkError("the database is away", source="storage")
         run = await self._note(number, note)
@@ -149,6 +152,41 @@ async def test_entries_of_a_cancelled_process_are_kept_for_the_next_one(
     async with writing(database, tmp_path, told) as later:
         await later.settled()
     assert [one.text for one in (await database.runs.get(run)).notes] == ["one", "two"]
+
+
+@pytest.mark.parametrize("failure", ["none", "refuses", "hangs"])
+async def test_a_safe_entry_outlives_a_kill(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    away, told = Away(database, monkeypatch), Told()
+    away.before, away.hangs = failure == "refuses", failure == "hangs"
+    async with writing(database, tmp_path, told) as writer:
+        await writer.settled()  # it runs
+        for text in ("one", "two"):  # the second one comes while the first is tried, or after it has failed
+            writer.write("A", note(run, text))
+            await writer.safe()
+            lines = [
+                decode_entry(line) for file in tmp_path.glob("waiting-*") for line in file.read_bytes().splitlines()
+            ]
+            texts = [one.note.text for one in lines if isinstance(one, NoteEntry)]
+            stored = [one.text for one in (await database.runs.get(run)).notes]
+            assert text in (stored if failure == "none" else texts)
+
+
+async def test_safe_does_not_wait_where_neither_database_nor_file_takes_entries(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    away, told, clock = Away(database, monkeypatch), Told(), FakeClock()
+    away.before = True
+    writer = RunBookWriter(database, clock, None, told.tell)
+    task = asyncio.create_task(writer.run())
+    writer.write("A", note(run, "one"))
+    await asyncio.wait_for(writer.safe(), PATIENCE_S)  # the clock stands: it does not wait for its time limit
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await writer.safe()
 
 
 @pytest.mark.server

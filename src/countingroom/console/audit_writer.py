@@ -116,7 +116,7 @@ class AuditWriter:
 
     @property
     def _takes_nothing(self) -> bool:
-        return self.is_failing and (self._kept.outbox is None or bool(self._kept.failure))
+        return self.is_failing and self._kept.takes_nothing
 
     async def settled(self) -> None:
         """Wait until every queued entry is in the database."""
@@ -181,11 +181,12 @@ class AuditWriter:
 
     async def _wait_again(self) -> None:
         """Wait until the next attempt; entries that come meanwhile are kept at once."""
-        with suppress(TimeoutError):
-            async with within(self._clock, _AGAIN_S):
-                while True:
+        until_s = self._clock.monotonic() + _AGAIN_S
+        while (left_s := until_s - self._clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with within(self._clock, left_s):
                     await self._news.wait()
-                    await self._keep()
+            await self._keep()  # outside the time limit: a cancelled one may have kept entries that are not counted
 
     async def _append(self, audit: Audit, repeated: list[AuditEntry], new: list[AuditEntry]) -> None:
         try:

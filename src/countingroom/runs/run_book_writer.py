@@ -2,7 +2,7 @@
 
 An entry that is not stored within a moment is kept in a file (`storage/outbox.py`), so that it outlives the process; it
 goes in by itself when the database takes it. One that the database refuses for its content is set aside, and the next
-one follows.
+one follows. A command is told as done when its entries are stored or in the file (`safe`).
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 GRACE_S = 0.25
 """So long an entry waits in memory before it is kept in the file, as in the audit: a kill in this time loses it."""
+SAFE_S = 1.0
+"""The longest time that the end of a command waits for its entries: stop and abort need neither disk nor database."""
 RETRY_S = 0.5
 LOOK_S = 10.0
 """Between two looks for files of dead processes and for refused entries that a user has removed."""
@@ -88,7 +90,13 @@ class RunBookWriter:
         self._waiting: deque[_Waiting] = deque()
         self._in_file = 0
         """So many of the first ones are in the file."""
+        self._running = False
+        self._added = 0
+        self._removed = 0
+        """Of the entries that were added: stored or set aside."""
         self._news = asyncio.Event()
+        self._progress = asyncio.Event()
+        """Set, and replaced, when entries are kept, stored or set aside, and when the database begins to fail."""
         self._looked = asyncio.Event()
         """Cleared to ask for a look at the folder."""
         self._report = EdgeReport(self._began_to_fail, self._works_again)
@@ -125,6 +133,7 @@ class RunBookWriter:
             )
             return ended
         self._waiting.append(_Waiting(partition, line, ended))
+        self._added += 1
         self._news.set()
         return ended
 
@@ -150,6 +159,19 @@ class RunBookWriter:
         if self._waiting:
             await asyncio.wait([self._waiting[-1].ended])
 
+    async def safe(self) -> None:
+        """Wait until all entries so far outlive this process: in the database, in the file, or set aside. Returns after
+        SAFE_S in any case, and at once where neither database nor file takes them."""
+        last = self._added
+        with suppress(TimeoutError):
+            async with within(self._clock, SAFE_S):
+                while self._running and self._removed + self._in_file < last and not self._takes_nothing:
+                    await self._progress.wait()
+
+    @property
+    def _takes_nothing(self) -> bool:
+        return self.is_failing and self._kept.takes_nothing
+
     async def settled(self) -> None:
         """Wait for the entries of dead processes on this machine, at most SETTLE_S."""
         self._looked.clear()
@@ -161,6 +183,7 @@ class RunBookWriter:
 
     async def run(self) -> None:
         """Write entries until cancelled. Those that wait then are kept in the file."""
+        self._running = True
         try:
             while True:
                 if not self._looked.is_set():
@@ -175,7 +198,9 @@ class RunBookWriter:
                         continue
                 self._looked.clear()
         finally:
+            self._running = False
             self._close()
+            self._tell_progress()
 
     async def _store_first(self) -> None:
         first = self._waiting[0]
@@ -185,13 +210,24 @@ class RunBookWriter:
         except LinkError as error:
             await self._keep()
             self._report.failed(error.cause)
-            await self._clock.sleep(RETRY_S)
+            self._tell_progress()
+            await self._pause()
             return
         if cause:
             await self._set_aside(first, cause)
         await self._remove_first()
         first.ended.set_result(cause)
         self._report.worked()
+
+    async def _pause(self) -> None:
+        """Wait until the next attempt; entries that come meanwhile are kept at once."""
+        until_s = self._clock.monotonic() + RETRY_S
+        while (left_s := until_s - self._clock.monotonic()) > 0:
+            self._news.clear()
+            await self._keep()  # outside the time limit: a cancelled one may have kept entries that are not counted
+            with suppress(TimeoutError):
+                async with within(self._clock, left_s):
+                    await self._news.wait()
 
     async def _attempt(self, waiting: _Waiting) -> Cause | None:
         """Store an entry; returns the reason if the database refuses it. LinkError while the database stores no entry
@@ -214,13 +250,21 @@ class RunBookWriter:
 
     async def _remove_first(self) -> None:
         self._waiting.popleft()
+        self._removed += 1
         in_file = min(1, self._in_file)
         self._in_file -= in_file
+        self._tell_progress()
         await self._kept.remove_first(in_file)
 
     async def _keep(self) -> None:
         """Put the entries that are only in memory into the file."""
-        self._in_file += await self._kept.keep(self._unkept())
+        if unkept := self._unkept():
+            self._in_file += await self._kept.keep(unkept)
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
 
     def _unkept(self) -> list[bytes]:
         """The entries that are only in memory, encoded."""
@@ -253,6 +297,7 @@ class RunBookWriter:
                 waiting = list(self._waiting)
                 waiting[place:place] = [_Waiting("", line, loop.create_future()) for line in lines]
                 self._waiting = deque(waiting)
+                self._added += len(lines)
                 self._in_file += len(lines)
                 self._tell("", f"{len(lines)} entries of the run book that an earlier process has kept go in now")
         self._looked.set()
@@ -299,6 +344,10 @@ class PartitionBook:
     async def written(self) -> None:
         """Wait until all entries so far are stored or set aside."""
         await self._writer.written()
+
+    async def safe(self) -> None:
+        """Wait a moment until all entries so far outlive this process: `RunBookWriter.safe`."""
+        await self._writer.safe()
 
 
 def _entry(waiting: _Waiting) -> RunEntry | None:

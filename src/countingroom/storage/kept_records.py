@@ -45,6 +45,11 @@ class KeptRecords:
             return f"in memory ({self.failure})" if self.failure else "in memory"
         return f"in {self.outbox.path}"
 
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the file takes no records now, or there is none."""
+        return self.outbox is None or bool(self.failure)
+
     async def adopt(self) -> tuple[int, list[bytes]]:
         """Take over the records of dead processes. Returns their place among all records, and the records. The caller
         must count them, because `remove_first` removes them before its own."""

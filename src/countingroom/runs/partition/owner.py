@@ -281,10 +281,12 @@ class PartitionOwner:
                 return
 
     async def settle(self) -> Mapping[str, int]:
-        """Publish the state after all events so far; returns the revisions to wait for."""
+        """Publish the state after all events so far; returns the revisions to wait for. Entries of the run book are
+        kept then: a stop that is told as done is not forgotten if this process is killed after it."""
         if self._inbox:
             await self.changed()
         await self.state_publisher.settle()
+        await self.book.safe()
         return {"state": max(self.state_publisher.revision, self.control.revision)}
 
     async def changed(self) -> None:
