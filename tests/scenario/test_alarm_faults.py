@@ -153,3 +153,15 @@ async def test_a_process_that_does_not_come_back_is_an_alarm() -> None:
         async with stage.host(role="history"):
             await stage.clock.advance(1)
             assert await stage.shown() == {"role.history": "returned"}
+
+
+async def test_a_partition_that_makes_no_progress_is_an_alarm_since_its_cause_and_not_since_its_state(
+    stage: AlarmStage,
+) -> None:
+    async with stage.engine(), stage.host("partition.mCBM", role="runs"):
+        state_ns = stage.clock.now_ns()
+        await stage.clock.advance(60)
+        cause = Cause(code="no_template", message="no template mine", since_ns=stage.clock.now_ns())
+        await stage.partition(partition("mCBM", members=(), since_ns=state_ns, cause=cause))
+        await stage.clock.advance(1)
+        assert (await stage.alarms())["partition.mCBM.goal"].since_ns == cause.since_ns

@@ -13,7 +13,7 @@ from countingroom.runs.planner.events import GoalFailed, GoalSet, RunOver
 from countingroom.runs.planner.template import Template
 from countingroom.runs.sections.template import TemplateSection
 from tests.input_files import OWN, Tables
-from tests.unit.plant import CBM, Plant
+from tests.unit.plant import CBM, SECOND, Plant
 
 
 def template_of(tables: Tables) -> Template:
@@ -208,6 +208,22 @@ def test_a_system_that_hangs_is_aborted_at_its_deadline_and_the_goal_fails_with_
     late = "sts did not configure within 30 s"
     assert end.cause.message == f"sts is Unconfigured after it was configured once: {late}"  # type: ignore[union-attr]
     assert end.cause.causes[0].message == late  # type: ignore[union-attr]
+
+
+def test_a_cause_holds_since_it_was_found_and_not_since_the_state_began() -> None:
+    plant = Plant().reach("QA_Active")
+    began_ns = plant.partition.since_ns
+    plant.now_ns += 60 * SECOND
+    plant.systems["FLES"].ends_in[Action.START] = ERROR
+    plant.ask("Recording")
+    asked_ns = plant.now_ns
+    plant.run(5)
+    cause = plant.partition.cause
+    assert cause and cause.since_ns
+    assert began_ns < asked_ns <= cause.since_ns
+    plant.now_ns += 60 * SECOND
+    plant.step()
+    assert plant.partition.cause == cause
 
 
 def test_a_new_goal_ends_the_old_one_as_superseded() -> None:

@@ -261,7 +261,8 @@ def test_a_start_with_a_changed_configuration_of_the_same_tag_names_the_systems_
     now = [msgspec.structs.replace(one, wanted=newer) if one.system == "sts" else one for one in members()]
     plant.step(MembersSet(members=tuple(now), tag="physics"))
     cause = refusal(plant.partition, "start")
-    assert cause and cause.message == "selected physics, sts has physics: configure"
+    expected = "parameters or systems have changed since sts was configured with physics: configure"
+    assert cause and cause.message == expected
 
 
 def test_the_table_shows_every_reason_there_is() -> None:

@@ -103,7 +103,8 @@ class PartitionAlarms:
                 ),
             )
         if is_quiet and state.cause:
-            yield self._goal(), AlarmFinding(level=severity.MEDIUM, since_ns=state.since_ns, text=state.cause.message)
+            since_ns = state.cause.since_ns or state.since_ns
+            yield self._goal(), AlarmFinding(level=severity.MEDIUM, since_ns=since_ns, text=state.cause.message)
         else:
             yield self._goal(), clear(now_ns)
 

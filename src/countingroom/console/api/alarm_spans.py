@@ -70,7 +70,9 @@ async def get_spans(
     now_ns = console.clock.now_ns()
     from_ns, to_ns = parse_time(begin, now_ns=now_ns), parse_time(end, now_ns=now_ns)
     if from_ns >= to_ns:
-        raise RequestError("`from` must be before `to`", source="console", code="invalid")
+        raise RequestError(
+            "`from` must be before `to`", source="console", code="invalid", suggestion="give an earlier `from`"
+        )
     found: list[PointAlarm] = []
     for address in dict.fromkeys(point):
         device, _, name = address.partition(".")

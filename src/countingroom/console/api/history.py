@@ -106,7 +106,9 @@ async def get_history(
     now_ns = console.clock.now_ns()
     start_ns, end_ns = parse_time(begin, now_ns=now_ns), parse_time(end, now_ns=now_ns)
     if start_ns >= end_ns:
-        raise RequestError("`from` must be before `to`", source="console", code="invalid")
+        raise RequestError(
+            "`from` must be before `to`", source="console", code="invalid", suggestion="give an earlier `from`"
+        )
     question = RangesQuery(points=tuple(point), start_ns=start_ns, end_ns=end_ns, max_points=max_points)
     series = await _ask(console, question)
     if format is HistoryFormat.CSV:

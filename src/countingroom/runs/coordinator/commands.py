@@ -321,7 +321,14 @@ class ExperimentCommands:
             )
 
         async def rest() -> Mapping[str, Scalar]:
-            return {"next": await self._context.database.runs.skip_to(number)}
+            following = await self._context.database.runs.skip_to(number)
+            if following > number:
+                raise Conflict(
+                    f"the next run is {following} and stays so: the numbers below are used or skipped",
+                    evidence={"next": following},
+                    suggestion=f"give {following} or more",
+                )
+            return {"next": following}
 
         return rest()
 

@@ -162,7 +162,7 @@ class PartitionOwner:
                 self.command_server.record(EventKind.NOTE, why_former(record, former), severity=2)
         else:
             template = await stand_in(context, record, opened)
-            unexplained = why_missing(record, context.section.templates)
+            unexplained = why_missing(record, context.section.templates, context.clock.now_ns())
             self.command_server.record(EventKind.NOTE, unexplained.message, cause=unexplained, severity=2)
         known = last is not None and last.state in template.chart().states
         self.partition = PartitionModel(

@@ -21,7 +21,7 @@ LEVEL = "Systems"
 """The only level of the stand-in."""
 
 
-def why_missing(record: PartitionRecord, known: Iterable[str]) -> Cause:
+def why_missing(record: PartitionRecord, known: Iterable[str], now_ns: int) -> Cause:
     """Why the partition takes no other commands than stop and abort."""
     known = tuple(known)
     return Cause(
@@ -29,6 +29,7 @@ def why_missing(record: PartitionRecord, known: Iterable[str]) -> Cause:
         message=f"the description has no template {record.template}{did_you_mean(record.template, known)}: "
         f"{record.name} can only be stopped, aborted and deleted",
         source=f"runs.{record.name}",
+        since_ns=now_ns,
         suggestion=f"add {record.template} to the description again, or delete the partition; "
         f"present templates: {', '.join(known)}",
     )

@@ -250,12 +250,14 @@ def _outdated(q: Question) -> Cause | None:
     other = [(member, tag) for member, tag in wrong if member.wanted and member.wanted.tag != tag] or wrong
     names = ", ".join(member.system for member, _ in other[:5]) + (" …" if len(other) > 5 else "")
     way = "reconfigure" if is_enough(q.partition.members, q.partition.seen) else "configure"
-    tags = ", ".join(sorted({tag for _, tag in other} - {""})) or "no configuration"
-    return q.refuse(
-        "not_configured",
-        f"selected {q.partition.tag or 'nothing'}, {names} {'has' if len(other) == 1 else 'have'} {tags}: {way}",
-        f"{way} first",
-    )
+    if other is wrong:  # the selected tag, but with earlier parameters, or of lower systems that are others by now
+        was, tag = "was" if len(other) == 1 else "were", f" with {q.partition.tag}" if q.partition.tag else ""
+        message = f"parameters or systems have changed since {names} {was} configured{tag}"
+    else:
+        tags = ", ".join(sorted({tag for _, tag in other} - {""})) or "no configuration"
+        has = "has" if len(other) == 1 else "have"
+        message = f"selected {q.partition.tag or 'nothing'}, {names} {has} {tags}"
+    return q.refuse("not_configured", f"{message}: {way}", f"{way} first")
 
 
 def _not_recording(q: Question) -> Cause | None:

@@ -48,6 +48,7 @@ def step(
     no order. `wall_ns` is for records; None: the same.
     """
     wall_ns = now_ns if wall_ns is None else wall_ns
+    given = partition
     applied = apply(partition, facts)
     partition, effects = applied.partition, list(applied.effects)
     # A new owner first waits for the reports of all systems. A plan from half of them would configure what is Active.
@@ -66,7 +67,18 @@ def step(
         if (partition.goal, partition.members) == (before.goal, before.members) and (
             partition.attempts.hooks == before.attempts.hooks
         ):
-            return partition, tuple(effects)
+            return _since(partition, given, wall_ns), tuple(effects)
+
+
+def _since(partition: PartitionModel, before: PartitionModel, now_ns: int) -> PartitionModel:
+    """The cause with the time from which it holds. The plan finds the same cause anew at every step."""
+    cause, last = partition.cause, before.cause
+    if cause is None or cause.since_ns is not None:
+        return partition
+    is_known = last is not None and (last.code, last.source) == (cause.code, cause.source)
+    since_ns = last.since_ns if is_known and last else None
+    cause = msgspec.structs.replace(cause, since_ns=now_ns if since_ns is None else since_ns)
+    return msgspec.structs.replace(partition, cause=cause)
 
 
 def wake_ns(partition: PartitionModel) -> int | None:
