@@ -28,7 +28,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "test_alarm_chart test_alarm_condition* test_alarm_definitions test_alarm_expressions test_alarm_figures "
         "test_alarm_states test_alarm_views test_interlock_enumeration test_interlock_hold test_interlock_s* "
         "test_interlock_trial test_rule_[ces]* test_notify_[defhprt]* test_fleet_health test_fleet_node_answers "
-        "test_fleet_specs test_fleet_resolver test_device_safety test_mirror_[lrsu]* test_proof_tests test_set_back "
+        "test_fleet_specs test_fleet_resolver test_device_safety test_mirror_[lprsu]* test_proof_tests test_set_back "
         "test_synoptic_drawing test_log_line_times",
         "test_aggregates test_charts test_policy test_actor_* test_alarm_* test_derived test_fleet_reconciler "
         "test_interlock_model test_notify_plan test_rule_model test_snapshots test_synoptic_sanitiser",

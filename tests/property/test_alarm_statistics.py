@@ -167,3 +167,13 @@ def test_times_to_acknowledge_are_those_from_the_first_announcement(history: tup
     edges = (*ACKNOWLEDGE_EDGES_S, math.inf)
     bins = [sum(low < one / SECOND_NS <= high for one in taken) for low, high in zip((-1, *edges), edges, strict=False)]
     assert list(found.histogram) == bins
+
+
+def test_an_alarm_is_listed_with_its_last_title_area_and_priority() -> None:
+    rows = [
+        CountedRow(FROM_NS, 1, "a", "hall", "Too warm", "announced", "unacknowledged", 1),
+        CountedRow(FROM_NS + 1, 2, "a", "cooling", "Water too warm", "announced_again", "unacknowledged", 2),
+        CountedRow(FROM_NS + 2, 3, "a", "cooling", "Water too warm", "announced_again", "unacknowledged", 3),
+    ]
+    (actor,) = count(rows, FROM_NS + SECOND_NS).actors
+    assert (actor.title, actor.area, actor.priority, actor.count) == ("Water too warm", "cooling", 3, 3)

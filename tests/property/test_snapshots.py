@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from countingroom.cli.snapshot_shown import value_text
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, OutOfRange
 from countingroom.core.messages import Catalogue, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point, Type
 from countingroom.core.policy import Permission
@@ -27,7 +28,7 @@ from countingroom.core.snapshots.progress import (
 )
 from countingroom.core.snapshots.restore_plan import SET, DeviceNow, Refusals, RestorePlan, plan_restore
 from countingroom.core.snapshots.rules import EXACT, PointRule, SnapshotRules, Tolerance
-from countingroom.core.snapshots.values import SavedPoint, Snapshot
+from countingroom.core.snapshots.values import LONGEST_NAME, SavedPoint, Snapshot, checked_name
 from countingroom.core.values import Quality, Reading, Scalar
 
 numbers = st.floats(-1e6, 1e6) | st.integers(-1000, 1000)
@@ -286,3 +287,25 @@ def test_the_digest_is_of_what_is_written() -> None:
         return plan_restore(taken({"0.lv_set": saved}), {"caen": supply({"0.lv_set": now})}, SnapshotRules(), allow)
 
     assert plan(5.0, 1.0).digest == plan(5.0, 2.0).digest != plan(6.0, 1.0).digest
+
+
+def test_the_write_that_was_under_way_at_the_end_of_a_restore_is_unknown_from_then_on() -> None:
+    plan = plan_restore(
+        taken({"0.lv_set": 5.0, "0.hv_set": 50.0}),
+        {"caen": supply({"0.lv_set": 0.0, "0.hv_set": 0.0})},
+        SnapshotRules(),
+        allow,
+    )
+    restore = begun(plan, id="1", by="anna", reason="r", keeps_going=False, process="p", now_ns=1)
+    over = ended(advanced(restore, 0, PointEnd.UNDER_WAY, 2), 7)
+    assert [(one.end, one.time_ns) for one in over.results] == [(PointEnd.UNKNOWN, 7), (PointEnd.NOT_TRIED, 0)]
+    assert over.results[0].cause and over.results[0].cause.code == "not_awaited"
+    assert (over.end, over.ended_ns) == (RestoreEnd.INCOMPLETE, 7)
+
+
+def test_the_name_of_a_snapshot_is_one_visible_word_or_more() -> None:
+    assert checked_name("  before the beam ") == "before the beam"
+    assert checked_name("x" * LONGEST_NAME)
+    for bad in ("", " ", ".", "..", "a/b", "a\\b", "a\tb", "a\nb", "gol\u202eden", "x" * (LONGEST_NAME + 1)):
+        with pytest.raises(OutOfRange):
+            checked_name(bad)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from countingroom.core.mirror import log_texts
 from countingroom.core.mirror.approvals import ApprovalTable, TemplateDecision
 from countingroom.core.mirror.decoding import coded_spans, decoded, is_readable
-from countingroom.core.mirror.last_check import LastCheck
+from countingroom.core.mirror.last_check import LastCheck, TextShape
 from countingroom.core.mirror.proposals import learn, proposal
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.redactor import LogCount, Redactor
@@ -205,3 +205,31 @@ def test_what_two_texts_make_up_is_found_by_their_shapes(before: str, text: str)
     if not CHECK.find(before) and not CHECK.find(text):
         found = CHECK.joins(before, CHECK.shape(before), text, CHECK.shape(text))
         assert found == (CHECK.across(text, before) is not None)
+
+
+def test_lines_that_the_last_check_holds_back_are_counted() -> None:
+    approvals = [Approval(template=one) for one in ("anna rossi is here", "all is well")]
+    redactor = Redactor(Pseudonyms(b"k" * 32), LastCheck([("user", "anna rossi")]), {}, approvals)
+    texts, count = redactor.log(("anna rossi is here", "all is well", "anna rossi is here", "what is this"), ())
+    assert texts == ("[1 line withheld]", "all is well", "[2 lines withheld]")
+    assert (count.lines, count.kept, count.hits) == (4, 1, 2)
+
+
+@pytest.mark.parametrize(("second", "is_in_full"), [("xylophones are plain", True), ("saxophones are plain", False)])
+def test_the_start_of_a_hexadecimal_number_over_two_lines_is_looked_at_in_full(second: str, is_in_full: bool) -> None:
+    looked: list[bool] = []
+
+    class Recorded(LastCheck):
+        def joins(self, before: str, before_shape: TextShape | None, text: str, shape: TextShape | None) -> bool:
+            looked.append(before_shape is None)
+            return super().joins(before, before_shape, text, shape)
+
+    lines = ("the last value was 0", second, "and it goes on")
+    approvals = [
+        Approval(template=read.template, slots=(SlotRule(how="publish", least=0, most=9),))
+        for one in lines
+        if (read := read_line(one))
+    ]
+    redactor = Redactor(Pseudonyms(b"k" * 32), Recorded([]), {}, approvals)
+    assert redactor.log(lines, ())[0] == lines
+    assert looked == [False, is_in_full]
