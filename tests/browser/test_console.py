@@ -744,6 +744,26 @@ def test_a_narrow_screen_has_its_title_its_navigation_and_its_events(requester: 
     page.wait_for_url("**/audit")
 
 
+def test_on_a_narrow_screen_a_drawing_is_shown_whole_and_enlarged_by_a_button(requester: Requester) -> None:
+    page = requester.page
+    page.set_viewport_size({"width": 420, "height": 860})
+    page = requester.open("/synoptics/test_stand")
+    place, more = page.locator(".sy-place"), page.locator(".sy-more")
+    width = "place => place.scrollWidth - place.clientWidth"
+    expect(more).to_have_text("Enlarge")
+    assert place.evaluate(width) <= 0
+    cells = "cells => cells.every(td => td.getBoundingClientRect().right <= innerWidth)"
+    assert page.locator("#sy-table td").evaluate_all(cells)
+    more.click()
+    expect(more).to_have_attribute("aria-pressed", "true")
+    assert place.evaluate(width) > 0
+    more.click()
+    expect(more).to_have_text("Enlarge")
+    assert place.evaluate(width) <= 0
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(more).to_be_hidden()
+
+
 def test_the_times_of_an_axis_keep_apart(requester: Requester) -> None:
     page = requester.open("/trends")
     gaps = page.evaluate(

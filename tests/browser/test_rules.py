@@ -45,6 +45,16 @@ def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(watcher: Watch
     assert serious(page) == []
 
 
+def test_on_a_narrow_screen_each_rule_is_a_card_that_fits(watcher: Watcher) -> None:
+    page = watcher.page
+    page.set_viewport_size({"width": 420, "height": 860})
+    row = page.locator('[data-rule="bath_warm"]')
+    expect(row.locator(".last")).to_be_in_viewport()
+    expect(row).to_contain_text("1 in 1 h")
+    assert row.evaluate("tr => [...tr.cells].every(td => td.getBoundingClientRect().right <= innerWidth)")
+    watcher.picture("rules-420-light")
+
+
 def test_the_last_firing_is_shown_with_its_evidence_and_what_was_refused(watcher: Watcher) -> None:
     page = watcher.page
     expect(page.locator('.tree a[href="/rules"], nav a[href="/rules"]').first).to_be_visible()

@@ -30,7 +30,18 @@ export function synoptics(live) {
     onChange: (listener) => listeners.push(listener),
   };
   renew();
+  for (const place of $$("[data-synoptic]")) enlarges(place);
   return made;
+}
+
+// On a narrow screen the whole drawing is shown, and the button makes it as large as its texts need.
+function enlarges(place) {
+  const button = $(".sy-more", place);
+  button?.addEventListener("click", () => {
+    const large = $(".sy-place", place).classList.toggle("large");
+    button.setAttribute("aria-pressed", String(large));
+    setText(button, large ? "Whole drawing" : "Enlarge");
+  });
 }
 
 function elements(place) {
