@@ -1,4 +1,5 @@
-"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP, uModbus, pymodbus; TCP and RTU.
+"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP, uModbus, pymodbus, libmodbus;
+TCP and RTU.
 
 The driver of MARTA plants is before one of them too.
 """
@@ -6,6 +7,7 @@ The driver of MARTA plants is before one of them too.
 from __future__ import annotations
 
 import asyncio
+import ctypes.util
 import os
 import socket
 import sys
@@ -28,7 +30,11 @@ from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.server
 
-SERVERS = ["tk-tcp", "tk-rtu", "pyModbusTCP", "uModbus", "pymodbus-rtu-over-tcp"]
+HAS_LIBMODBUS = ctypes.util.find_library("modbus") is not None
+SERVERS = [
+    *("tk-tcp", "tk-rtu", "pyModbusTCP", "uModbus", "pymodbus-rtu-over-tcp"),
+    pytest.param("libmodbus", marks=pytest.mark.skipif(not HAS_LIBMODBUS, reason="libmodbus5 is not installed")),
+]
 FREE = {"input": True, "write_low": 0, "write_high": 65535}
 TABLE: dict[str, Any] = {
     "first": {"address": 0},
@@ -80,7 +86,7 @@ async def serving(kind: str) -> AsyncGenerator[dict[str, Any]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(__file__).with_name("foreign_modbus.py")
+    program = Path(__file__).with_name("libmodbus_server.py" if kind == "libmodbus" else "foreign_modbus.py")
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, str(program), kind, bus.far if bus else str(port)), stdout=asyncio.subprocess.PIPE
     )
