@@ -72,6 +72,10 @@ def test_jobs_are_known_by_their_mark_alone() -> None:
         ("COMPLETED", "0", 0, ""),
         ("FAILED", "768", 3, ""),
         ("FAILED", "11", 139, ""),
+        ("FAILED", "3:0", 3, ""),  # as Slurm 24 writes it
+        ("FAILED", "127:0", 127, ""),
+        ("FAILED", "0:11", 139, ""),
+        ("FAILED", "0:53", 126, "its host could not write its log"),
         ("FAILED", "53", 126, "its host could not write its log"),
         ("TIMEOUT", "15", None, "its time limit was reached"),
         ("NODE_FAIL", "0", None, "its host n1 failed"),

@@ -180,8 +180,17 @@ def _job(fields: Mapping[str, str]) -> Job | None:
         submitted_ns=_time_ns(fields["SubmitTime"]),
         started_ns=_time_ns(fields["StartTime"]),
         ended_ns=_time_ns(fields["EndTime"]),
-        wait_status=int(fields["exit_code"]) if fields["exit_code"].isdigit() else 0,
+        wait_status=_raw_status(fields["exit_code"]),
     )
+
+
+def _raw_status(text: str) -> int:
+    """The status that the kernel gives, of a column exit_code: `32512` up to Slurm 23.11, `127:0` (status, signal) after
+    it. 0 where it is neither."""
+    status, colon, signal = text.partition(":")
+    if not status.isdigit() or not (signal.isdigit() or not colon):
+        return 0
+    return int(status) << 8 | int(signal) if colon else int(status)
 
 
 def preferred(jobs: Sequence[Job]) -> Job:
