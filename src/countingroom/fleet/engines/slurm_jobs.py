@@ -185,8 +185,8 @@ def _job(fields: Mapping[str, str]) -> Job | None:
 
 
 def _raw_status(text: str) -> int:
-    """The status that the kernel gives, of a column exit_code: `32512` up to Slurm 23.11, `127:0` (status, signal) after
-    it. 0 where it is neither."""
+    """The status that the kernel gives, of a column exit_code: `32512` up to Slurm 23.11, later `127:0` (status and
+    signal). 0 where it is neither."""
     status, colon, signal = text.partition(":")
     if not status.isdigit() or not (signal.isdigit() or not colon):
         return 0
