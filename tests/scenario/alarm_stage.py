@@ -55,6 +55,8 @@ class MemoryAlarms:
         self.saved: dict[str, SavedAlarm] = {}
         self.rows: list[AlarmEntry] = []
         self.is_away = False
+        self.hangs = ""
+        """The call that has no answer: `load` or `history`."""
         self.outbox: MemoryOutbox | None = None
         self._writer = 0
 
@@ -67,6 +69,7 @@ class MemoryAlarms:
 
     async def load(self) -> tuple[SavedAlarm, ...]:
         self._answer()
+        await self._hang("load")
         return tuple(self.saved.values())
 
     async def save(
@@ -85,6 +88,7 @@ class MemoryAlarms:
 
     async def history(self, wanted: AlarmHistoryFilter) -> tuple[AlarmEntry, ...]:
         self._answer()
+        await self._hang("history")
         found = [
             row
             for row in reversed(self.rows)
@@ -106,6 +110,10 @@ class MemoryAlarms:
     def _answer(self) -> None:
         if self.is_away:
             raise LinkError("the disk is full", source="storage", code="disk_full")
+
+    async def _hang(self, call: str) -> None:
+        if self.hangs == call:
+            await asyncio.Event().wait()
 
 
 class PlainDefinitions:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from countingroom.alarms.engine.takeover import LOAD_S, PAUSE_S
 from countingroom.core.alarms.history import HistoryKind
 from countingroom.core.alarms.states import BaseState
 from tests.scenario.alarm_stage import AlarmStage
@@ -73,3 +76,19 @@ async def test_an_acknowledgement_that_only_the_database_knows_counts_again(stag
         assert (alarm.base, alarm.comment, alarm.occurrence) == (BaseState.ACKNOWLEDGED, "I fill it", 1)
         await stage.read(bath=20.0)
         assert await stage.shown() == {}
+
+
+@pytest.mark.parametrize("call", ["load", "history"])
+async def test_a_takeover_waits_only_so_long_for_a_database_that_hangs_in_a_read(stage: AlarmStage, call: str) -> None:
+    async with stage.engine():
+        await stage.read(full=True, bath=36.0)
+        assert await stage.acknowledge(bath=1, comment="I fill it") is None
+    stage.store.hangs = call
+    async with stage.engine():
+        await stage.clock.advance(LOAD_S + 1)
+        await stage.read(full=True, bath=36.0, pump=True)
+        assert await stage.shown() == {BATH: "acknowledged", PUMP: "unacknowledged"}
+        stage.store.hangs = ""
+        await stage.clock.advance(PAUSE_S + 1)
+        assert await stage.acknowledge(pump=1) is None
+        assert stage.store.saved[PUMP].occurrence == 1

@@ -123,6 +123,24 @@ async def test_reads_beside_one_that_hangs_are_refused_and_go_on_afterwards(
     assert await store.read(hanging) == 7
 
 
+async def test_only_a_write_that_has_no_answer_may_have_changed_something(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = Hanging()
+    monkeypatch.setattr(engine, "DEADLINE_S", 0.05)
+    with pytest.raises(LinkError) as read:
+        await store.read(hanging)
+    assert read.value.cause.code == "no_answer"
+    assert read.value.cause.message.endswith("nothing was changed by this")
+    assert "change" not in read.value.cause.suggestion
+    with pytest.raises(LinkError) as written:
+        await store.write(hanging)
+    assert written.value.cause.code == "no_answer"
+    assert written.value.cause.message.endswith("the outcome is not known")
+    assert written.value.cause.suggestion.startswith("check whether the change was made")
+    hanging.goes_on.set()
+
+
 async def test_a_read_waits_shortly_for_a_database_that_did_not_answer(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

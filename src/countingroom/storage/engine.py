@@ -93,7 +93,9 @@ class SqlStore:
         self._check()
         deadline_s = TRY_S if self._reads.is_failed else DEADLINE_S
         with self._reads.transaction():
-            return await self._run(self._reader, lambda: self._transaction(work, writes=False), deadline_s)
+            return await self._run(
+                self._reader, lambda: self._transaction(work, writes=False), deadline_s, changes=False
+            )
 
     async def migrate(self, work: Work[None]) -> None:
         """Run the migration, also of a file that is refused so far."""
@@ -104,10 +106,10 @@ class SqlStore:
         return await self._run(self._writer, lambda: translate_errors(lambda: work(self._engine)), deadline_s=None)
 
     async def beside(self, work: Callable[[], T]) -> T:
-        """Run long work that needs no database in a reader's thread, so that the event loop is free."""
+        """Run long work that changes nothing in a reader's thread, so that the event loop is free."""
         # A large import was once parsed in the event loop, which renews the leases. It took longer than the second
         # that a lease lasts, and the partitions lost their owner.
-        return await self._run(self._reader, work)
+        return await self._run(self._reader, work, changes=False)
 
     async def reconnect(self) -> None:
         """Use new connections from now on: another file has taken the place of the one that was open."""
@@ -162,7 +164,10 @@ class SqlStore:
                     connection.execute(text("SET LOCAL synchronous_commit = off"))
             return work(connection)
 
-    async def _run(self, pool: Executor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
+    async def _run(
+        self, pool: Executor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S, *, changes: bool = True
+    ) -> T:
+        """`changes`: whether the work may have changed something when its deadline is over."""
         if self._waiting >= WAITING:
             raise LinkError(
                 f"{WAITING} requests are already waiting for the database",
@@ -176,10 +181,13 @@ class SqlStore:
                 return await asyncio.get_running_loop().run_in_executor(pool, work)
         except TimeoutError as error:
             raise LinkError(
-                f"the database did not answer within {deadline_s:g} s; the outcome is not known",
+                f"the database did not answer within {deadline_s:g} s"
+                + ("; the outcome is not known" if changes else "; nothing was changed by this"),
                 code="no_answer",
                 source="storage",
-                suggestion="check whether the change was made, then try again",
+                suggestion="check whether the change was made, then try again"
+                if changes
+                else "check that the database runs and that its disk answers, then try again",
             ) from error
         finally:
             self._waiting -= 1

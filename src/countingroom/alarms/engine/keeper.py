@@ -89,10 +89,11 @@ class AlarmKeeper:
         *,
         after_save: AfterSave | None = None,
         after_failure: AfterSave | None = None,
+        pause_s: float = 0.0,
     ) -> None:
         """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer. `after_save` is called
         with states and history rows that were saved, `after_failure` with those that are saved later because the
-        database did not answer."""
+        database did not answer. `pause_s`: without a writer, the database is asked after this time."""
         self._book = book
         self._store = store
         self._writer = writer
@@ -119,6 +120,7 @@ class AlarmKeeper:
         )
         self._next_save_s = float("-inf")
         if writer is None:
+            self._next_save_s = clock.monotonic() + pause_s
             self._saved.failed(_never_answered().cause)
 
     def troubles(self) -> list[str]:

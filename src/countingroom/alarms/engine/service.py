@@ -169,6 +169,7 @@ class AlarmService:
             self._clock,
             after_save=notify.notifier.saved if notify else None,
             after_failure=notify.notifier.unsaved if notify else None,
+            pause_s=begun.pause_s,
         )
         keeper.save_soon(begun.unsaved, begun.rows)
         interlocks = await Retry(self._clock, report, pause_s=RETRY_S).run(

@@ -33,6 +33,11 @@ TELL_AGAIN_NS = 90_000_000_000
 """Events of this last time before a takeover are published again, because the last engine may have died between the
 save and the event. It must be below 120 s: for so long the stream recognises a repeated event."""
 _TOLD_AGAIN = 1000
+LOAD_S = 20.0
+"""So long the reads of a takeover may take together; then the engine begins without the database. Meanwhile no alarm is
+judged."""
+PAUSE_S = 3 * LOAD_S
+"""An engine whose reads took too long serves for this time at least before it reads again."""
 _decoder = MessageDecoder(AlarmState)
 
 
@@ -50,6 +55,8 @@ class Begun(Struct, frozen=True, kw_only=True):
 
     writer: int | None
     """The number of this engine for the database; None if the database did not answer."""
+    pause_s: float = 0.0
+    """The database is asked again after this time."""
     ids: frozenset[str] = frozenset()
     """The alarms with which it began."""
     unsaved: dict[str, EngineAlarm] = {}
@@ -85,16 +92,23 @@ class Takeover:
         saved: Sequence[SavedAlarm] = ()
         told: Sequence[AlarmEntry] = ()
         writer: int | None = None
+        pause_s = 0.0
         try:
             async with within(self._clock, SAVE_S):
                 number = await self._store.take_over(self._instance)
-            saved = await self._store.load()
-            told = await self._store.history(AlarmHistoryFilter(from_ns=now_ns - TELL_AGAIN_NS, limit=_TOLD_AGAIN))
-            if self._partitions is not None:
-                known.exist(await self._partitions())
-            writer = number
-        except (LinkError, TimeoutError) as error:
+            pause_s = PAUSE_S  # where the reads take too long
+            async with within(self._clock, LOAD_S):
+                saved = await self._store.load()
+                told = await self._store.history(AlarmHistoryFilter(from_ns=now_ns - TELL_AGAIN_NS, limit=_TOLD_AGAIN))
+                if self._partitions is not None:
+                    known.exist(await self._partitions())
+            writer, pause_s = number, 0.0
+        except LinkError as error:
             _log.warning("alarms: begins without the database, which does not answer: %s", error)
+            pause_s = 0.0
+        except TimeoutError:
+            _log.warning("alarms: begins without the database, which does not answer in time")
+        if writer is None:
             saved = ()  # all or none: without a writer the engine must not continue from a part of the saved alarms
         last = {one.id: one for one in saved}
         numbered = _numbered(published, carried.new, last) if writer else published
@@ -117,6 +131,7 @@ class Takeover:
             publisher.event(event_of(row))
         return Begun(
             writer=writer,
+            pause_s=pause_s,
             ids=frozenset(one.subject.id for one in book.entries()),
             unsaved=unsaved,
             rows=tuple(_renumbered(carried, last)) if writer else (),

@@ -22,6 +22,8 @@ from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.subjects import LEASE_BUCKET
 
 _RETRY_S = 0.2
+_TRIES = 10
+"""So often the key may change between the read and the write of one acquisition."""
 LEASE_BUCKET_BYTES = 1 << 20
 GRACE_OVER = "countingroom-grace-over"
 """Metadata of a bucket that no lease was lost with: that of a start, not that of a restart after a crash."""
@@ -115,19 +117,24 @@ class NatsLease:
             storage="memory",
             first_seq=self._clock.now_ns() // 1000,
         )
-        last = await self._store.last(LEASE_BUCKET, self.name)
-        if last is None:
-            await self._check_grace()
-        if last and last.data is not None and not self._follows(last.data):
-            holder = holder_of(last.data)
-            raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
-        try:
-            await self._key.write(last.revision if last else 0)
-        except Conflict:
-            # Another client was faster, or the deletion marker of a release expired between read and write.
-            await self.acquire()
-        self.token = self._key.revision
-        self._former = None
+        for _ in range(_TRIES):
+            last = await self._store.last(LEASE_BUCKET, self.name)
+            if last is None:
+                await self._check_grace()
+            if last and last.data is not None and not self._follows(last.data):
+                raise self._held_by(holder_of(last.data))
+            try:
+                await self._key.write(last.revision if last else 0)
+            except Conflict:
+                # Another client was faster, or the deletion marker of a release expired between read and write.
+                continue
+            self.token = self._key.revision
+            self._former = None
+            return
+        raise self._held_by("clients that acquire and release it all the time")
+
+    def _held_by(self, holder: str) -> Conflict:
+        return Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
 
     def _follows(self, data: bytes) -> bool:
         """Whether the key is that of the former lease, which this client has given up."""
