@@ -10,7 +10,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.mirror.dqm_documents import DocumentHeader, raw_document
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.redactor import Public, Redactor, parted
+from countingroom.core.mirror.redactor import Public, Redactor, as_json, parted
 from countingroom.core.mirror.templates import Approval, SlotRule, read_line
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.store.store import PublicStore
@@ -50,7 +50,7 @@ def documents(farm: Farm, redact: Redactor) -> Iterator[PublicDocument]:
                 source=redact.alias("host", raw.host),
                 revision=raw.revision,
                 body=body,
-                log=log if log.value else None,
+                log=as_json(log) if log.value else None,
             )
 
 

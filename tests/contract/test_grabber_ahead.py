@@ -1,4 +1,4 @@
-"""While a batch of documents is stored, the next one is fetched and redacted: one batch, and nothing is doubled."""
+"""While a batch of documents is stored, the next is redacted and the one after it fetched, and nothing is doubled."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_the_next_batch_comes_while_one_is_stored(watched: Watched) -> Non
     assert await watched.stand.is_complete(FU)
     assert len(watched.stored) == BATCHES
     assert watched.stored == sorted(watched.stored)
-    assert watched.most_ahead == 2, "one that is stored, one that comes"
+    assert 2 <= watched.most_ahead <= 3, "one that is stored, one that is redacted, one that comes"
     assert await watched.taken() == DOCUMENTS
     assert watched.grabber.state().behind == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from countingroom.core.mirror.approvals import ApprovalTable, TemplateDecision
-from countingroom.core.mirror.dqm_documents import RawDocument
+from countingroom.core.mirror.dqm_documents import DocumentHeader, GivenDocument
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.proposals import learn, proposal
 from countingroom.core.mirror.pseudonyms import Pseudonyms
@@ -58,24 +59,37 @@ class Rules:
         decision = TemplateDecision(approval=Approval(template=self.first, refused=True, by="anna"))
         self.table.decide([decision], 1)
 
-    def documents(self) -> list[RawDocument]:
-        """The last one may not leave."""
-        out: list[RawDocument] = []
+    def documents(self) -> list[GivenDocument]:
+        """The last but one may not leave, and the last one cannot be read."""
+        out: list[GivenDocument] = []
         for number, (host, pid, lines) in enumerate(self.logs):
-            record: dict[str, Any] = {"run": 400_000 + number, "client": "beam", "host": host, "time": 1.79e9}
-            record |= {"log_start": list(lines[:60]), "log_end": list(lines[60:]), "rate": 1.25, "state": None}
-            out.append(
-                RawDocument(
-                    kind="run_client", id=f"d{number}", host=host, revision=number, record=record, own=(host, pid)
-                )
-            )
-        return [*out, RawDocument(kind="graph", id="g", host="fu", revision=99, record={}, own=())]
+            fields: dict[str, Any] = {"run": 400_000 + number, "tag": "beam", "hostname": host, "pid": pid}
+            fields |= {"_rev": number, "timestamp": 1.79e9, "events_rate": 1.25, "fi_state": None}
+            fields |= {"stdlog_start": list(lines[:60]), "stdlog_end": list(lines[60:])}
+            out.append(given(f"source-state{number}", number, fields))
+        return [*out, given("of no kind", 99, {}), GivenDocument(DocumentHeader("source-state", 100, ""), NO_JSON)]
+
+
+NO_JSON = b'{"run": ' + b"9" * 9999 + b"}"
+"""More digits than Python takes."""
+
+
+def given(id: str, revision: int, fields: dict[str, Any]) -> GivenDocument:
+    return GivenDocument(DocumentHeader(id, revision, ""), json.dumps(fields).encode())
 
 
 def plain(taken: RedactedDocuments) -> Any:
     """All of it, without the type `Public`."""
     rows = [
-        (one.set, one.kind, one.id.value, one.source.value, one.revision, one.body.value, one.log and one.log.value)
+        (
+            one.set,
+            one.kind,
+            one.id.value,
+            one.source.value,
+            one.revision,
+            one.body.value,
+            one.log and bytes(one.log.value),
+        )
         for one in taken.documents
     ]
     return rows, taken.withheld, taken.lines, taken.lines_withheld, taken.hits
@@ -114,7 +128,7 @@ async def gone(*pids: int) -> None:
 async def test_result_order_and_counts_are_the_same(pool: RedactionPool) -> None:
     rules, other = Rules(), Rules()
     wanted, told = await expected(other)
-    assert wanted[1] == 1
+    assert wanted[1] == 2
     assert 0 < wanted[3] < wanted[2]
     assert told
     assert await take(pool, rules) == wanted
@@ -210,9 +224,8 @@ async def test_idle_processes_end(rules: Rules) -> None:
 async def test_what_no_message_can_hold_is_left_to_the_caller(pool: RedactionPool, rules: Rules) -> None:
     assert await take(pool, rules)
     before = pool.pids
-    for value in (10**30, "\ud800"):
-        odd = RawDocument(kind="run_client", id="odd", host="fu", revision=1, record={"run": value}, own=())
-        assert await pool.take(rules.redactor, [odd] * 10, "production", "farm") is None
+    odd = given("source-state \ud800", 1, {})
+    assert await pool.take(rules.redactor, [odd] * 10, "production", "farm") is None
     assert pool.pids == before
 
 

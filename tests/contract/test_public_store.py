@@ -17,7 +17,7 @@ from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.mirror.fields import AliasRule, IntegerRule, PatternRule, RecordRule, TimeRule
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
-from countingroom.core.mirror.redactor import Public, PublicFields, Redactor, parted
+from countingroom.core.mirror.redactor import Public, PublicFields, Redactor, as_json, parted
 from countingroom.mirror.store import migrating, tables
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
@@ -79,7 +79,7 @@ def document(id: str, revision: int, run: int = 1, **fields: Any) -> PublicDocum
         source=REDACTOR.alias("host", "fu-c2f11-11-01"),
         revision=revision,
         body=body(run=run, client=fields.pop("client", "beam"), **fields),
-        log=parted(body(number=revision), "number")[0],
+        log=as_json(parted(body(number=revision), "number")[0]),
     )
 
 

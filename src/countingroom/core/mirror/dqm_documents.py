@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from countingroom.core.messages import Malformed
 
@@ -37,6 +38,19 @@ class DocumentHeader(Struct, frozen=True, gc=False):
         if "analyze_files" in self.id:
             return "graph"
         return "run_client" if "source-state" in self.type or "source-state" in self.id else None
+
+
+class GivenDocument(Struct, frozen=True):
+    """A document as its upstream gives it. It is decoded once, by the process that redacts it."""
+
+    header: DocumentHeader
+    text: bytes
+    """JSON."""
+
+    def read(self) -> RawDocument | None:
+        """Its record; None for one that the mirror does not show. Malformed for what cannot be read, such as a number
+        with thousands of digits."""
+        return raw_document(_decoded(self.text), self.header)
 
 
 class RawDocument(Struct, frozen=True, kw_only=True):
@@ -69,14 +83,53 @@ def read_headers(messages: Iterable[str]) -> list[DocumentHeader]:
     return sorted(found.values(), key=lambda one: one.revision)
 
 
-def read_documents(messages: Iterable[str]) -> list[dict[str, Any]]:
-    """The documents of an answer; of an id that is not known there is none. Malformed for what is no such answer."""
-    return [
+class _Documents(Struct):
+    event: Any = None
+    documents: list[Raw] = []
+
+
+class _Identity(Struct):
+    id: Any = msgspec.field(name="_id", default=None)
+
+
+_DOCUMENTS = msgspec.json.Decoder(_Documents)
+_IDENTITY = msgspec.json.Decoder(_Identity)
+
+
+def documents_in(messages: Iterable[str]) -> dict[str, bytes]:
+    """Id and JSON text of each document of an answer; of an id that is not known there is none. Malformed for what is
+    no such answer."""
+    return {id: text for message in messages for id, text in _documents(message)}
+
+
+def _documents(message: str) -> list[tuple[str, bytes]]:
+    # The bulk of an answer is logs. They are passed over here, and read by the process that redacts them.
+    try:
+        found = _DOCUMENTS.decode(message)
+        if found.event == "update_documents" and found.documents:
+            return [(str(_IDENTITY.decode(one).id), bytes(one)) for one in found.documents]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # the other way takes also what is in no standard, and tells what is wrong
+    read = [
         cast("dict[str, Any]", one)
-        for message in _of("update_documents", messages)
-        for one in _list(message.get("documents"), "documents")
+        for found in _of("update_documents", [message])
+        for one in _list(found.get("documents"), "documents")
         if isinstance(one, dict)
     ]
+    return [(str(one.get("_id")), json.dumps(one).encode()) for one in read]
+
+
+def json_of(text: str | bytes) -> Any:
+    """What the JSON holds; also infinite numbers and halves of letters, which are in no standard. Malformed for what
+    cannot be read."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):  # the other one is slower, and takes more
+        pass
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise Malformed(f"a message is no JSON: {type(error).__name__}") from error
 
 
 def event_of(message: str) -> str:
@@ -157,11 +210,8 @@ def _of(event: str, messages: Iterable[str]) -> Iterable[Mapping[str, Any]]:
             yield message
 
 
-def _decoded(text: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError, TypeError) as error:
-        raise Malformed(f"a message is no JSON: {type(error).__name__}") from error
+def _decoded(text: str | bytes) -> Mapping[str, Any]:
+    found = json_of(text)
     if not isinstance(found, dict):
         raise Malformed("a message is no JSON object")
     return cast("Mapping[str, Any]", found)

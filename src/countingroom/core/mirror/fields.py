@@ -228,9 +228,8 @@ class FieldReader:
         given: list[str]
         if isinstance(value, str):
             given = value.splitlines()
-        elif isinstance(value, list) and all(isinstance(one, str) for one in cast("list[Any]", value)):
-            # An item may hold several lines.
-            given = [line for one in cast("list[str]", value) for line in one.splitlines() or [""]]
+        elif isinstance(value, list) and (found := lines_of(cast("list[Any]", value))) is not None:
+            given = found
         else:
             return self._withhold(path, f"it is {_kind(value)}, not a text or a list of texts")
         taken = self._lines(given, path)
@@ -257,6 +256,18 @@ class FieldReader:
 
     def _tell(self, path: str, what: What, why: str = "") -> None:
         self.decisions.append(FieldDecision(path=path or "the record", what=what, why=why))
+
+
+def lines_of(items: Sequence[Any]) -> list[str] | None:
+    """The lines of texts, of which one may hold several; None where an item is no text."""
+    texts = cast("Sequence[str]", items)
+    try:
+        found = "\n".join(texts).splitlines()
+    except TypeError:
+        return None
+    if len(found) == len(texts) and (not texts or texts[-1]):  # one of each
+        return found
+    return [line for one in texts for line in one.splitlines() or [""]]
 
 
 class _Withheld:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import count
 from unicodedata import normalize
 
 from msgspec import Struct
@@ -52,6 +53,17 @@ _ASCII_SIGNS = bytes(one for one in range(128) if not chr(one).isalnum())
 
 _Splits = frozenset[tuple[str, int]]
 """Names and places in them: what stands before such a place, or from it on, is at the end or start of a text."""
+_Border = tuple[tuple[bytes, ...], _Splits]
+"""Runs and splits: all that counts of the start or of the end of a text."""
+MOST_BORDERS = 30_000
+MOST_JOINTS = 100_000
+_START_UNIT = 1 << 40
+"""The numbers of starts are multiples of it, so that the sum with the number of an end tells both."""
+
+Joint = tuple[tuple[int, int, CodedSpans], ...]
+"""What could be decoded where two texts meet: so many characters of the one and of the other, and what in them."""
+IN_FULL: Joint = ((0, 0, ((), ())),)
+"""The two texts must be looked at in full."""
 
 
 class TextShape(Struct, frozen=True, gc=False):
@@ -69,6 +81,10 @@ class TextShape(Struct, frozen=True, gc=False):
     """Letters of base64, and of hexadecimal, in a row at the start and at the end, with their digits made one."""
     is_plain: bool = False
     """Whether it has no sign that may mean something else beside another text."""
+    start: int = 0
+    """Number of its start; 0: it must be looked at in full together with what stands before it."""
+    end: int = 0
+    """Number of its end; 0: the same with what stands after it."""
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -103,6 +119,14 @@ class LastCheck:
         self._ends: dict[str, set[tuple[str, int]]] = {}
         self._joined: ShapeTable[CodedSpans] = ShapeTable()
         """What could be decoded in what two texts make up."""
+        self._begins: dict[_Border, int] = {}
+        """Numbers of starts. None is given twice."""
+        self._finishes: dict[_Border, int] = {}
+        """Numbers of ends."""
+        self._numbers = count(1)
+        self.joints: dict[int, Joint] = {}
+        """Number of an end and that of a start, added -> what could be decoded where the two meet, where that is
+        known."""
         self._shapes: ShapeTable[TextShape] = ShapeTable()
         self._decodings: dict[str, Hit | None] = {}
 
@@ -148,40 +172,61 @@ class LastCheck:
     def joins(self, before: str, before_shape: TextShape | None, text: str, shape: TextShape | None) -> bool:
         """Whether `across` finds a name. `before` ends with a text of the shape `before_shape`, and all of it that
         counts is plain; without this shape it may be any. All texts have been looked at by themselves."""
-        if before_shape is None or shape is None or before_shape.ends is None or shape.starts is None:
+        if before_shape is None or shape is None or not before_shape.end or not shape.start:
             return self.across(text, before) is not None
-        if not before_shape.ends.isdisjoint(shape.starts) or (text[0] in "xX" and before[-1] == "0"):
-            return self.across(text, before) is not None
-        (_, left), (_, left_hex) = before_shape.runs
-        (right, _), (right_hex, _) = shape.runs
-        if left and right and len(left) + len(right) >= _LEAST_CODED and self._of_join(before, left, text, right):
-            return True
-        # Checked here: a call for each line would take longer than the rest.
-        return bool(
-            left_hex
-            and right_hex
-            and len(left_hex) + len(right_hex) >= _LEAST_CODED
-            and self._of_join(before, left_hex, text, right_hex)
-        )
+        joint = self._joint(before_shape, shape)
+        return self.across(text, before) is not None if joint is IN_FULL else self.meet(joint, before, text)
+
+    def _joint(self, before: TextShape, shape: TextShape) -> Joint:
+        number = before.end + shape.start
+        known = self.joints.get(number)
+        if known is None:
+            if len(self.joints) >= MOST_JOINTS:  # another thread may go on with what it has
+                self.joints.clear()
+            known = self.joints[number] = self._meeting(before, shape)
+        return known
+
+    def meet(self, joint: Joint, before: str, text: str) -> bool:
+        """Whether two texts that meet so make up a name."""
+        return any(self._of_piece(before[-left:] + text[:right], spans) for left, right, spans in joint)
+
+    def _spans(self, piece: str) -> CodedSpans:
+        shape = shape_of(piece)
+        if shape is None:
+            return coded_spans(piece)
+        return self._joined.get(shape) or self._joined.keep(shape, coded_spans(piece))
+
+    def _meeting(self, before: TextShape, shape: TextShape) -> Joint:
+        if before.ends is None or shape.starts is None or not before.ends.isdisjoint(shape.starts):
+            return IN_FULL
+        (_, last), (first, _) = before.runs[0], shape.runs[0]
+        if last[-1:] == b"1" and first[:1] in (b"x", b"X"):  # with a 0 they would be the start of a number
+            return IN_FULL
+        found: list[tuple[int, int, CodedSpans]] = []
+        for (_, left), (right, _) in zip(before.runs, shape.runs, strict=True):
+            if left and right and len(left) + len(right) >= _LEAST_CODED:
+                spans = self._spans((left + right).decode())
+                if spans[0] or spans[1]:
+                    found.append((len(left), len(right), spans))
+        return tuple(found)
+
+    def _number(self, known: dict[_Border, int], unit: int, runs: Iterable[bytes], splits: _Splits | None) -> int:
+        if splits is None:
+            return 0
+        if len(known) >= MOST_BORDERS:
+            known.clear()
+        return known.setdefault((tuple(runs), splits), next(self._numbers) * unit)
 
     def _of_piece(self, piece: str, spans: CodedSpans | None = None) -> Hit | None:
         """What is found in a piece of base64 or hexadecimal. Most hold times and numbers, in which nothing is read."""
         known = self._decodings.get(piece, ...)
         if known is not ...:
             return known
-        hit = self._decoded(piece) if is_readable(piece, spans or coded_spans(piece)) else None
+        hit = self._decoded(piece) if is_readable(piece, spans or self._spans(piece)) else None
         if len(self._decodings) >= _MOST_PIECES:  # another thread may have them all the same
             self._decodings.clear()
         self._decodings[piece] = hit
         return hit
-
-    def _of_join(self, before: str, left: bytes, text: str, right: bytes) -> Hit | None:
-        """What is found in the piece that the end of the one and the start of the other make up."""
-        both = left + right
-        spans = self._joined.get(both)
-        if spans is None:
-            spans = self._joined.keep(both, coded_spans(both.decode()))
-        return self._of_piece(before[-len(left) :] + text[: len(right)], spans) if spans[0] or spans[1] else None
 
     def across(self, text: str, before: str) -> Hit | None:
         """A name that the end of `before` and the start of `text` make up."""
@@ -234,6 +279,8 @@ class LastCheck:
             ends=ends,
             runs=tuple(zip(begins, tails, strict=True)),
             is_plain=True,
+            start=self._number(self._begins, _START_UNIT, begins, starts),
+            end=self._number(self._finishes, 1, tails, ends),
         )
 
     def _splits(self) -> tuple[dict[str, set[tuple[str, int]]], dict[str, set[tuple[str, int]]]]:

@@ -6,13 +6,13 @@ common (template, approval, the places of their slots) is kept by the shape. A p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from countingroom.core.mirror.approvals import ApprovalTable
-from countingroom.core.mirror.last_check import LastCheck, TextShape
+from countingroom.core.mirror.last_check import IN_FULL, LastCheck, TextShape
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.shapes import MOST_CHARACTERS, ShapeTable, shape_of
 from countingroom.core.mirror.templates import (
@@ -72,22 +72,39 @@ class _Plan(Struct, frozen=True):
     """Whether no slot is always masked."""
 
 
-class _Outcome(Struct, frozen=True):
-    """What becomes of a line."""
+class _Outcome(Struct, frozen=True, gc=False):
+    """What becomes of a line. The fields that are read for each line come first: they are in one piece of memory."""
 
+    flags: int
+    """_MASKED, _APART, and one bit for each of `values`."""
+    start: int
+    """Of the shape, as `end`."""
+    end: int
     text: str | None
     """None: it is withheld."""
     template: str
     shape: TextShape | None = None
-    is_whole: bool = True
     is_hit: bool = False
     values: tuple[str, ...] = ()
     """Of the slots that leave as they are, to be compared with the own names of a record."""
     is_undecided: bool = False
 
 
-_BLANK = _Outcome("", "")
-_LONG = _Outcome(None, TOO_LONG)
+_MASKED = 1
+"""A slot of it is masked."""
+_APART = 2
+"""It is withheld, or blank."""
+_FIRST_BIT, _BITS = 2, 58
+_BLANK = _Outcome(_APART, 0, 0, "", "")
+_LONG = _Outcome(_APART, 0, 0, None, TOO_LONG)
+
+
+def _bits(values: Iterable[str]) -> int:
+    """A bit for each: values without a common one are all different."""
+    found = 0
+    for one in values:
+        found |= 1 << (hash(one) % _BITS + _FIRST_BIT)
+    return found
 
 
 class _Known:
@@ -114,48 +131,71 @@ class LogTexts:
     ) -> tuple[list[str], TextCount]:
         """The texts that leave. `names`: own names of the record, as `own_names` gives them. Added to: `withheld`,
         template -> lines, and `undecided`, the lines of which nothing was decided."""
-        version = self._approvals.version
-        if self._known.version != version:  # another thread may go on with what it has
-            self._known = _Known(version)
+        if self._known.version != self._approvals.version:  # another thread may go on with what it has
+            self._known = _Known(self._approvals.version)
         known, check = self._known, self._check
-        kept = known.lines
+        get, joint = known.lines.get, check.joints.get
         out: list[str] = []
-        hits = left = whole = missing = 0
-        before = ""
-        before_shape: TextShape | None = None
+        marks: set[int] = set()
+        """Places in `out` where lines were withheld."""
+        hits = masked = missing = end = 0
+        """`end`: of the last text; 0: it must be looked at in full together with the next."""
+        last = _BLANK
+        """The text before that is not blank."""
         plain = BEFORE  # characters since the last text that is not plain
+        apart = _APART | _bits(names)
         for line in lines:
-            found = kept.get(line) or self._outcome(line, known)
-            if found.values and not names.isdisjoint(found.values):
-                found = self._judged(line, known, names)
-            text = found.text
-            is_hit = found.is_hit
-            if text and before:
-                alike = before_shape if plain >= BEFORE else None
-                if check.joins(before, alike, text, found.shape):
-                    text, is_hit = None, True
-            if text is None:
-                missing += 1
-                hits += is_hit
-                withheld[found.template] = withheld.get(found.template, 0) + 1
-                if undecided is not None and found.is_undecided and (read := self._reader.read(line)):
-                    undecided.append((read, line))
-                continue
+            found = get(line) or self._outcome(line, known)
+            met = joint(end + found.start, IN_FULL)
+            # Of most lines nothing more needs to be looked at: no name can be made up where they meet, and they hold
+            # none of this record's own.
+            if met or found.flags & apart:
+                if not names.isdisjoint(found.values):
+                    found = self._judged(line, known, names)
+                    met = IN_FULL
+                text = found.text
+                is_hit = found.is_hit
+                if text:
+                    if met is IN_FULL:
+                        is_joined, plain = self._in_full(out, marks, last, found, plain)
+                    else:
+                        is_joined = bool(met) and check.meet(met, last.text or "", text)
+                    if is_joined:
+                        text, is_hit = None, True
+                if text is None:
+                    missing += 1
+                    hits += is_hit
+                    withheld[found.template] = withheld.get(found.template, 0) + 1
+                    if undecided is not None and found.is_undecided and (read := self._reader.read(line)):
+                        undecided.append((read, line))
+                    continue
             if missing:
+                marks.add(len(out))
                 out.append(withheld_text(missing))
                 missing = 0
+            text = found.text or ""
             if text:
-                is_plain = found.shape is not None and found.shape.is_plain
-                is_split = before[-1:] == "0" and text[0] in "xX"
-                plain = plain + len(text) if is_plain and not is_split else 0
-                before_shape = found.shape
-            before = before[-BEFORE:] + text
+                last = found
+                end = found.end if plain >= BEFORE else 0
             out.append(text)
-            left += 1
-            whole += found.is_whole
+            masked += found.flags & _MASKED
+        left = len(out) - len(marks)
         if missing:
             out.append(withheld_text(missing))
-        return out, TextCount(len(lines), left, whole, hits)
+        return out, TextCount(len(lines), left, left - masked, hits)
+
+    def _in_full(
+        self, out: Sequence[str], marks: Container[int], last: _Outcome, found: _Outcome, plain: int
+    ) -> tuple[bool, int]:
+        """Whether a text makes up a name with those before it; and characters since the last one that is not plain."""
+        text, shape = found.text or "", found.shape
+        if last.text:
+            before_shape = last.shape if plain >= BEFORE else None
+            if self._check.joins(_before(out, marks), before_shape, text, shape):
+                return True, plain
+            if last.text[-1] == "0" and text[0] in "xX":
+                return False, 0
+        return False, plain + len(text) if shape is not None and shape.is_plain else 0
 
     def _outcome(self, line: str, known: _Known) -> _Outcome:
         found = self._judged(line, known, _NO_NAMES)
@@ -180,7 +220,7 @@ class LogTexts:
                 return _LONG
             plan = known.plans.keep(shape, self._plan(line_shape(read)))
         if plan.parts is None:
-            return _Outcome(None, plan.template, is_undecided=not plan.is_decided)
+            return _Outcome(_APART, 0, 0, None, plan.template, is_undecided=not plan.is_decided)
         return self._written(given, plan, plan.parts, names)
 
     def _plan(self, shape: LineShape) -> _Plan:
@@ -230,7 +270,7 @@ class LogTexts:
             return _LONG
         approval = self._approvals.get(read.template)
         if approval is None or approval.refused:
-            return _Outcome(None, read.template, is_undecided=approval is None)
+            return _Outcome(_APART, 0, 0, None, read.template, is_undecided=approval is None)
         rendered = render(read, approval, self._pseudonyms, names)
         values = tuple(bare_value(one.text) for one in read.slots)
         return self._checked(rendered.text, read.template, rendered.is_whole, values)
@@ -238,13 +278,27 @@ class LogTexts:
     def _checked(self, text: str, template: str, is_whole: bool, values: tuple[str, ...]) -> _Outcome:
         shape = self._check.shape(text)
         if self._check.holds(text, shape):
-            return _Outcome(None, template, is_hit=True, values=values)
-        return _Outcome(text, template, shape, is_whole, values=values)
+            return _Outcome(_APART, 0, 0, None, template, is_hit=True, values=values)
+        flags = _bits(values) if is_whole else _bits(values) | _MASKED
+        start, end = (shape.start, shape.end) if shape else (0, 0)
+        return _Outcome(flags, start, end, text, template, shape, values=values)
 
 
 def withheld_text(lines: int) -> str:
     """What stands in place of so many lines in a row."""
     return f"[{lines} line{'s' if lines > 1 else ''} withheld]"
+
+
+def _before(out: Sequence[str], marks: Container[int]) -> str:
+    """What counts of the texts so far, without those at `marks`: the last one, and BEFORE characters before it."""
+    texts = (out[place] for place in range(len(out) - 1, -1, -1) if place not in marks)
+    last = next(texts, "")
+    before = ""
+    for one in texts:
+        before = one + before
+        if len(before) >= BEFORE:
+            break
+    return before[-BEFORE:] + last
 
 
 def _add(parts: list[str | _Slot], text: str) -> None:

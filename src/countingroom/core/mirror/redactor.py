@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Raw, Struct, field
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.mirror.approvals import ApprovalTable
@@ -28,6 +29,8 @@ from countingroom.core.mirror.templates import Approval, LineReader, Part, ReadL
 
 _LOGS = 200
 """Logs that are remembered."""
+_NEIGHBOURS = 4000
+"""Texts that are remembered with what stands before them."""
 
 T = TypeVar("T")
 Undecided = Callable[[Sequence[tuple[ReadLine, str]], str], None]
@@ -74,6 +77,11 @@ def parted(fields: PublicFields, *names: str) -> tuple[PublicFields, PublicField
     apart = {name: one for name, one in fields.value.items() if name in names}
     rest = {name: one for name, one in fields.value.items() if name not in names}
     return Public(apart, _SEAL), Public(rest, _SEAL)
+
+
+def as_json(fields: PublicFields) -> Public[Raw]:
+    """The same as JSON text, which is stored as it is."""
+    return Public(Raw(msgspec.json.encode(fields.value)), _SEAL)
 
 
 def as_text(fields: PublicFields, name: str) -> Public[str]:
@@ -163,6 +171,8 @@ class Redactor:
         self._reader = LineReader()
         # A document comes again with each of its changes, mostly with the same log.
         self._remembered = lru_cache(maxsize=_LOGS)(self._log)
+        # Keys, and texts such as the state of a client, stand side by side in many records.
+        self._neighbours = lru_cache(maxsize=_NEIGHBOURS)(check.across)
         self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
         self._undecided = undecided
         self._texts = LogTexts(self._approvals, pseudonyms, check)
@@ -321,11 +331,16 @@ class Redactor:
         for text, _ in texts:
             if hit := self._check.find(text):
                 return hit
-        for kinds in (("key", "text", "number"), ("key",), ("text",)):
+        ways = (
+            (("key", "text", "number"), self._check.across),
+            (("key",), self._neighbours),
+            (("text",), self._neighbours),
+        )
+        for kinds, across in ways:
             before = ""
             for text, kind in texts:
                 if kind in kinds:
-                    if before and (hit := self._check.across(text, before)):
+                    if before and (hit := across(text, before)):
                         return hit
                     before = before[-BEFORE:] + text
         return None

@@ -24,7 +24,7 @@ _END = rf"(?:(?=(?:{_UNITS})(?!\w))|(?![\w]|\.\w))"
 _WORD = r"[A-Za-z]+"
 _NAME = r"[A-Za-z0-9_]"
 # The repetitions are bounded: an unbounded one would look at the rest of the line again at each of its characters.
-_KINDS: tuple[tuple[str, str], ...] = (
+KINDS: tuple[tuple[str, str], ...] = (
     ("url", r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]+"),
     ("address", r"[\w.+-]{1,100}@[\w.-]+"),
     ("quoted", r"'[^'\n]{0,500}'|\"[^\"\n]{0,500}\"|`[^`\n]{0,500}`"),
@@ -62,7 +62,18 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("sign", r"[!-/:-@\[-`{-~]"),
     ("other", r"[^\x20-\x7e\t]+|."),
 )
-_TOKEN = re.compile("|".join(f"(?P<{kind}_{number}>{rule})" for number, (kind, rule) in enumerate(_KINDS)), re.DOTALL)
+# Most tokens are spaces, and words with a space or the end after them. No rule above matches anything else there, so
+# they can be tried first.
+FIRST: tuple[tuple[str, str], ...] = (("space", r"[ \t]+"), ("word", rf"{_WORD}+(?![^ \t])"))
+
+
+def pattern(kinds: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
+    """Matches one token; its group has a name that begins with the kind."""
+    return re.compile("|".join(f"(?P<{kind}_{number}>{rule})" for number, (kind, rule) in enumerate(kinds)), re.DOTALL)
+
+
+_TOKEN = pattern(FIRST + KINDS)
+_KIND_OF = {name: name.partition("_")[0] for name in _TOKEN.groupindex}
 _LONGEST_WORD = 30
 """Letters; what is longer is no word of a language, but a key or a text in base64."""
 _LITERAL = frozenset({"word", "sign", "space"})
@@ -79,10 +90,10 @@ class Token(Struct, frozen=True, gc=False):
 def tokens(line: str) -> Iterator[Token]:
     """The pieces of a line, in order; joined they are the line."""
     for match in _TOKEN.finditer(line):
-        kind = (match.lastgroup or "").partition("_")[0]
-        if kind == "word" and len(match[0]) > _LONGEST_WORD:
+        kind, text = _KIND_OF[match.lastgroup or ""], match[0]
+        if kind == "word" and len(text) > _LONGEST_WORD:
             kind = "other"
-        yield Token("" if kind in _LITERAL else kind, match[0])
+        yield Token("" if kind in _LITERAL else kind, text)
 
 
 def is_risky(kind: str) -> bool:

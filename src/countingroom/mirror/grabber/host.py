@@ -7,20 +7,21 @@ the next answer begins where the store ends. Every computer has a task, connecti
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Malformed
-from countingroom.core.mirror.dqm_documents import DocumentHeader, raw_document, read_documents, read_headers
+from countingroom.core.mirror.dqm_documents import DocumentHeader, GivenDocument, documents_in, read_headers
 from countingroom.core.mirror.redactor import Public, joined
 from countingroom.core.retry import edge_log
+from countingroom.mirror.grabber.ahead import one_ahead
 from countingroom.mirror.grabber.link import SOURCE, UpstreamLink, messages_asked
 from countingroom.mirror.grabber.redacted_documents import RedactedDocuments
 from countingroom.mirror.grabber.redaction import DocumentRedaction
@@ -30,7 +31,7 @@ from countingroom.mirror.store.values import Cursor, SetName, SourceState, Troub
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MOST_DOCUMENTS = 50
+MOST_DOCUMENTS = 100
 """Asked for at once."""
 _MOST_HEADERS = 2000
 """After so many headers of documents that are not shown, the position is written."""
@@ -146,32 +147,32 @@ class HostGrabber:
         return self._understood(read_headers, answer)
 
     async def _take(self, headers: Sequence[DocumentHeader]) -> None:
-        """Store batch after batch. While one is stored, the next is fetched and redacted, and no more than that one."""
-        coming = asyncio.create_task(self._fetch(headers), name="next batch of documents")
-        try:
-            while headers:
-                batch = await coming
-                headers = headers[len(batch.headers) :]
-                if headers:
-                    coming = asyncio.create_task(self._fetch(headers), name="next batch of documents")
+        """Store batch after batch. While one is stored, the next is redacted, and the one after it fetched."""
+        async with aclosing(one_ahead(self._redacted(headers))) as batches:
+            async for batch in batches:
                 await self._put(batch)
-        finally:
-            # Where the store failed, its error counts: the batch that was coming is asked for again.
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
 
-    async def _fetch(self, headers: Sequence[DocumentHeader]) -> _Batch:
-        """The documents of the first of these headers, redacted."""
+    async def _redacted(self, headers: Sequence[DocumentHeader]) -> AsyncGenerator[_Batch]:
         place = self._place
-        chunk = _chunk(headers, self._at_once)
-        wanted = {one.id: one for one in chunk if one.kind}
-        documents = await self._documents(wanted)
-        raw = [found for id, one in documents.items() if (found := raw_document(one, wanted[id]))]
-        lost = len(wanted) - len(raw)
-        if lost:
-            _log.info("%s has lost %d documents whose headers it has", self._name, lost)
-        waiting = len(headers) - len(chunk)
-        return _Batch(chunk, await self._redaction.take(raw, place.set, place.upstream, waiting=waiting))
+        waiting = len(headers)
+        async with aclosing(one_ahead(self._fetched(headers))) as fetched:
+            async for chunk, given in fetched:
+                waiting -= len(chunk)
+                taken = await self._redaction.take(given, place.set, place.upstream, waiting=waiting)
+                yield _Batch(chunk, taken)
+
+    async def _fetched(
+        self, headers: Sequence[DocumentHeader]
+    ) -> AsyncGenerator[tuple[Sequence[DocumentHeader], list[GivenDocument]]]:
+        while headers:
+            chunk = _chunk(headers, self._at_once)
+            headers = headers[len(chunk) :]
+            wanted = {one.id: one for one in chunk if one.kind}
+            documents = await self._documents(wanted)
+            lost = len(wanted) - len(documents)
+            if lost:
+                _log.info("%s has lost %d documents whose headers it has", self._name, lost)
+            yield chunk, [GivenDocument(wanted[id], text) for id, text in documents.items()]
 
     async def _put(self, batch: _Batch) -> None:
         """The documents and the position after them, in one transaction."""
@@ -195,12 +196,12 @@ class HostGrabber:
         self._known = cursor.revision
         self._behind = behind
 
-    async def _documents(self, wanted: Mapping[str, DocumentHeader]) -> dict[str, dict[str, Any]]:
+    async def _documents(self, wanted: Mapping[str, DocumentHeader]) -> dict[str, bytes]:
         if not wanted:
             return {}
         try:
             answer = await self._link.ask(messages_asked(None, list(wanted)), self._place.host)
-            found = self._understood(read_documents, answer)
+            found = self._understood(documents_in, answer)
         except LinkError as error:
             if self._at_once > 1:  # perhaps it is too much at once
                 self._at_once = max(1, self._at_once // 2)
@@ -215,7 +216,7 @@ class HostGrabber:
         self._refused = 0
         self._at_once = min(MOST_DOCUMENTS, self._at_once * 2)
         self._contact_at = self._clock.now_ns() // 1000
-        return {id: one for one in found if (id := str(one.get("_id"))) in wanted}
+        return {id: text for id, text in found.items() if id in wanted}
 
     def _understood(self, read: Callable[[list[str]], T], answer: list[str]) -> T:
         try:

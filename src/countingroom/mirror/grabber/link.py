@@ -17,7 +17,7 @@ from websockets.exceptions import WebSocketException
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Malformed
-from countingroom.core.mirror.dqm_documents import event_of, question
+from countingroom.core.mirror.dqm_documents import event_of, json_of, question
 from countingroom.core.mirror.upstream_actions import MOST_BYTES, ActionRequest
 from countingroom.mirror.http_exchange import AnswerTooLarge, exchange
 
@@ -126,8 +126,8 @@ class HttpLink:
         if status != _OK:
             raise access.error("refused", f"answers with the status {status}")
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
+            return json_of(body)
+        except Malformed as error:
             raise access.error("bad_answer", "answers what is no JSON") from error
 
     async def _exchange(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from countingroom.core.mirror.dqm_documents import RawDocument
-from countingroom.core.mirror.redactor import Redactor, parted
+from countingroom.core.messages import Malformed
+from countingroom.core.mirror.dqm_documents import GivenDocument
+from countingroom.core.mirror.redactor import Redactor, as_json, parted
 from countingroom.mirror.store.values import PublicDocument, SetName
 
 _LOGS = ("log_start", "log_end")
@@ -23,11 +24,17 @@ class RedactedDocuments(Struct, frozen=True, kw_only=True):
     hits: int = 0
 
 
-def redacted(redactor: Redactor, documents: Sequence[RawDocument], set: SetName, upstream: str) -> RedactedDocuments:
+def redacted(redactor: Redactor, documents: Sequence[GivenDocument], set: SetName, upstream: str) -> RedactedDocuments:
     """The documents as they leave."""
     out: list[PublicDocument] = []
     lines = lines_withheld = hits = 0
-    for one in documents:
+    for given in documents:
+        try:
+            one = given.read()
+        except Malformed:
+            continue
+        if one is None:
+            continue
         found = redactor.record(one.kind, one.record, one.own)
         lines += found.log.lines
         lines_withheld += found.log.withheld.total()
@@ -43,7 +50,7 @@ def redacted(redactor: Redactor, documents: Sequence[RawDocument], set: SetName,
                 source=redactor.alias("host", one.host),
                 revision=one.revision,
                 body=body,
-                log=log if log.value else None,
+                log=as_json(log) if log.value else None,
             )
         )
     return RedactedDocuments(

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from countingroom.core.mirror.dqm_documents import RawDocument
+from countingroom.core.mirror.dqm_documents import GivenDocument
 from countingroom.core.mirror.redactor import Redactor, as_text
 from countingroom.mirror.grabber.redacted_documents import RedactedDocuments, redacted
 from countingroom.mirror.grabber.redaction_pool import RedactionPool
@@ -29,7 +29,7 @@ class DocumentRedaction:
         self._pool = pool
 
     async def take(
-        self, documents: Sequence[RawDocument], set: SetName, upstream: str, *, waiting: int = 0
+        self, documents: Sequence[GivenDocument], set: SetName, upstream: str, *, waiting: int = 0
     ) -> RedactedDocuments:
         """The documents as they leave. `waiting`: documents of the same source that come after them."""
         redactor = self.redactor()

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.core.mirror.dqm_documents import RawDocument
+from countingroom.core.mirror.dqm_documents import GivenDocument
 from countingroom.core.mirror.redactor_rules import RedactorRules
 from countingroom.mirror.store.values import DocumentKind, SetName
 
@@ -16,7 +16,7 @@ LENGTH_BYTES = 4
 class RedactionOrder(Struct, frozen=True, kw_only=True):
     """To the process: documents to redact."""
 
-    documents: tuple[RawDocument, ...]
+    documents: tuple[GivenDocument, ...]
     set: SetName
     upstream: str
     rules: RedactorRules | None = None
@@ -31,7 +31,8 @@ class PlainDocument(Struct, frozen=True, kw_only=True):
     source: str
     revision: int
     body: dict[str, Any]
-    log: dict[str, Any] | None
+    log: bytes | None
+    """JSON."""
 
 
 class RedactionAnswer(Struct, frozen=True, kw_only=True):

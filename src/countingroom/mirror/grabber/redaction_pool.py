@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from msgspec import Raw
+
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, OutOfRange
 from countingroom.core.messages import decode, encode
-from countingroom.core.mirror.dqm_documents import RawDocument
+from countingroom.core.mirror.dqm_documents import GivenDocument
 from countingroom.core.mirror.redactor import Redactor, received
 from countingroom.core.retry import edge_log
 from countingroom.mirror.grabber.redacted_documents import RedactedDocuments
@@ -31,7 +33,7 @@ from countingroom.mirror.store.values import PublicDocument, SetName
 
 WORKER = "countingroom.mirror.grabber.redaction_worker"
 MOST = 4
-"""Processes: a batch has 50 documents, which more of them would not redact much faster."""
+"""Processes: a batch has 100 documents, which more of them would not redact much faster."""
 LEAST_DOCUMENTS = 10
 """In a batch for which it pays."""
 PAYS_FROM = 500
@@ -95,7 +97,7 @@ class RedactionPool:
         return bool(self._workers) or documents + waiting >= PAYS_FROM
 
     async def take(
-        self, redactor: Redactor, documents: Sequence[RawDocument], set: SetName, upstream: str
+        self, redactor: Redactor, documents: Sequence[GivenDocument], set: SetName, upstream: str
     ) -> RedactedDocuments | None:
         """The documents as they leave; None where the caller must redact them."""
         async with self._turn:
@@ -140,7 +142,7 @@ class RedactionPool:
             await one.wait()
 
     async def _answers(
-        self, redactor: Redactor, documents: Sequence[RawDocument], set: SetName, upstream: str
+        self, redactor: Redactor, documents: Sequence[GivenDocument], set: SetName, upstream: str
     ) -> list[RedactionAnswer] | None:
         """In the order of the documents; None for documents that cannot be sent, and where approvals have changed."""
         rules = (redactor, redactor.version)
@@ -192,7 +194,7 @@ async def _started() -> _Worker:
 def _orders(
     workers: Sequence[_Worker],
     rules: tuple[Redactor, int],
-    documents: Sequence[RawDocument],
+    documents: Sequence[GivenDocument],
     set: SetName,
     upstream: str,
 ) -> list[bytes] | None:
@@ -223,7 +225,7 @@ def _public(one: PlainDocument, set: SetName) -> PublicDocument:
         source=received(one.source),
         revision=one.revision,
         body=received(one.body),
-        log=received(one.log) if one.log is not None else None,
+        log=received(Raw(one.log)) if one.log is not None else None,
     )
 
 

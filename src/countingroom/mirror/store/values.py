@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from countingroom.core.mirror.redactor import Public, PublicFields
 
@@ -27,8 +27,8 @@ class PublicDocument(Struct, frozen=True, kw_only=True):
     """The computer that wrote it."""
     revision: int
     body: PublicFields
-    log: PublicFields | None = None
-    """Field -> lines that leave."""
+    log: Public[Raw] | None = None
+    """Field -> lines that leave, as JSON."""
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
