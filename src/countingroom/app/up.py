@@ -39,7 +39,7 @@ from countingroom.app.roles import needed_roles
 from countingroom.app.serve import first_of
 from countingroom.app.shared_renewer import shared_renewer, socket_beside
 from countingroom.app.simulation import ROLE as SIMULATORS
-from countingroom.app.site_child import site_child
+from countingroom.app.site_supervision import SiteSupervision
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.backup.description import BackupSection
 from countingroom.backup.identity import identity_of
@@ -172,21 +172,10 @@ class _Processes:
             self._say("Ctrl-C stops everything.")
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._backups.run())
-                group.create_task(self._public_site())
+                mirror = self._plan.experiment.section(MirrorSection)
+                site = SiteSupervision(mirror, self._plan.data, self._clock, self._report_change)
+                group.create_task(site.run(bus, self._say))
                 await self._reloading(bus, children).run()
-
-    async def _public_site(self) -> None:
-        """Run the public site if the description has one. If it cannot start, the experiment runs without it."""
-        plan = self._plan
-        try:
-            child = site_child(plan.experiment.section(MirrorSection), plan.data, self._clock, self._report_change)
-            if child is None:
-                return
-            async with asyncio.TaskGroup() as group:
-                group.create_task(child.run())
-                self._say(f"Public site: {(await child.ready())['address']}")
-        except* CountingRoomError as errors:
-            self._say(f"The public site does not run: {first_of(errors)}")
 
     def _reloading(self, bus: Bus, children: Mapping[str, Child]) -> UpReload:
         """Serves the reload of the description, from now on until the end."""

@@ -29,6 +29,8 @@ MAIN = "main"
 """Instance of a role that has one process."""
 BUS_ROLE = "bus"
 """The role in the heartbeats of the supervisor of the embedded server."""
+SITE_ROLE = "site"
+"""The role in the heartbeats that `up` sends for the process of the public site."""
 
 INSTANCE_VARIABLE = "COUNTINGROOM_SERVICE_INSTANCE"
 """Variable of the environment by which the fleet tells a process which instance of which service it is."""

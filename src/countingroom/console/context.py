@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from countingroom.bus.election import holder_name
 from countingroom.bus.port import Bus
-from countingroom.bus.presence import BUS_ROLE
+from countingroom.bus.presence import BUS_ROLE, SITE_ROLE
 from countingroom.bus.publisher import Publisher
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
@@ -154,10 +154,11 @@ class ConsoleContext:
         ]
 
     def readiness(self) -> list[RoleReadiness]:
-        """Whether each role of the experiment is ready: the console, the embedded server of the bus, the others."""
+        """Whether each role of the experiment is ready: the console; the embedded server of the bus and the public
+        site, where `up` runs them; the others."""
         present = self.latest.roster.present()
-        bus = (BUS_ROLE,) if any(one.role == BUS_ROLE for one in present) else ()
-        return [console_readiness(self.troubles()), *readiness((*bus, *self._roles), present)]
+        of_up = [role for role in (BUS_ROLE, SITE_ROLE) if any(one.role == role for one in present)]
+        return [console_readiness(self.troubles()), *readiness((*of_up, *self._roles), present)]
 
     def login(self) -> tuple[Accounts, Sessions]:
         """Accounts and sessions; Conflict where there is no login."""
