@@ -18,11 +18,12 @@ from countingroom.core.commands.upstreams import UPSTREAMS
 from countingroom.core.mirror.control import CONTROL_KEY, UpstreamControl
 from countingroom.core.subjects import STATE_BUCKET
 from countingroom.mirror.grabber.control import ControlPlan, ControlService
-from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess
+from countingroom.mirror.grabber.link import HttpLink, UpstreamAccess, UpstreamLink, WebSocketLink
 from countingroom.simulators.dqm import DqmSimulator
 from tests.console.people import House, house
 from tests.console.served import served
 from tests.console.stage import stage
+from tests.patience import PATIENCE_S
 
 FU = "fu-c2f11-11-01"
 SECRET = "s3cr3t/ of the farm"
@@ -42,9 +43,11 @@ class AheadClock(SystemClock):
 class ControlStage:
     """All of it."""
 
-    def __init__(self, home: House, simulator: DqmSimulator, clock: AheadClock) -> None:
+    def __init__(self, home: House, simulator: DqmSimulator, link: UpstreamLink, clock: AheadClock) -> None:
         self.home = home
         self.simulator = simulator
+        self.link = link
+        """By which the upstream is read and acted at."""
         self.clock = clock
 
     @property
@@ -82,9 +85,10 @@ class ControlStage:
 
 @asynccontextmanager
 async def upstream(
-    bus: Bus, clock: Clock, *, per_minute: int = 100, timeout_s: float = 20.0
-) -> AsyncGenerator[DqmSimulator]:
-    """An upstream `farm` at which everything is permitted but `kill_proc`, and the service that controls it."""
+    bus: Bus, clock: Clock, *, per_minute: int = 100, timeout_s: float = 20.0, over: str = "http"
+) -> AsyncGenerator[tuple[DqmSimulator, UpstreamLink]]:
+    """An upstream `farm` at which everything is permitted but `kill_proc`, and the service that controls it by the
+    link, `over` HTTP or a WebSocket."""
     simulator = DqmSimulator({"log_bytes": 500, "lumi_s": 3600, "clients": 3})
     url = str((await simulator.start())["url"])
     told = UpstreamControl(
@@ -96,14 +100,15 @@ async def upstream(
         per_minute=per_minute,
         timeout_s=timeout_s,
     )
-    link = HttpLink(UpstreamAccess(name="farm", url=url, port=9215, timeout_s=20, secret=SECRET))
+    access = UpstreamAccess(name="farm", url=url, port=9215, timeout_s=PATIENCE_S, secret=SECRET)
+    link = WebSocketLink(access) if over == "websocket" else HttpLink(access)
     publisher = Publisher(bus, clock, "mirror")
     service = ControlService(bus, clock, publisher, [ControlPlan(told=told, link=link, secret=SECRET)])
     tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(service.run())]
     try:
         while await bus.get(STATE_BUCKET, CONTROL_KEY) is None:
             await asyncio.sleep(0.01)
-        yield simulator
+        yield simulator, link
     finally:
         for one in tasks:
             one.cancel()
@@ -113,15 +118,17 @@ async def upstream(
 
 
 @asynccontextmanager
-async def control_stage(*, per_minute: int = 100, timeout_s: float = 20.0) -> AsyncGenerator[ControlStage]:
+async def control_stage(
+    *, per_minute: int = 100, timeout_s: float = 20.0, over: str = "http"
+) -> AsyncGenerator[ControlStage]:
     """A console with a login, and the upstream."""
     clock = AheadClock()
     async with (
         stage(SystemClock(), play=False) as here,
-        upstream(here.bus.client(), clock, per_minute=per_minute, timeout_s=timeout_s) as simulator,
+        upstream(here.bus.client(), clock, per_minute=per_minute, timeout_s=timeout_s, over=over) as (simulator, link),
         house(here) as home,
     ):
-        yield ControlStage(home, simulator, clock)
+        yield ControlStage(home, simulator, link, clock)
 
 
 @contextmanager
@@ -131,7 +138,7 @@ def control_console() -> Generator[tuple[str, DqmSimulator]]:
     @asynccontextmanager
     async def made() -> AsyncGenerator[tuple[FastAPI, DqmSimulator]]:
         clock = SystemClock()
-        async with stage(clock, play=False) as here, upstream(here.bus.client(), clock) as simulator:
+        async with stage(clock, play=False) as here, upstream(here.bus.client(), clock) as (simulator, _):
             yield create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.05), simulator
 
     with served(made) as found:

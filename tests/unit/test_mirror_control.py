@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from countingroom.cli.main import run
 from countingroom.core.commands.upstreams import READS, UPSTREAMS, allowed
-from countingroom.core.errors import CountingRoomError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.mirror.upstream_actions import MOST_BYTES, answer_text, checked, request_of
 from countingroom.mirror.description import MirrorSection
+from countingroom.mirror.grabber.link import messages_asked
 from tests.console.control_stage import BASE, FU, SECRET, control_console, control_stage
 from tests.console.people import ORIGIN
 
+OVER = pytest.mark.parametrize("over", ["http", "websocket"])
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("drop_ids", {}, "not_found"),
     ("info", {"host": FU}, "unknown_argument"),
@@ -93,8 +96,9 @@ def test_an_answer_is_text_without_the_secret_bounded_and_without_controls() -> 
     assert text.strip("x") == ""
 
 
-async def test_what_is_shown_is_sent_once_and_answered() -> None:
-    async with control_stage() as here:
+@OVER
+async def test_what_is_shown_is_sent_once_and_answered(over: str) -> None:
+    async with control_stage(over=over) as here:
         eve, adam = await here.home.browser("eve"), await here.home.browser("adam")
         asked = await here.plan(eve, "restart_hltd", host=FU)
         plan = asked.json()
@@ -191,8 +195,9 @@ async def test_roles_forms_the_description_and_the_rate_are_checked_before_anyth
         assert (await here.send(sam, "info", marks[3])).status_code == 200
 
 
-async def test_an_upstream_that_is_dead_silent_or_wrong_ends_in_a_cause() -> None:
-    async with control_stage(timeout_s=0.5) as here:
+@OVER
+async def test_an_upstream_that_is_dead_silent_or_wrong_ends_in_a_cause(over: str) -> None:
+    async with control_stage(timeout_s=0.5, over=over) as here:
         eve = await here.home.browser("eve")
         await here.simulator.fault("refuse", {})
         failed = await here.act(eve, "restart_fff", host=FU)
@@ -212,8 +217,31 @@ async def test_an_upstream_that_is_dead_silent_or_wrong_ends_in_a_cause() -> Non
         assert [one["cause"]["code"] for one in last] == ["not_reached", "no_answer", "upstream_failed"]
 
 
-async def test_logs_with_html_stay_text_are_bounded_and_the_secret_is_nowhere() -> None:
-    async with control_stage() as here:
+async def test_an_upstream_is_acted_at_while_its_websocket_waits_for_an_answer() -> None:
+    async with control_stage(over="websocket") as here:
+        eve = await here.home.browser("eve")
+        headers = await here.link.ask(messages_asked(None), "")
+        await here.simulator.fault("dead", {"host": next(iter(here.simulator.farm.computers))})
+        asking = asyncio.create_task(here.link.ask(messages_asked(None), ""))
+        sent = await here.act(eve, "restart_hltd", host=FU)
+        assert sent.json()["outcome"]["kind"] == "done", sent.text
+        assert here.done == [f"restart_hltd {FU}"]
+        assert (await here.answer(eve, sent))["sent"]["status"] == 200
+        assert not asking.done()
+        await here.simulator.fault("restore", {})
+        assert await asking == headers
+        await here.simulator.fault("drop", {})
+        assert (await here.act(eve, "info")).json()["outcome"]["cause"]["code"] == "not_reached"
+        with pytest.raises(LinkError):
+            await here.link.ask(messages_asked(None), "")
+        await here.simulator.fault("restore", {})
+        assert (await here.act(eve, "info")).json()["outcome"]["kind"] == "done"
+        assert await here.link.ask(messages_asked(None), "") == headers
+
+
+@OVER
+async def test_logs_with_html_stay_text_are_bounded_and_the_secret_is_nowhere(over: str) -> None:
+    async with control_stage(over=over) as here:
         sam = await here.home.browser("sam")
         await here.simulator.fault("markup", {})
         await here.simulator.fault("long", {})
