@@ -50,7 +50,8 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "auth": (
         "src/countingroom/console/auth",
         "test_login_attempts test_login_turns test_login_rooms test_console_login test_tokens test_console_permits "
-        "test_grants test_local_path test_kept_sessions test_account_changes test_password_strength",
+        "test_grants test_local_path test_kept_sessions test_account_changes test_password_strength "
+        "test_console_live test_console_socket",
         "test_policy",
     ),
 }

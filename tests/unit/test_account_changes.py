@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 
 from countingroom.console.auth.accounts import OPERATE, Accounts
 from countingroom.console.auth.passwords import Passwords
-from countingroom.console.auth.sessions import SessionLifetime, Sessions
+from countingroom.console.auth.sessions import LOOK_S, SessionLifetime, Sessions
 from countingroom.core.accounts import Session
-from countingroom.core.errors import Denied, OutOfRange
+from countingroom.core.errors import Denied, LinkError, OutOfRange
 from countingroom.core.policy import Principal, Role
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
@@ -133,3 +133,36 @@ async def test_a_valid_session_goes_on_until_it_is_ended_or_its_roles_change(des
     assert "roles" not in await sessions.until_over(requester)
     with pytest.raises(Denied):
         await sessions.rights(requester)
+
+
+async def test_a_session_that_was_idle_for_too_long_has_its_rights_for_work_that_goes_on(desk: Desk) -> None:
+    await desk.accounts.add("nina", ROOT, full_name="", roles={"*": Role.SHIFTER})
+    sessions = Sessions(desk.database, desk.clock, SessionLifetime(idle_s=600, whole_s=3600))
+    headers = Headers({"cookie": f"countingroom={await desk.session('nina')}"})
+    requester = await sessions.recognise(headers)
+    await desk.clock.advance(601)
+    with pytest.raises(Denied):
+        await sessions.recognise(headers)
+    assert (await sessions.rights(requester)).on("device.caen") is Role.SHIFTER
+    await desk.clock.advance(3600)
+    with pytest.raises(Denied):
+        await sessions.rights(requester)
+
+
+async def test_rights_that_a_hanging_database_does_not_tell_are_not_known(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.accounts.add("nina", ROOT, full_name="", roles={"*": Role.SHIFTER})
+    sessions = Sessions(desk.database, desk.clock, SessionLifetime(idle_s=600, whole_s=3600))
+    requester = await sessions.recognise(Headers({"cookie": f"countingroom={await desk.session('nina')}"}))
+
+    async def hanging(secret: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(desk.database.sessions, "find", hanging)
+    asking = asyncio.create_task(sessions.rights(requester))
+    await desk.clock.advance(LOOK_S - 0.1)
+    assert not asking.done()
+    await desk.clock.advance(0.2)
+    with pytest.raises(LinkError, match="the rights of nina cannot be looked up"):
+        await asking

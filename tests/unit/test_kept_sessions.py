@@ -178,8 +178,10 @@ async def test_a_database_that_is_away_leaves_what_it_said_last_but_not_what_has
     task.cancel()
 
 
-@pytest.mark.parametrize("what", ["readable", "garbage", "fifo", "link", "disabled", "other user"])
-async def test_a_file_that_proves_nothing_is_ignored(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["readable", "garbage", "fifo", "link", "large", "disabled", "other user"])
+async def test_a_file_that_proves_nothing_is_ignored(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, file = FakeClock(), tmp_path / "sessions.json"
     await kept(clock, file, proven(clock, disabled=what == "disabled"))
     match what:
@@ -193,11 +195,26 @@ async def test_a_file_that_proves_nothing_is_ignored(what: str, tmp_path: Path) 
         case "link":
             file.rename(tmp_path / "elsewhere")
             file.symlink_to(tmp_path / "elsewhere")
+        case "large":
+            monkeypatch.setattr(kept_sessions, "MOST_BYTES", file.stat().st_size - 1)
         case "other user":
             file.write_text(file.read_text().replace('"user":"sam"', '"user":"eve"'))
         case _:
             pass
     assert KeptSessions(file, clock, IDLE_S).find("d") is None
+
+
+async def test_the_folder_of_the_file_is_made(tmp_path: Path) -> None:
+    clock, file = FakeClock(), tmp_path / "data" / "console" / "sessions.json"
+    await kept(clock, file, proven(clock))
+    assert KeptSessions(file, clock, IDLE_S).find("d") is not None
+
+
+async def test_to_forget_sessions_that_are_in_no_file_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_sessions._remove(tmp_path / "sessions.json")  # pyright: ignore[reportPrivateUsage]
+    assert not caplog.records
 
 
 async def test_a_file_that_cannot_be_brought_up_to_date_is_removed(
