@@ -134,13 +134,16 @@ async def until(
 
 
 def is_over(keeper: Keeper) -> bool:
-    """Whether the change has ended, and each instance on nodes that answer is healthy."""
+    """Whether the change has ended, and each node answers and has healthy instances."""
     change = keeper.record.changes.get(SERVICE)
     seen = keeper.observed()
-    nodes = [one for one in seen.nodes.values() if one.is_reachable]
+    nodes = seen.nodes.values()
+    all_answer = bool(nodes) and all(one.is_reachable for one in nodes)
     all_healthy = all(one.health == "healthy" for node in nodes for one in node.instances.values())
     each_has_one = all(node.instances for node in nodes)
-    return change is not None and change.phase in ENDED and not seen.busy and all_healthy and each_has_one
+    return (
+        change is not None and change.phase in ENDED and not seen.busy and all_answer and all_healthy and each_has_one
+    )
 
 
 class Ran(Struct, frozen=True):

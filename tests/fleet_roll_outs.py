@@ -73,6 +73,13 @@ class Site(ABC):
     def running(self) -> list[str]:
         """The version of each camera that runs. Something else that is left fails."""
 
+    def has_one_version(self) -> bool:
+        """Whether all cameras that run are of one version, and nothing else is left."""
+        try:
+            return len(set(self.running())) == 1
+        except AssertionError:
+            return False
+
     @abstractmethod
     def recording(self) -> AbstractContextManager[Recorder]:
         """Follow what starts and ends."""
@@ -84,7 +91,8 @@ class Site(ABC):
     async def go_on(self) -> tuple[Phase, str, str]:
         """A new keeper brings the change to its end: its phase, the version that is wanted, and the cause."""
         async with keeping(keeper_of(store_of(self.database), self.nodes, self.folder)) as keeper:
-            await until(lambda: is_over(keeper), "the end of the change", keeper)
+            # A node that did not answer for a moment is changed after the end of the change.
+            await until(lambda: is_over(keeper) and self.has_one_version(), "the end of the change", keeper)
             change = keeper.record.changes[SERVICE]
             version = self.version(await keeper.revision(change.effective))
             return change.phase, version, change.cause.message if change.cause else ""

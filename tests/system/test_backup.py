@@ -20,6 +20,7 @@ from countingroom.bus.nats.control_buckets import SavedBucket
 from countingroom.cli.main import run
 from countingroom.core.messages import decode
 from tests.contract.storage.postgres import Postgres
+from tests.patience import PATIENCE_S
 from tests.system.backup_child import Rows, rows_of
 from tests.system.running import Running, until, up
 from tests.warm_python import start
@@ -67,13 +68,13 @@ def described(folder: Path, more: str = "") -> Path:
 
 
 def post(http: httpx.Client, path: str, status: int = 200, **body: Any) -> Any:
-    answer = http.post(f"/api/v1/{path}", json=body)
+    answer = http.post(f"/api/v1/{path}", json=body, timeout=PATIENCE_S + 10)
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
 def ask(one: Running, action: str, target: str = "partitions/mCBM", **arguments: Any) -> None:
-    answer = post(one.http, f"{target}/commands/{action}", arguments=arguments, wait_s=15)
+    answer = post(one.http, f"{target}/commands/{action}", arguments=arguments, wait_s=PATIENCE_S)
     assert answer["outcome"]["kind"] == "done", answer
 
 
@@ -92,7 +93,7 @@ def deliver(http: httpx.Client, number: int) -> None:
 def save(http: httpx.Client, number: int) -> None:
     """A revision of a configuration."""
     arguments = {"system": "STS", "tag": "load", "parameters": json.dumps({"number": number})}
-    post(http, "experiment/commands/save_configuration", arguments=arguments, wait_s=15)
+    post(http, "experiment/commands/save_configuration", arguments=arguments, wait_s=PATIENCE_S)
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def load(one: Running) -> Generator[None]:
     over = threading.Event()
 
     def work(act: Callable[[httpx.Client, int], None]) -> None:
-        with httpx.Client(base_url=one.url, headers=one.http.headers, timeout=20) as http:
+        with httpx.Client(base_url=one.url, headers=one.http.headers) as http:
             number = 0
             while not over.is_set():
                 act(http, number := number + 1)
@@ -243,7 +244,7 @@ def check_refusals(
     assert not into.exists()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_backup_under_load_is_the_experiment_at_one_moment_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -276,7 +277,7 @@ def test_a_backup_under_load_is_the_experiment_at_one_moment_and_goes_on(
 
 
 @pytest.mark.server
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_backup_with_postgresql_has_the_rows_of_one_moment(
     needs: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

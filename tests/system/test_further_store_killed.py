@@ -22,6 +22,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.history_stores import HistoryStoreState, StoreHealth
 from countingroom.core.messages import Readings, decode, encode
+from countingroom.core.series import LastAnswer, LastQuery
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.service import HistoryService
@@ -203,8 +204,10 @@ async def _play(server: Site, file: Path) -> None:
             if not server.goes_on:
                 await _resume(server)
             await _until(bus, lambda state: not state.problem)
-        sending.cancel()
+        load.is_over = True
+        await sending
         await _until(bus, lambda state: state.sequence == load.sent and state.behind_since_ns is None)
+        await _until_kept(bus, load.sent)
     finally:
         for task in (sending, service):
             task.cancel()
@@ -250,11 +253,13 @@ class Load:
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
         self.sent = 0
+        self.is_over = False
+        """Nothing more is sent. A cancelled task could have counted a message that it did not send."""
         self.go_on = asyncio.Event()
         self.go_on.set()
 
     async def run(self) -> None:
-        while await self.go_on.wait():
+        while await self.go_on.wait() and not self.is_over:
             self.sent += 1
             await self._bus.append(subjects.readings("caen", full=False), encode(_message(self.sent)))
             await asyncio.sleep(0.02)
@@ -283,6 +288,17 @@ async def _until(bus: MemoryBus, is_true: Callable[[HistoryStoreState], bool]) -
             data = getattr(entry, "data", None)
             if data and is_true(decode(data, HistoryStoreState)):
                 return
+
+
+async def _until_kept(bus: MemoryBus, number: int) -> None:
+    """Wait until the default store has this message too: each store takes messages in its own time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            query = encode(LastQuery(points=("caen.p0",), at_ns=2**62))
+            answer = await bus.request(subjects.query("history", "last"), query, timeout_s=PATIENCE_S)
+            if decode(answer.data, LastAnswer).last.readings["caen.p0"].value == number:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def _resume(server: Site) -> None:
