@@ -91,6 +91,8 @@ class PartitionOwner:
         )
         self.partition: PartitionModel
         self._template_name = ""
+        self._has_former = False
+        """Recorders that the template no longer names are stopped with the run that they record."""
         self.orders = Orders(context, lease, name, self.tell, lambda: self.start_permission.forbids(self.partition))
         self.hooks = Hooks(context, name, self.tell)
         self.state_publisher = StatePublisher(context, name, lease, self._snapshot)
@@ -158,7 +160,7 @@ class PartitionOwner:
         if record.template in context.section.templates:
             template = context.template(record.template)
             if former := await find_former_recorders(context, template, record, opened):
-                template = with_former(template, former)
+                template, self._has_former = with_former(template, former), True
                 self.command_server.record(EventKind.NOTE, why_former(record, former), severity=2)
         else:
             template = await stand_in(context, record, opened)
@@ -333,10 +335,14 @@ class PartitionOwner:
                     pass
 
     def _drop_former_recorders(self) -> None:
+        if not self._has_former:
+            return
+        self._has_former = False
         present = self.partition
-        if not present.unexplained and (own := self.context.template(present.template.name)) != present.template:
-            self.partition = msgspec.structs.replace(present, template=own)
-            self.look_anew()  # the members are those of the template again
+        # The next start may come before the members are read again.
+        own = with_recorders(self.context.template(present.template.name), present.members)
+        self.partition = msgspec.structs.replace(present, template=own)
+        self.look_anew()  # the members are those of the template again
 
     def _moved(self, before: str, event: str, after: str, cause: Cause | None) -> None:
         goal = self.partition.goal
