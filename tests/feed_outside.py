@@ -19,6 +19,8 @@ class Outside:
         self.rows: list[tuple[str, str, bytes]] = []
         self.faults: list[str] = []
         self.batches = 0
+        self.refuses: dict[str, str] = {}
+        """Kind of record -> code of the error with which a batch that holds one is refused."""
         self.withheld: dict[str, tuple[int, int, int]] = {}
         """Kind -> records, lines and lines withheld, as the last batch told."""
 
@@ -29,6 +31,8 @@ class Outside:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "before":
             raise LinkError("cut", source="test")
+        if code := next((self.refuses[one.kind] for one in batch.records if one.kind in self.refuses), ""):
+            raise LinkError("the batch is refused", source="test", code=code)
         if batch.feed != self.feed:
             self.feed, self.last = batch.feed, 0
         if batch.after == self.last:

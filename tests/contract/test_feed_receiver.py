@@ -20,7 +20,7 @@ from countingroom.core.mirror.raw_records import Sort
 from countingroom.core.yaml.secret_reference import SecretReference
 from countingroom.mirror.feed.intake import FeedIntake
 from countingroom.mirror.feed.receiver import FeedReceiver
-from countingroom.mirror.feed.target import HttpsTarget
+from countingroom.mirror.feed.target import REFUSED_KIND, HttpsTarget
 from countingroom.mirror.store.reader import PublicReader
 from countingroom.mirror.store.store import PublicStore
 from countingroom.testing.clock import FakeClock
@@ -116,6 +116,15 @@ async def test_a_new_feed_takes_the_place_of_the_states_of_the_one_before(stand:
     assert (await stand.target.take(batch(record(1000, "both"), feed="another-feed"))).last == FIRST + 1000
     assert await stand.now() == {"device both": {"n": 1000}}
     assert len(await stand.reader.history("device")) == 3
+
+
+async def test_a_kind_that_is_not_known_here_is_told_so_and_nothing_is_stored(stand: Stand) -> None:
+    with pytest.raises(LinkError) as refused:
+        await stand.target.take(batch(record(0, "a"), record(1, "b", kind="of a later version")))
+    assert refused.value.cause.code == REFUSED_KIND
+    assert await stand.now() == {}
+    assert (await stand.target.take(batch())).last == 0
+    assert (await stand.target.take(batch(record(0, "a")))).last == FIRST
 
 
 async def test_a_run_that_leaves_the_present_keeps_its_history(stand: Stand) -> None:

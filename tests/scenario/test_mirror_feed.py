@@ -21,7 +21,17 @@ from countingroom.core import subjects
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import Catalogue, DeviceState, Event, EventKind, Link, Presence, Readings, encode
+from countingroom.core.messages import (
+    Catalogue,
+    DeviceState,
+    Event,
+    EventKind,
+    Link,
+    Presence,
+    Readings,
+    decode,
+    encode,
+)
 from countingroom.core.mirror.last_check import LastCheck
 from countingroom.core.mirror.pseudonyms import Pseudonyms
 from countingroom.core.mirror.publication import FeedRules
@@ -173,6 +183,32 @@ async def test_events_and_runs_come_once_and_in_order_over_restarts_and_a_lost_l
     assert [body["action"] for _, body in stage.left("event")] == ["run_began", "run_over", "run_began"]
     runs = [(key, body["state"], body.get("end")) for key, body in stage.left("run")]
     assert runs == [("7", "running", None), ("7", "ended", "stopped"), ("8", "running", None)]
+
+
+async def test_a_kind_that_the_outside_refuses_is_told_and_comes_after_an_update(stage: Stage) -> None:
+    stage.outside.refuses = {"alarm": "receiver_kind"}
+    await stage.device("chiller", "ON")
+    await stage.alarm("device.chiller.state")
+    async with stage.feed() as bus:
+        await stage.alarm("device.chiller.pump")
+        await stage.device("chiller", "OFF")
+        for _ in range(30):
+            await stage.clock.advance(1)
+        assert [body["state"] for _, body in stage.left("device")] == ["ON", "OFF"]
+        assert stage.left("alarm") == []
+        assert stage.service
+        assert [one for one in stage.service.warnings() if "2 records of the kind alarm were left out" in one]
+        assert list(stage.service.troubles()) == []
+        async with bus.replay("events", follow=False) as stored:
+            events = [decode(one.data, Event) async for one in stored]
+        (told,) = [one for one in events if one.source == "feed"]
+        assert told.data["kind"] == "alarm" and told.cause and told.cause.code == "receiver_kind"
+    stage.outside.refuses = {}
+    async with stage.feed():
+        for _ in range(30):
+            await stage.clock.advance(1)
+        assert {key for key, _ in stage.left("alarm")} == {"device.chiller.state", "device.chiller.pump"}
+        assert stage.service and list(stage.service.warnings()) == []
 
 
 async def test_chosen_points_leave_thinned_out_in_time(stage: Stage) -> None:

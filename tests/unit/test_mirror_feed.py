@@ -29,7 +29,7 @@ from countingroom.core.values import Quality, Reading
 from countingroom.mirror.description import MirrorSection
 from countingroom.mirror.feed.journal import read_journal
 from countingroom.mirror.feed.outbox import FeedOutbox
-from countingroom.mirror.feed.sender import FeedSender
+from countingroom.mirror.feed.sender import REFUSED_S, FeedSender
 from countingroom.mirror.store.values import RecordKind
 from countingroom.testing.clock import FakeClock
 from tests.feed_outside import Outside
@@ -295,6 +295,79 @@ def test_whatever_fails_each_record_comes_once_and_in_order(
         outbox.close()
 
     asyncio.run(run())
+
+
+async def left_out(outbox: FeedOutbox, outside: Outside, clock: FakeClock, seconds: float) -> list[tuple[str, str]]:
+    """What is told of records that are left out: their kind, and the code of the reason."""
+    told: list[tuple[str, str]] = []
+    sender = FeedSender(outbox, outside, clock, left_out=lambda one, cause: told.append((one.kind, cause.code)))
+    task = asyncio.create_task(sender.run())
+    for _ in range(300):
+        await clock.advance(seconds / 300)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return told
+
+
+def mixed() -> list[PublicRecord]:
+    """Records of two kinds, of which each tenth is a note."""
+    return [record(str(one), one, kind="device" if one % 10 else "note") for one in range(200)]
+
+
+async def test_a_kind_that_the_outside_does_not_know_stops_no_other(outbox: FeedOutbox) -> None:
+    outside, clock = Outside(), FakeClock()
+    outside.refuses = {"note": "receiver_kind"}
+    outbox.add(mixed(), NOW)
+    assert await left_out(outbox, outside, clock, 5) == [("note", "receiver_kind")]
+    assert outside.keys() == [str(one) for one in range(200) if one % 10]
+    assert outbox.waiting().records == 0
+    outside.refuses = {}
+    assert outbox.add(mixed(), NOW) == 20, "they count as not told"
+    assert await left_out(outbox, outside, clock, 5) == []
+    assert outside.keys()[180:] == [str(one) for one in range(200) if not one % 10]
+
+
+async def test_what_an_older_outside_refuses_is_left_out_after_a_time(outbox: FeedOutbox) -> None:
+    outside, clock = Outside(), FakeClock()
+    outside.refuses = {"note": "receiver_refused"}
+    outbox.add(mixed(), NOW)
+    assert await left_out(outbox, outside, clock, REFUSED_S / 2) == []
+    assert outside.rows == []
+    assert await left_out(outbox, outside, clock, REFUSED_S + 60) == [("note", "receiver_refused")]
+    assert outside.keys() == [str(one) for one in range(200) if one % 10]
+
+
+async def test_a_refusal_that_passes_leaves_nothing_out(outbox: FeedOutbox) -> None:
+    outside, clock = Outside(), FakeClock()
+    outside.refuses = {"note": "receiver_refused", "device": "receiver_refused"}
+    outbox.add([*mixed(), record("0", 0, Sort.GONE, "note")], NOW)
+    sender = FeedSender(outbox, outside, clock)
+    task = asyncio.create_task(sender.run())
+    await clock.advance(REFUSED_S - 60)
+    assert sender.cause and sender.cause.code == "receiver_refused"
+    outside.refuses = {}
+    for _ in range(60):
+        await clock.advance(1)
+    task.cancel()
+    assert outside.keys() == [*(str(one) for one in range(200)), "0"]
+    assert sender.left_out == {}
+
+
+def test_a_record_that_is_left_out_is_as_if_it_was_not_written(outbox: FeedOutbox) -> None:
+    outbox.add([record("a", 1), record("b", 1), record("7", 1, Sort.ENTRY, "event")], NOW)
+    before = outbox.waiting()
+    for one in outbox.batch(9, 1 << 20)[1:]:
+        outbox.leave_out(one.sequence)
+        outbox.leave_out(one.sequence)  # again: no effect
+    after = outbox.waiting()
+    assert (before.records, after.records, after.last) == (3, 1, before.last)
+    outbox.close()
+    again = FeedOutbox(outbox.path, 1 << 20, NOW)
+    assert again.waiting() == after, "the counts are right"
+    again.add([record("a", 0, Sort.GONE)], NOW)
+    again.acknowledged(again.last - 1)
+    again.leave_out(again.last)
+    assert again.add([record("a", 0, Sort.GONE), record("b", 0, Sort.GONE)], NOW) == 1, "b may be outside from before"
 
 
 async def test_an_outside_that_has_lost_what_it_had_gets_again_what_is_still_there(outbox: FeedOutbox) -> None:

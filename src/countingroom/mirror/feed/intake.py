@@ -22,6 +22,8 @@ from countingroom.mirror.store.values import Cursor, RecordEntry, RecordKind, So
 
 FEED = "feed"
 """Name of the feed among the sources of the store."""
+NO_KIND = "kind"
+"""Code of the error for a record of a kind that is not known here."""
 KINDS = get_args(RecordKind)
 """Of records in the store; the feed is the one source of them."""
 _US_NS = 1000
@@ -103,7 +105,7 @@ def _entry(one: FeedRecord) -> RecordEntry:
     body: dict[str, Any] | None = msgspec.json.decode(one.body) if one.sort is not Sort.GONE else None
     kind: Any = one.kind
     if kind not in KINDS:  # of a newer version
-        raise LinkError(f"records of the kind {kind!r} are not known here", source="mirror.feed", code="kind")
+        raise LinkError(f"records of the kind {kind!r} are not known here", source="mirror.feed", code=NO_KIND)
     return RecordEntry(
         kind=kind,
         key=received(one.key),

@@ -184,6 +184,21 @@ class FeedOutbox:
             if self._bytes > self._most_bytes:
                 self._bound()
 
+    def leave_out(self, sequence: int) -> None:
+        """Forget a record that waits: the outside refuses it. A state then counts as one that was not told, so that it
+        is sent where it is given again, after a change or a start."""
+        with self._transaction():
+            found = self._file.execute(
+                "SELECT length(body) FROM feed WHERE sequence = ? AND sequence > ?", (sequence, self.sent)
+            ).fetchone()
+            if found is None:
+                return
+            self._file.execute("DELETE FROM feed WHERE sequence = ?", (sequence,))
+            self._file.execute("DELETE FROM present WHERE sequence = ? AND digest = x''", (sequence,))
+            self._file.execute("UPDATE present SET digest = x'00' WHERE sequence = ?", (sequence,))
+            self._bytes -= found[0] + _ROW_BYTES
+            self._records -= 1
+
     def begin_anew(self, now_ns: int) -> None:
         """Take a new id and send all present states again: the outside knows more of this feed than this file, which
         was taken from a backup."""

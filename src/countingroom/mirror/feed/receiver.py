@@ -18,7 +18,8 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Malformed
 from countingroom.core.mirror.feed import MOST_BYTES, PATH, read_batch
-from countingroom.mirror.feed.target import FeedTarget
+from countingroom.mirror.feed.intake import NO_KIND
+from countingroom.mirror.feed.target import UNKNOWN_KIND, FeedTarget
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,9 @@ class FeedReceiver:
         try:
             return 200, msgspec.json.encode(await self._target.take(batch))
         except CountingRoomError as error:
+            if error.cause.code == NO_KIND:
+                _log.warning("the feed: %s; update this receiver", error.cause.message)
+                raise Refusal(UNKNOWN_KIND, NO_KIND) from error
             _log.warning("the feed: a batch could not be stored: %s", error.cause)
             raise Refusal(503, "store") from error
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from uuid import uuid4
 
 from msgspec import Struct
 
@@ -13,7 +14,10 @@ from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core.alarms import identity
 from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Event, EventKind
 from countingroom.core.mirror.chosen_points import ChosenPoints
+from countingroom.core.mirror.feed import FeedRecord
 from countingroom.core.mirror.publication import FeedRules
 from countingroom.core.mirror.states import FEED_KEY, FeedState
 from countingroom.core.times import duration
@@ -74,7 +78,7 @@ class FeedService:
         self._began_ns = clock.now_ns()
         self._outbox = FeedOutbox(data / OUTBOX, settings.most_bytes, clock.now_ns())
         self._changed = asyncio.Event()
-        self._sender = FeedSender(self._outbox, target, clock, changed=self._changed.set)
+        self._sender = FeedSender(self._outbox, target, clock, changed=self._changed.set, left_out=self._tell_left_out)
         self._collector: FeedCollector | None = None
         self._dropped_before = self._outbox.waiting().dropped
 
@@ -106,6 +110,12 @@ class FeedService:
                 f" ({self._settings.most_bytes >> 20} MiB); present states are kept"
             )
 
+        for kind, number in self._sender.left_out.items():
+            yield (
+                f"{number} records of the kind {kind} were left out of the feed, because its receiver refuses them:"
+                " update the receiver, then start the role mirror again"
+            )
+
     def conditions(self) -> Mapping[str, str]:
         """What is told to the alarm department."""
         return {identity.MIRROR_CANARY: self._collector.canary if self._collector else ""}
@@ -120,6 +130,21 @@ class FeedService:
             return None
         since_s = max(0.0, (self._clock.now_ns() - (self._sender.contact_ns or self._began_ns)) / 1e9)
         return since_s, f"the feed is not sent, since {duration(round(since_s))}: {cause.message}"
+
+    def _tell_left_out(self, record: FeedRecord, cause: Cause) -> None:
+        self._publisher.event(
+            Event(
+                id=uuid4().hex,
+                kind=EventKind.NOTE,
+                time_ns=self._clock.now_ns(),
+                department="mirror",
+                source="feed",
+                message=f"records of the kind {record.kind} are left out of the feed: its receiver refuses them",
+                severity=2,
+                cause=cause,
+                data={"kind": record.kind, "sequence": record.sequence},
+            )
+        )
 
     async def _collect(self) -> None:
         while True:

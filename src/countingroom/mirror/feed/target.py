@@ -20,6 +20,11 @@ SOURCE = "mirror.feed"
 TIMEOUT_S = 20.0
 _DENIED = (401, 403)
 _OK = 200
+UNKNOWN_KIND = 422
+"""Status of the answer of a receiver that does not know a kind of record."""
+REFUSED, REFUSED_KIND = "receiver_refused", "receiver_kind"
+"""Codes of the errors where an outside has answered, and has not taken the batch; the second for a kind of record that
+it does not know."""
 _MOST_ANSWER = 65_536
 """Bytes: also the page that a proxy answers with is told."""
 
@@ -83,7 +88,7 @@ class HttpsTarget:
                 headers=headers,
             )
         except AnswerTooLarge as error:
-            raise self._error("receiver_refused", f"answers with more than {_MOST_ANSWER} bytes") from error
+            raise self._error(REFUSED, f"answers with more than {_MOST_ANSWER} bytes") from error
         except (httpx.HTTPError, OSError) as error:
             is_late = isinstance(error, TimeoutError | httpx.TimeoutException)
             said = "it did not answer in time" if is_late else str(error)
@@ -92,11 +97,12 @@ class HttpsTarget:
             raise self._error("receiver_denied", "refuses the token", "give both sides the same token")
         if status != _OK:
             words = " ".join(answer[:200].decode(errors="replace").split())
-            raise self._error("receiver_refused", f"does not take a batch: {status} {words}")
+            code = REFUSED_KIND if status == UNKNOWN_KIND else REFUSED
+            raise self._error(code, f"does not take a batch: {status} {words}")
         try:
             return read_answer(answer)
         except Malformed as error:
-            raise self._error("receiver_refused", f"answers what is no answer: {error}") from error
+            raise self._error(REFUSED, f"answers what is no answer: {error}") from error
 
     async def close(self) -> None:
         await self._client.aclose()
