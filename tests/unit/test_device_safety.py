@@ -201,6 +201,16 @@ async def test_the_next_command_is_judged_by_the_state_that_the_one_done_has_led
             assert device.situation().states["a"].state == state
 
 
+async def test_a_command_is_judged_by_the_state_of_the_readings_that_have_come() -> None:
+    stand = Stand()
+    async with stand.device(driver=FakeMonitoringDriver) as device:
+        stand.supply.put("temperature", 30.0)
+        await stand.clock.advance(0)  # the states are looked at, and will be again a little later
+        stand.supply.put("a.on", True)
+        assert await device.carry_out(stand.command("switch_on", "a"), "ann") is None
+        assert stand.supply.writes == [], "it is on already"
+
+
 def test_a_command_that_an_interlock_holds_back_is_refused_also_where_its_writes_follow_from_readings() -> None:
     class Toggling(FakeBehaviour):
         def writes(
