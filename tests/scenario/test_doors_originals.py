@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -51,7 +52,7 @@ DIFFERENT = (
     ("unknown names", "talk -n zz ping"),
     ("unknown names", "disable zz"),
     ("talk that fails", "talk foo"),
-    ("simulate", "simulate"),
+    ("simulate", "simulate /nowhere/*"),
 )
 """(difference of the reference, command)."""
 ELSEWHERE = {
@@ -77,9 +78,19 @@ def ports() -> Iterator[dict[str, int]]:
     with subprocess.Popen([PYTHON, FILES / "originals.py"], stdout=subprocess.PIPE, cwd=FILES) as process:
         assert process.stdout
         try:
-            yield json.loads(process.stdout.readline())
+            found = json.loads(process.stdout.readline())
+            _await_first_status(found["fliswarm"])
+            yield found
         finally:
             process.kill()
+
+
+def _await_first_status(port: int) -> None:
+    """The original tells the states of its nodes to all clients at its start. The same command ends after that."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client, client.makefile("rw") as lines:
+        lines.write("7 status\n")
+        lines.flush()
+        assert any(" 7 :" in line for line in lines)
 
 
 @asynccontextmanager
@@ -123,7 +134,8 @@ async def connect(stand: DoorStand, port: int) -> Client:
 
 
 async def replies_of_the_original(client: Client, line: str | bytes) -> list[str]:
-    """Up to the final reply, or the end of the connection."""
+    """Up to the final reply, or the end of the connection. Lines to all clients are left out: who has connected,
+    and the states of nodes from time to time."""
     client.writer.write(b"7 " + (line if isinstance(line, bytes) else line.encode()) + b"\n")
     found: list[str] = []
     while True:
@@ -134,8 +146,11 @@ async def replies_of_the_original(client: Client, line: str | bytes) -> list[str
             text = b""
         if not text:
             return [*found, "dropped"]
-        found.append(text.decode().removesuffix("\n").split(" ", 2)[2])
-        if found[-1][0] in ":fe":
+        _, number, reply = text.decode().removesuffix("\n").split(" ", 2)
+        if number == "0":
+            continue
+        found.append(reply)
+        if reply[0] in ":fe":
             return found
 
 
