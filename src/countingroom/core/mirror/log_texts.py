@@ -134,8 +134,8 @@ class LogTexts:
         if self._known.version != self._approvals.version:  # another thread may go on with what it has
             self._known = _Known(self._approvals.version)
         known, check = self._known, self._check
-        get, joint = known.lines.get, check.joints.get
         out: list[str] = []
+        get, joint, add = known.lines.get, check.joints.get, out.append
         marks: set[int] = set()
         """Places in `out` where lines were withheld."""
         hits = masked = missing = end = 0
@@ -146,13 +146,14 @@ class LogTexts:
         apart = _APART | _bits(names)
         for line in lines:
             found = get(line) or self._outcome(line, known)
+            flags = found.flags
             met = joint(end + found.start, IN_FULL)
             # Of most lines nothing more needs to be looked at: no name can be made up where they meet, and they hold
             # none of this record's own.
-            if met or found.flags & apart:
+            if met or flags & apart:
                 if not names.isdisjoint(found.values):
                     found = self._judged(line, known, names)
-                    met = IN_FULL
+                    flags, met = found.flags, IN_FULL
                 text = found.text
                 is_hit = found.is_hit
                 if text:
@@ -177,8 +178,8 @@ class LogTexts:
             if text:
                 last = found
                 end = found.end if plain >= BEFORE else 0
-            out.append(text)
-            masked += found.flags & _MASKED
+            add(text)
+            masked += flags & _MASKED
         left = len(out) - len(marks)
         if missing:
             out.append(withheld_text(missing))

@@ -29,8 +29,8 @@ from countingroom.core.mirror.templates import Approval, LineReader, Part, ReadL
 
 _LOGS = 200
 """Logs that are remembered."""
-_NEIGHBOURS = 4000
-"""Texts that are remembered with what stands before them."""
+_NEIGHBOURS = 200
+"""Keys of a record that are remembered together."""
 
 T = TypeVar("T")
 Undecided = Callable[[Sequence[tuple[ReadLine, str]], str], None]
@@ -171,8 +171,8 @@ class Redactor:
         self._reader = LineReader()
         # A document comes again with each of its changes, mostly with the same log.
         self._remembered = lru_cache(maxsize=_LOGS)(self._log)
-        # Keys, and texts such as the state of a client, stand side by side in many records.
-        self._neighbours = lru_cache(maxsize=_NEIGHBOURS)(check.across)
+        # Most records of a kind have the same keys.
+        self._neighbours = lru_cache(maxsize=_NEIGHBOURS)(self._among)
         self._approvals = approvals if isinstance(approvals, ApprovalTable) else ApprovalTable(approvals)
         self._undecided = undecided
         self._texts = LogTexts(self._approvals, pseudonyms, check)
@@ -331,18 +331,18 @@ class Redactor:
         for text, _ in texts:
             if hit := self._check.find(text):
                 return hit
-        ways = (
-            (("key", "text", "number"), self._check.across),
-            (("key",), self._neighbours),
-            (("text",), self._neighbours),
+        return (
+            self._among(tuple(text for text, _ in texts))
+            or self._neighbours(tuple(text for text, kind in texts if kind == "key"))
+            or self._among(tuple(text for text, kind in texts if kind == "text"))
         )
-        for kinds, across in ways:
-            before = ""
-            for text, kind in texts:
-                if kind in kinds:
-                    if before and (hit := across(text, before)):
-                        return hit
-                    before = before[-BEFORE:] + text
+
+    def _among(self, texts: tuple[str, ...]) -> Hit | None:
+        before = ""
+        for text in texts:
+            if before and (hit := self._check.across(text, before)):
+                return hit
+            before = before[-BEFORE:] + text
         return None
 
 
