@@ -19,6 +19,7 @@ from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import SystemKind
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.coordinator.move_plan import plan_move
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.survey import UNSEEN, Seen, is_right, survey
 
 
@@ -59,7 +60,7 @@ async def _effect(
     members = members_of(template, after, chosen, context.section)
     seen = _seen(context, record.name, members, joins)
     state = shown.state if shown else template.idle
-    then = survey(template, members, seen, run=shown.run if shown else 0, rests_in=state).state
+    then = survey(with_recorders(template, members), members, seen, run=shown.run if shown else 0, rests_in=state).state
     now = {one.system: one for one in members_of(template, record, chosen, context.section)}
     fitting = await context.database.tags.covering(member.system for member in members)
     return MoveEffect(

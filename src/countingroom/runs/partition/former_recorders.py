@@ -11,7 +11,8 @@ import msgspec
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.run_book import Run
 from countingroom.core.systems import RECORDING
-from countingroom.runs.context import RunControlContext
+from countingroom.runs.context import RunControlContext, members_of
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.template import Template
 
 
@@ -19,11 +20,12 @@ async def find_former_recorders(
     context: RunControlContext, template: Template, record: PartitionRecord, run: Run | None
 ) -> tuple[str, ...]:
     """The global systems that record in this partition and are no recorders of the template."""
+    recorders = with_recorders(template, members_of(template, record, {}, context.section)).recorders
     members = run.members if run else ()
-    names = dict.fromkeys(name for name in members if name not in record.detectors and name not in template.recorders)
+    names = dict.fromkeys(name for name in members if name not in record.detectors and name not in recorders)
     if names:
         await context.system_states.settled(names)
-    names |= dict.fromkeys(name for name in context.section.global_systems if name not in template.recorders)
+    names |= dict.fromkeys(name for name in context.section.global_systems if name not in recorders)
     return tuple(name for name in names if _records(context, name, record.name))
 
 
