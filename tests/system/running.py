@@ -21,6 +21,8 @@ from tests.warm_python import Started, put_new_database, start
 T = TypeVar("T")
 
 DEADLINE_S = 60.0
+ANSWER_S = 20.0
+"""So long an answer may take, in addition to the time that the console itself waits for the end of a command."""
 LOOK_S = (0.02, 0.5)
 """Looking costs processor time, here and in what is asked: 6 % of a core at 20 looks a second."""
 
@@ -32,7 +34,7 @@ class Running:
         self.process = process
         self.url = url
         self.data = data
-        self.http = httpx.Client(base_url=url, timeout=20.0)
+        self.http = httpx.Client(base_url=url, timeout=ANSWER_S)
 
     def get(self, path: str, **parameters: Any) -> Any:
         """A resource of the API."""
@@ -40,9 +42,13 @@ class Running:
         response.raise_for_status()
         return response.json()
 
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        """Something that is asked for, with its answer whatever it is. The `wait_s` of a command may be long."""
+        return self.http.post(f"/api/v1/{path}", json=body, timeout=body.get("wait_s", 0.0) + ANSWER_S)
+
     def command(self, device: str, name: str, **body: Any) -> httpx.Response:
         """A command, with its answer whatever it is."""
-        return self.http.post(f"/api/v1/devices/{device}/commands/{name}", json=body)
+        return self.post(f"devices/{device}/commands/{name}", **body)
 
     def fault(self, device: str, name: str, **arguments: Any) -> None:
         """Make its simulator go wrong."""

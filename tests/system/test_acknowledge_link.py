@@ -12,6 +12,7 @@ import msgspec
 
 from countingroom.core.alarms.states import BaseState
 from tests.notify_servers import HttpEndpoint
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 from tests.system.test_alarm_department import acknowledged, alarm
 
@@ -72,8 +73,8 @@ def test_the_link_of_a_message_acknowledges_once_and_only_what_it_told(tmp_path:
                 running.fault("chiller", "freeze")
                 until(lambda times=times: len(tokens(endpoint)) == times, "the lost link is told")
                 if times == 1:
-                    body = {"alarms": {LINK: None}, "wait_s": 20}
-                    assert running.http.post("/api/v1/alarms/commands/acknowledge", json=body).status_code == 200
+                    done = running.post("alarms/commands/acknowledge", alarms={LINK: None}, wait_s=PATIENCE_S)
+                    assert done.status_code == 200, done.text
                     running.fault("chiller", "restore")
                     until(lambda: alarm(running, LINK) is None, "it is over")
             old, new = tokens(endpoint)

@@ -22,7 +22,7 @@ from countingroom.core.messages import decode
 from tests.contract.storage.postgres import Postgres
 from tests.patience import PATIENCE_S
 from tests.system.backup_child import Rows, rows_of
-from tests.system.running import Running, until, up
+from tests.system.running import ANSWER_S, Running, until, up
 from tests.warm_python import start
 
 MORE = """
@@ -68,7 +68,7 @@ def described(folder: Path, more: str = "") -> Path:
 
 
 def post(http: httpx.Client, path: str, status: int = 200, **body: Any) -> Any:
-    answer = http.post(f"/api/v1/{path}", json=body, timeout=PATIENCE_S + 10)
+    answer = http.post(f"/api/v1/{path}", json=body, timeout=PATIENCE_S + ANSWER_S)
     assert answer.status_code == status, answer.text
     return answer.json()
 

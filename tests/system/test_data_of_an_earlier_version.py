@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "data_of_7882d86.tar.xz"
@@ -71,8 +72,7 @@ def test_the_run_that_was_going_on_is_closed_and_the_next_one_has_the_next_numbe
     assert shown["tag"] == "loud"
 
     def command(name: str, **arguments: str) -> bool:
-        body = {"arguments": arguments, "wait_s": 15}
-        answer = running.http.post(f"/api/v1/partitions/mCBM/commands/{name}", json=body)
+        answer = running.post(f"partitions/mCBM/commands/{name}", arguments=arguments, wait_s=PATIENCE_S)
         return answer.status_code == 200 and answer.json()["outcome"]["kind"] == "done"
 
     until(lambda: command("goal", state="QA_Active"), "the partition is brought up again")

@@ -18,6 +18,7 @@ from tests import warm_python
 from tests.drill.__main__ import play
 from tests.drill.faults import DRILLS, SHORT
 from tests.drill.report import table
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 
 ROOT = Path(__file__).parents[2]
@@ -116,15 +117,15 @@ def test_a_device_in_trouble_ends_the_run_that_needs_it_with_its_cause(demo: Run
     until(lambda: fresh(demo, "co2") and demo.state("co2") != "DISCONNECTED", "the plant joins again")
 
     def again() -> bool:
-        body = {"arguments": {"state": "QA_Active"}, "wait_s": 15}
-        answer = demo.http.post("/api/v1/partitions/mCBM/commands/goal", json=body)
+        arguments = {"state": "QA_Active"}
+        answer = demo.post("partitions/mCBM/commands/goal", arguments=arguments, wait_s=PATIENCE_S)
         return answer.status_code == 200 and answer.json()["outcome"]["kind"] == "done"
 
     until(again, "it is brought up again")
 
 
 def test_a_setpoint_is_done_when_the_readback_agrees(demo: Running) -> None:
-    answer = demo.command("caen", "set", arguments={"point": "0.lv_setV", "value": 11.25}, wait_s=15)
+    answer = demo.command("caen", "set", arguments={"point": "0.lv_setV", "value": 11.25}, wait_s=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     assert answer.json()["outcome"]["kind"] == "done"
     until(lambda: demo.reading("caen", "0.lv_setV")["value"] == 11.25, "the readback is shown")
@@ -141,14 +142,14 @@ def test_a_module_is_powered_in_order(demo: Running) -> None:
     assert refused.status_code == 409
     assert refused.json()["cause"]["code"] == "not_allowed"
     for command, state in (("lv_on", "LV_ON"), ("hv_on", "HV_ON"), ("hv_off", "LV_ON"), ("lv_off", "LV_OFF")):
-        answer = demo.command("caen", command, channel="2", wait_s=40)
+        answer = demo.command("caen", command, channel="2", wait_s=PATIENCE_S)
         assert answer.status_code == 200, answer.text
         until(lambda state=state: demo.devices()["caen"]["channels"]["2"] == state, f"channel 2 is {state}")
     assert demo.devices()["caen"]["channels"]["1"] == "LV_OFF"
 
 
 def test_a_killed_device_host_comes_back_and_writes_nothing(demo: Running) -> None:
-    done = demo.command("chiller", "start", wait_s=20)
+    done = demo.command("chiller", "start", wait_s=PATIENCE_S)
     assert done.status_code == 200, done.text
     until(lambda: demo.state("chiller") == "ON", "the chiller runs")
     setpoints = {

@@ -113,11 +113,11 @@ def test_a_run_is_stopped_on_a_full_disk_and_the_history_goes_on_afterwards(smal
         )
         assert command(running, "stop")
         until(lambda: state(running) == "QA_Active", "it has stopped")
-        refused = running.http.post("/api/v1/partitions/mCBM/commands/start", json={"wait_s": 60}, timeout=90)
+        refused = running.post("partitions/mCBM/commands/start", wait_s=PATIENCE_S)
         assert refused.status_code in (409, 422, 502, 503), refused.text
         assert "storage_failed" in refused.text or "disk" in refused.text
         set_it = {"arguments": {"point": "0.lv_setV", "value": 11.5}, "wait_s": PATIENCE_S}
-        answer = running.http.post("/api/v1/devices/caen/commands/set", json=set_it, timeout=PATIENCE_S + 10)
+        answer = running.command("caen", "set", **set_it)
         assert answer.is_success and answer.json()["outcome"]["kind"] == "done", answer.text
         until(lambda: running.reading("caen", "0.lv_setV")["value"] == 11.5, "it is shown")
         filled.unlink()
@@ -144,8 +144,7 @@ def take_run(running: Running, number: int) -> None:
 
 def command(running: Running, name: str, **arguments: str) -> bool:
     """A command to the partition; whether it was done."""
-    body = {"arguments": arguments, "wait_s": PATIENCE_S}
-    answer = running.http.post(f"/api/v1/partitions/mCBM/commands/{name}", json=body, timeout=PATIENCE_S + 10)
+    answer = running.post(f"partitions/mCBM/commands/{name}", arguments=arguments, wait_s=PATIENCE_S)
     return answer.status_code == 200 and answer.json()["outcome"]["kind"] == "done"
 
 

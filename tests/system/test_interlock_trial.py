@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 from tests.warm_python import run
 
@@ -58,7 +59,7 @@ def words(running: Running, *more: str) -> list[str]:
 
 
 def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(running: Running) -> None:
-    running.command("pump", "start", wait_s=20)
+    running.command("pump", "start", wait_s=PATIENCE_S)
     until(lambda: running.state("pump") == "ON", "the pump runs")
     done = run(*words(running, "--cause", "broken", "--yes")[3:])
     assert done.returncode == 0, done.stdout + done.stderr

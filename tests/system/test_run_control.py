@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 from tests.warm_python import run
 
@@ -49,8 +50,7 @@ def systems(cbm: Running) -> dict[str, dict[str, Any]]:
 
 def ask(cbm: Running, action: str, target: str = "partitions/mCBM", **arguments: Any) -> dict[str, Any]:
     """A command to the partition, or to another target, and its outcome."""
-    body = {"arguments": arguments, "wait_s": 15}
-    answer = cbm.http.post(f"/api/v1/{target}/commands/{action}", json=body)
+    answer = cbm.post(f"{target}/commands/{action}", arguments=arguments, wait_s=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     outcome = answer.json()["outcome"]
     assert outcome["kind"] == "done", outcome
