@@ -12,15 +12,22 @@ from countingroom.core.values import Quality
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.section import DeviceSection
 from countingroom.simulators.switchbox import SwitchboxSimulator
+from tests.patience import PATIENCE_S
 from tests.system.cooling_stand import DEVICE, stand
 
-FAST = {"poll": 0.05, "timeout": 0.3, "reconnect_first": 0.05, "reconnect_most": 0.2}
+FAST = {"poll": 0.05, "timeout": PATIENCE_S, "reconnect_first": 0.05, "reconnect_most": 0.2}
+SILENT_S = 1.0
+"""So long an answer may take where the box is silent on purpose."""
 GAPS = {"read_gap": 0.001, "write_gap": 0.001}
 
 
 def section(address: Mapping[str, Any]) -> DeviceSection:
     keys = {"driver": "switchbox", **FAST, **GAPS, **address}
     return DevicesSection.model_validate({DEVICE: keys})[DEVICE]
+
+
+def impatient(address: Mapping[str, Any]) -> DeviceSection:
+    return section({"timeout": SILENT_S, **address})
 
 
 @pytest.mark.parametrize("keys", [{}, {"mqtt": {}}], ids=["serial", "mqtt"])
@@ -100,7 +107,7 @@ async def test_a_box_that_takes_no_command_fails_it_by_its_readback() -> None:
 
 async def test_a_command_to_a_silent_box_on_a_broker_is_sent_and_confirmed_by_no_older_status() -> None:
     simulator = SwitchboxSimulator({"mqtt": {}})
-    async with stand(simulator, section) as it:
+    async with stand(simulator, impatient) as it:
         await it.until_state("LV_OFF")
         await simulator.fault("freeze", {})
         failed = await it.do("hv_off")
@@ -116,7 +123,7 @@ async def test_a_command_to_a_silent_box_on_a_broker_is_sent_and_confirmed_by_no
 async def test_a_box_that_was_never_there_is_an_error_although_its_broker_is() -> None:
     simulator = SwitchboxSimulator({"mqtt": {}})
     await simulator.fault("freeze", {})
-    async with stand(simulator, section) as it:
+    async with stand(simulator, impatient) as it:
         silent = await it.until_state("ERROR")
         assert silent.cause and "sends no status" in silent.cause.message and silent.refusals["hv_off"] is None
         await simulator.fault("restore", {})
@@ -125,7 +132,7 @@ async def test_a_box_that_was_never_there_is_an_error_although_its_broker_is() -
 
 async def test_a_silent_box_is_disconnected_and_comes_back() -> None:
     simulator = SwitchboxSimulator({})
-    async with stand(simulator, section) as it:
+    async with stand(simulator, impatient) as it:
         await it.until_state("LV_OFF")
         await simulator.fault("freeze", {})
         await it.until_state("DISCONNECTED")
