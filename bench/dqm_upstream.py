@@ -78,12 +78,14 @@ class _Answers(asyncio.Protocol):
             return
         self._given.clear()
         asked = json.loads(json.loads(body)["messages"][0])
-        message = self._headers
+        parts = [b'{"messages": ["', self._headers]
         if asked["event"] == "request_documents":
-            documents = b", ".join(self._texts[one] for one in asked["ids"])
-            message = rb"{\"event\": \"update_documents\", \"documents\": [%s]}" % documents
-        answer = b'{"messages": ["%s"]}' % message
-        self._transport.writelines([_HEAD % len(answer), answer])
+            parts[1] = rb"{\"event\": \"update_documents\", \"documents\": ["
+            for one in asked["ids"]:
+                parts += (self._texts[one], b", ")
+            parts[-1] = b"]}"
+        parts.append(b'"]}')
+        self._transport.writelines([_HEAD % sum(map(len, parts)), *parts])
 
 
 def _in_text(given: Any) -> bytes:

@@ -31,11 +31,13 @@ async def exchange(
     TimeoutError or httpx.TimeoutException where it is late, AnswerTooLarge, else httpx.HTTPError or OSError.
     """
     async with timeout(within_s), client.stream(method, url, **request) as answer:
-        body = bytearray()
+        pieces: list[bytes] = []
+        size = 0
         async for piece in answer.aiter_bytes():
-            body += piece
-            if len(body) > most_bytes:
+            pieces.append(piece)
+            size += len(piece)
+            if size > most_bytes:
                 if cut:
-                    return answer.status_code, bytes(body[: most_bytes + 1])
+                    break
                 raise AnswerTooLarge
-    return answer.status_code, bytes(body)
+    return answer.status_code, b"".join(pieces)[: most_bytes + 1]
