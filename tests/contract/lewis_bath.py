@@ -46,7 +46,7 @@ class LewisHarness:
     needs = ""
     point = "setpoint_1"
     values: tuple[Scalar, Scalar] = (12.5, 18.25)
-    patience_s = 10.0
+    patience_s = 60.0
 
     def __init__(self, port: int) -> None:
         self._bath = port

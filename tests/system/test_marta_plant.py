@@ -17,7 +17,7 @@ def simulator() -> MartaSimulator:
 
 
 def section(address: Mapping[str, Any], **more: object) -> MartaSection:
-    fast = {"poll": 0.05, "timeout": 0.3, "reconnect_first": 0.05, "reconnect_most": 0.2}
+    fast = {"poll": 0.05, "timeout": 2.0, "reconnect_first": 0.05, "reconnect_most": 0.2}
     return MartaSection.model_validate({**fast, **address, **more})
 
 

@@ -14,7 +14,7 @@ class CaenHarness:
     needs = ""
     point = "0.hv_setV"
     values: tuple[Scalar, Scalar] = (120.0, 240.5)
-    patience_s = 12.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.resources = SharedResources()

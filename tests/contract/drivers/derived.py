@@ -12,7 +12,7 @@ class DerivedHarness:
     needs = ""
     point = ""
     values: tuple[Scalar, Scalar] = (0, 1)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.feed = InputFeed()

@@ -36,7 +36,7 @@ class EpicsHarness:
     needs = ""
     point = "setpoint"
     values: tuple[Scalar, Scalar] = (-12.5, 20.25)
-    patience_s = 12.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.resources = SharedResources()

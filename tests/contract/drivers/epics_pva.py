@@ -44,7 +44,7 @@ class PvaHarness:
     needs = ""
     point = "setpoint"
     values: tuple[Scalar, Scalar] = (-12.5, 20.25)
-    patience_s = 12.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         with socket.socket() as free:
@@ -65,7 +65,7 @@ class PvaHarness:
         await self.restore()
 
     def driver(self) -> Driver:
-        keys = {"driver": "epics", "protocol": "pva", "prefix": "lab:", "values": VALUES, "timeout": 0.5}
+        keys = {"driver": "epics", "protocol": "pva", "prefix": "lab:", "values": VALUES, "timeout": 3.0}
         section = EpicsSection.model_validate({**keys, "address_list": [f"127.0.0.1:{self.port}"]})
         return build("lab", section, self.resources).driver
 

@@ -10,7 +10,7 @@ class FakeHarness:
     needs = ""
     point = "a.v_set"
     values: tuple[Scalar, Scalar] = (1.5, 2.5)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.supply = FakeSupply()

@@ -13,7 +13,7 @@ class JulaboHarness:
     needs = ""
     point = "setpoint_1"
     values: tuple[Scalar, Scalar] = (-12.5, 18.25)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.ports = SerialPorts()

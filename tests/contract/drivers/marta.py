@@ -12,7 +12,7 @@ class MartaHarness:
     needs = ""
     point = "set_temperature_setpoint"
     values: tuple[Scalar, Scalar] = (-12.5, 10.25)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         table = MartaSection(host="127.0.0.1").model_dump(mode="json")
@@ -20,7 +20,7 @@ class MartaHarness:
         self.address = await self.simulator.start()
 
     def driver(self) -> MartaDriver:
-        return MartaDriver(MartaSection.model_validate({**self.address, "timeout": 0.5}))
+        return MartaDriver(MartaSection.model_validate({**self.address, "timeout": 3.0}))
 
     def written(self) -> int:
         return self.simulator.server.writes

@@ -21,14 +21,14 @@ class ModbusHarness:
     needs = ""
     point = "speed"
     values: tuple[Scalar, Scalar] = (12.5, 99.75)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.simulator = ModbusSimulator({"registers": TABLE})
         self.address = await self.simulator.start()
 
     def driver(self) -> ModbusDriver:
-        return ModbusDriver(ModbusSection.model_validate({**self.address, "registers": TABLE, "timeout": 0.5}))
+        return ModbusDriver(ModbusSection.model_validate({**self.address, "registers": TABLE, "timeout": 3.0}))
 
     def written(self) -> int:
         return self.simulator.server.writes

@@ -80,7 +80,7 @@ class MqttHarness:
     needs = "mosquitto"
     point = "ESP01.lamp"
     values: tuple[Scalar, Scalar] = (3.5, 1.0)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.broker = Mosquitto()

@@ -12,7 +12,7 @@ from countingroom.simulators.sensors import SensorSimulator
 
 BOARDS: dict[str, Any] = {
     "driver": "mqtt",
-    "timeout": 0.5,
+    "timeout": 3.0,
     "sensors": {"ESP01": "cold box", "ESP02": ""},
     "values": {
         "temperature": {"topic": "{sensor}/temperature", "unit": "degC"},
@@ -25,7 +25,7 @@ class SensorsHarness:
     needs = ""
     point = "ESP02.fan"
     values: tuple[Scalar, Scalar] = (3.5, 1.0)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.simulator = SensorSimulator({**BOARDS, "period_s": 0.05})

@@ -11,14 +11,14 @@ from countingroom.devices.registry import build
 from countingroom.simulators.secop import SecopSimulator
 from countingroom.simulators.secop_node import DEFAULT_MODULES
 
-KEYS: dict[str, Any] = {"driver": "secop", "host": "lab", "timeout": 0.5, "modules": DEFAULT_MODULES}
+KEYS: dict[str, Any] = {"driver": "secop", "host": "lab", "timeout": 3.0, "modules": DEFAULT_MODULES}
 
 
 class SecopHarness:
     needs = ""
     point = "cryo.target"
     values: tuple[Scalar, Scalar] = (12.5, 77.0)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.simulator = SecopSimulator({**KEYS, "tick_s": 0.02})

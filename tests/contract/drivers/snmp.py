@@ -13,7 +13,7 @@ from countingroom.simulators.snmp import SnmpSimulator
 CRATE: dict[str, Any] = {
     "driver": "snmp",
     "host": "crate.lab",
-    "timeout": 0.3,
+    "timeout": 3.0,
     "object_id": "1.3.6.1.4.1.19947",
     "values": {
         "u0.voltage": {"oid": "1.3.6.1.4.1.19947.1.3.2.1.5.1", "unit": "V", "tolerance": 0.01},
@@ -37,7 +37,7 @@ class SnmpHarness:
     needs = ""
     point = "u0.set_voltage"
     values: tuple[Scalar, Scalar] = (1.5, 12.25)
-    patience_s = 5.0
+    patience_s = 60.0
 
     def __init__(self, **more: Any) -> None:
         self.keys = {**CRATE, **more}

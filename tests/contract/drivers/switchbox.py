@@ -16,7 +16,7 @@ class SwitchboxHarness:
     needs = ""
     point = "7.enabled"
     values: tuple[Scalar, Scalar] = (True, False)
-    patience_s = 5.0
+    patience_s = 60.0
 
     def __init__(self, **section: Any) -> None:
         self._section = section
@@ -25,7 +25,7 @@ class SwitchboxHarness:
         self.resources = SharedResources()
         self.simulator = SwitchboxSimulator(self._section)
         where = await self.simulator.start()
-        described = {"driver": "switchbox", "timeout": 0.3, "read_gap": 0.001, "write_gap": 0.01, **where}
+        described = {"driver": "switchbox", "timeout": 3.0, "read_gap": 0.001, "write_gap": 0.01, **where}
         self.section = DevicesSection.model_validate({"box": described})["box"]
 
     def driver(self) -> Driver:

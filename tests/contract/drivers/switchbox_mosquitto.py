@@ -20,14 +20,14 @@ class MosquittoSwitchboxHarness:
     needs = "mosquitto"
     point = "7.enabled"
     values: tuple[Scalar, Scalar] = (True, False)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.resources = SharedResources()
         self.broker = Mosquitto()
         self.box = Box()
         await self.restore()
-        keys = {"driver": "switchbox", "timeout": 0.5, "mqtt": {"host": "127.0.0.1", "port": self.broker.port}}
+        keys = {"driver": "switchbox", "timeout": 3.0, "mqtt": {"host": "127.0.0.1", "port": self.broker.port}}
         self.section = DevicesSection.model_validate({"box": keys})["box"]
 
     def driver(self) -> Driver:

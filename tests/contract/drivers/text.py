@@ -14,7 +14,7 @@ from countingroom.simulators.text import TextSimulator
 SUPPLY: dict[str, Any] = {
     "driver": "text",
     "port": "/dev/ttyUSB0",
-    "timeout": 0.3,
+    "timeout": 3.0,
     "write_gap": 0.001,
     "identify": {"reply": "ACME,PS-12", "example": "ACME,PS-12,0042,1.3"},
     "errors": {},
@@ -46,7 +46,7 @@ class TextHarness:
     needs = ""
     point = "1.set_voltage"
     values: tuple[Scalar, Scalar] = (1.5, 12.25)
-    patience_s = 5.0
+    patience_s = 60.0
 
     def __init__(self, **more: Any) -> None:
         self.keys = {**SUPPLY, **more}

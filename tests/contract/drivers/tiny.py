@@ -87,7 +87,7 @@ class TinyHarness:
     needs = ""
     point = "voltage"
     values: tuple[Scalar, Scalar] = (1.5, 2.25)
-    patience_s = 5.0
+    patience_s = 60.0
 
     async def start(self) -> None:
         self.supply = TinySupply()
