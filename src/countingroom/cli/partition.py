@@ -161,7 +161,7 @@ def move(
     detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
     to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
     out: Annotated[bool, typer.Option("--out", help="Into no partition.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also where a system does not answer.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also out of a run, or if a system is silent.")] = False,
     wait: Wait = 60.0,
     url: Url = DEFAULT_URL,
     json: Json = False,
