@@ -101,7 +101,7 @@ class Site(ABC):
         """The first version."""
         async with keeping(keeper_of(store_of(self.database), self.nodes, self.folder)) as keeper:
             await keeper.apply(self.wanted(self.versions[0]))
-            await until(lambda: is_over(keeper), "the first cameras")
+            await until(lambda: is_over(keeper), "the first cameras", keeper)
 
     async def check(self, of: str, at: int, *, is_under_way: bool, is_bad: bool = False, after_s: float = 0.01) -> bool:
         """One kill and what follows; False: there was no such step. `is_bad`: of a roll-out that is rolled back."""

@@ -34,6 +34,9 @@ def write_base(target: Path, busybox: str) -> None:
         places |= dict(_installed(distribution(name)))
     places[str(program)] = program
     places["bin/nats-server"] = Path(sysconfig.get_path("scripts")) / "nats-server"
+    # pip of Debian 13 reads them from here.
+    if (certificates := Path("/etc/ssl/certs/ca-certificates.crt")).is_file():
+        places[str(certificates)] = certificates
     places["bin/busybox"] = Path(os.path.realpath(busybox))
     for library in shared_libraries(path for path in places.values() if path.suffix == ".so" or path == program):
         places[library] = Path(library).resolve()
