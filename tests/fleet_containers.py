@@ -234,6 +234,8 @@ def _event(told: dict[str, Any]) -> tuple[bool, str, int]:
     """Whether it is a start or else an end, of what container, and when, of what Docker or Podman tells."""
     if "Action" in told:
         return told["Action"] == "start", told["id"][:12], told["timeNano"]
+    if "timeNano" in told:  # Podman 5
+        return told["Status"] == "start", told["ID"][:12], told["timeNano"]
     whole, _, part = told["Time"].rstrip("Z").partition(".")
     seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
     return told["Status"] == "start", told["ID"][:12], seconds * 1_000_000_000 + int(part.ljust(9, "0"))
