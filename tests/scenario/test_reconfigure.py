@@ -54,7 +54,7 @@ async def test_saved_parameters_reach_an_active_system_and_nothing_moves() -> No
         await save(world, "STS", 20)
         refused = await world.ask("start")
         assert refused.cause
-        assert refused.cause.message.endswith("STS has physics: reconfigure")
+        assert refused.cause.message.endswith("changed since STS was configured with physics-A: reconfigure")
         assert (await world.does("reconfigure")).kind is EventKind.DONE
         after = await world.system("STS")
         assert after

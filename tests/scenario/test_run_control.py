@@ -386,7 +386,7 @@ async def test_a_run_can_be_stopped_while_the_database_is_away(
         await world.ask("start", by="anna")
         await world.reaches("Recording")
 
-        async def away(*_: object) -> None:
+        async def away(*_: object, **__: object) -> None:
             if hangs:
                 await world.clock.sleep(3600)
             raise LinkError("the disk is gone", source="storage")
