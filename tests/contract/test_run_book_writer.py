@@ -73,15 +73,19 @@ class Away:
     """Lets the repository of runs hang, or fail before or after it has stored a note."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.before = self.after = self.hangs = False
+        self.before = self.after = False
+        self.hangs_after: int | None = None
+        """Notes that are stored before one hangs; None: none hangs."""
         self._note = database.runs.note
         monkeypatch.setattr(database.runs, "note", self.note)
 
     async def note(self, number: int, note: RunNote) -> Run:
-        if self.hangs:
-            await asyncio.Event().wait()
         if self.before:
             raise LinkError("the database is away", source="storage")
+        if self.hangs_after is not None:
+            if not self.hangs_after:
+                await asyncio.Event().wait()
+            self.hangs_after -= 1
         run = await self._note(number, note)
         if self.after:
             self.after = False
@@ -160,7 +164,7 @@ async def test_a_safe_entry_outlives_a_kill(
 ) -> None:
     run = (await database.runs.reserve("A", "cbm", "anna")).number
     away, told = Away(database, monkeypatch), Told()
-    away.before, away.hangs = failure == "refuses", failure == "hangs"
+    away.before, away.hangs_after = failure == "refuses", 0 if failure == "hangs" else None
     async with writing(database, tmp_path, told) as writer:
         await writer.settled()  # it runs
         for text in ("one", "two"):  # the second one comes while the first is tried, or after it has failed
@@ -174,6 +178,23 @@ async def test_a_safe_entry_outlives_a_kill(
             assert text in (stored if failure == "none" else texts)
 
 
+async def test_entries_of_an_earlier_process_do_not_count_as_ones_own(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    away, told = Away(database, monkeypatch), Told()
+    away.before = True
+    async with writing(database, tmp_path, told) as writer:
+        for text in ("one", "two"):
+            writer.write("A", note(run, text))
+        await told.wait_for("cannot be written now")
+    away.before, away.hangs_after = False, 1  # "one" goes in
+    async with writing(database, tmp_path, told) as writer:
+        writer.write("A", note(run, "mine"))
+        await asyncio.create_task(writer.safe())  # after the writer has begun, before it has found the file
+        assert any(b'"mine"' in file.read_bytes() for file in tmp_path.glob("waiting-*"))
+
+
 async def test_safe_does_not_wait_where_neither_database_nor_file_takes_entries(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +203,7 @@ async def test_safe_does_not_wait_where_neither_database_nor_file_takes_entries(
     away.before = True
     writer = RunBookWriter(database, clock, None, told.tell)
     task = asyncio.create_task(writer.run())
+    await writer.settled()  # it runs
     writer.write("A", note(run, "one"))
     await asyncio.wait_for(writer.safe(), PATIENCE_S)  # the clock stands: it does not wait for its time limit
     task.cancel()

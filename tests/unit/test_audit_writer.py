@@ -131,6 +131,29 @@ async def test_the_next_console_writes_what_an_earlier_one_has_kept_first(bench:
     assert await bench.found() == ["act1", "act2", "act3"]
 
 
+async def test_what_an_earlier_one_has_kept_does_not_count_as_ones_own(bench: Bench) -> None:
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        await writer.write(entry(1))
+        await writer.write(entry(2))
+    later: list[AuditWriter] = []
+
+    def tell(message: str, cause: Cause | None) -> None:
+        bench.told.append((message, cause is not None))
+        if "earlier console" in message:  # an entry that comes just then
+            later[0].add(entry(4))
+
+    writer = AuditWriter(bench.audit, bench.clock, bench.folder, tell)  # type: ignore[arg-type]
+    later.append(writer)
+    running = asyncio.create_task(writer.run())
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.create_task(writer.write(entry(3)))
+    assert any(b"act3" in file.read_bytes() for file in bench.files())
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_a_record_that_cannot_be_read_does_not_stop_those_behind_it(bench: Bench) -> None:
     bench.folder.mkdir()
     good = b'{"time_ns": 1, "who": "ann", "what": "act1", "outcome": "accepted"}'

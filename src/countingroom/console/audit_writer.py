@@ -82,7 +82,7 @@ class AuditWriter:
         self._running = False
         self._added = 0
         self._written = 0
-        """Of the entries that were added: written, or given up."""
+        """Of the entries that were added: written, or given up. Below 0 while entries of earlier consoles wait."""
         self._news = asyncio.Event()
         """Set, and replaced, when an entry comes, is kept or is written, and when the database begins to fail."""
 
@@ -154,7 +154,7 @@ class AuditWriter:
         earlier = [_decoded(line) for line in lines]
         self._waiting.extendleft(reversed(earlier))
         self._in_file = self._uncertain = len(earlier)
-        self._added += len(earlier)
+        self._written -= len(earlier)  # so that, with those in the file, only entries of this console count
         if earlier:
             self._tell(f"{len(earlier)} entries of the audit that an earlier console has kept are written now", None)
 

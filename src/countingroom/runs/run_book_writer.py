@@ -93,7 +93,7 @@ class RunBookWriter:
         self._running = False
         self._added = 0
         self._removed = 0
-        """Of the entries that were added: stored or set aside."""
+        """Of the entries that were added: stored or set aside. Below 0 while entries of earlier processes wait."""
         self._news = asyncio.Event()
         self._progress = asyncio.Event()
         """Set, and replaced, when entries are kept, stored or set aside, and when the database begins to fail."""
@@ -297,8 +297,8 @@ class RunBookWriter:
                 waiting = list(self._waiting)
                 waiting[place:place] = [_Waiting("", line, loop.create_future()) for line in lines]
                 self._waiting = deque(waiting)
-                self._added += len(lines)
                 self._in_file += len(lines)
+                self._removed -= len(lines)  # so that, with those in the file, only entries of this process count
                 self._tell("", f"{len(lines)} entries of the run book that an earlier process has kept go in now")
         self._looked.set()
 
