@@ -75,6 +75,7 @@ def test_jobs_are_known_by_their_mark_alone() -> None:
         ("FAILED", "3:0", 3, ""),  # as Slurm 24 writes it
         ("FAILED", "127:0", 127, ""),
         ("FAILED", "0:11", 139, ""),
+        ("FAILED", "127/0", None, "it failed, with a status that this version of Slurm writes in an unknown form"),
         ("FAILED", "0:53", 126, "its host could not write its log"),
         ("FAILED", "53", 126, "its host could not write its log"),
         ("TIMEOUT", "15", None, "its time limit was reached"),

@@ -100,7 +100,8 @@ class Job(Struct, frozen=True, kw_only=True):
     submitted_ns: int = 0
     started_ns: int = 0
     ended_ns: int = 0
-    wait_status: int = 0
+    wait_status: int | None = 0
+    """As the kernel gives it; None: what Slurm says is not understood."""
 
     @property
     def is_running(self) -> bool:
@@ -184,12 +185,12 @@ def _job(fields: Mapping[str, str]) -> Job | None:
     )
 
 
-def _raw_status(text: str) -> int:
+def _raw_status(text: str) -> int | None:
     """The status that the kernel gives, of a column exit_code: `32512` up to Slurm 23.11, later `127:0` (status and
-    signal). 0 where it is neither."""
+    signal). None where it is neither."""
     status, colon, signal = text.partition(":")
     if not status.isdigit() or not (signal.isdigit() or not colon):
-        return 0
+        return None
     return int(status) << 8 | int(signal) if colon else int(status)
 
 
@@ -210,14 +211,16 @@ def waits_for(job: Job) -> str:
 
 def outcome(job: Job) -> JobEnd:
     """How it ended. The last line of its output is not known here."""
-    status = wait_status(job.wait_status)
+    status = None if job.wait_status is None else wait_status(job.wait_status)
     reason = _ENDS.get(job.state, "")
     if job.state == "NODE_FAIL":
         reason = f"its host {job.host} failed"
     if job.state == "CANCELLED" and not job.host:
         reason = "it was cancelled in Slurm before it began"
     is_own = job.state in ("COMPLETED", "FAILED", "OUT_OF_MEMORY", "COMPLETING")
-    if job.state == "FAILED" and (not status or status == _NO_LOG):
+    if job.state == "FAILED" and status is None:
+        reason = "it failed, with a status that this version of Slurm writes in an unknown form"
+    elif job.state == "FAILED" and status in (0, _NO_LOG):
         status, reason = NOT_STARTED[0], "its host could not write its log: is the folder of the node shared with it?"
     return JobEnd(
         since_ns=job.ended_ns or job.submitted_ns,
