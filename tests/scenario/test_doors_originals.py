@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -55,6 +56,10 @@ DIFFERENT = (
     ("simulate", "simulate /nowhere/*"),
 )
 """(difference of the reference, command)."""
+UNREADABLE = {"unterminated quote", "no UTF-8", "long line"}
+"""The original closes the connection at these."""
+CLOSES = sys.version_info >= (3, 11, 7)
+"""asyncio before 3.11.7 leaves a connection open whose handler has failed. The original then never answers."""
 ELSEWHERE = {
     "unparsable line": "test_lines_that_are_no_command_are_told_to_their_sender",
     "unasked lines": "tests/scenario/test_actor_client.py",
@@ -182,18 +187,21 @@ async def test_what_differs_on_purpose_is_in_the_reference(ports: dict[str, int]
     async with ours(ports) as (stand, site):
         client = await stand.client()
         for name, line in DIFFERENT:
-            original = await connect(stand, ports["fliswarm"])
-            await original.lines(3)
-            theirs = masked(await replies_of_the_original(original, line))
-            original.close()
-            with suppress(OSError):
-                await original.writer.wait_closed()
+            theirs = ["no answer"]
+            if CLOSES or name not in UNREADABLE:
+                original = await connect(stand, ports["fliswarm"])
+                await original.lines(3)
+                theirs = masked(await replies_of_the_original(original, line))
+                assert (theirs[-1] == "dropped") == (name in UNREADABLE), name
+                original.close()
+                with suppress(OSError):
+                    await original.writer.wait_closed()
             if isinstance(line, str) and len(line) < 1000:
                 replies = masked(await client.ask_over_time(site.clock, line, real_s=0.25))
                 assert replies[-1][0] in ":f" and replies != theirs, name
             else:
                 client.writer.write(b"7 " + (line if isinstance(line, bytes) else line.encode()) + b"\n")
-                assert " f error=" in await client.line() and theirs[-1] == "dropped", name
+                assert " f error=" in await client.line(), name
 
 
 async def test_lines_that_are_no_command_are_told_to_their_sender(ports: dict[str, int]) -> None:
