@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from countingroom.app.unmapped_code import LARGE_BYTES, unmap_unused_code
+from countingroom.app.unmapped_code import LARGE_BYTES, map_single_pages, unmap_unused_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows and releases the pages of a process")
 
@@ -18,7 +18,9 @@ TEXT = b"countingroom" + bytes(PAGE - 12)
 
 
 def _mapped(path: Path, pages: int) -> mmap.mmap:
-    path.write_bytes(TEXT * pages)
+    with path.open("wb", buffering=0) as file:
+        for _ in range(pages):  # one by one: what is written at once may be one large page in the cache of files
+            file.write(TEXT)
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     assert all(mapped[number * PAGE] == TEXT[0] for number in range(pages))  # each page is in memory now
@@ -41,6 +43,23 @@ def test_the_pages_of_a_large_file_leave_and_come_back(tmp_path: Path) -> None:
         unmap_unused_code()
         assert _resident_kib(path) == 0
         assert mapped[-PAGE:] == TEXT
+
+
+def test_only_the_pages_that_are_used_come_back(tmp_path: Path) -> None:
+    path, probe = tmp_path / "library.so", tmp_path / "probe"
+    with _mapped(probe, 1), _mapped(path, LARGE_BYTES // PAGE) as mapped:
+        if not map_single_pages([_place(probe)]):
+            pytest.skip("the kernel has no userfaultfd for files, or does not permit it")
+        for _ in range(2):  # the second time it is registered already
+            unmap_unused_code()
+            assert mapped[100 * PAGE] == TEXT[0]
+            assert _resident_kib(path) == PAGE >> 10
+
+
+def _place(path: Path) -> tuple[int, int]:
+    line = next(one for one in Path("/proc/self/maps").read_text().splitlines() if one.endswith(str(path)))
+    begin, end = (int(one, 16) for one in line.split()[0].split("-"))
+    return begin, end - begin
 
 
 def test_a_small_file_stays(tmp_path: Path) -> None:
