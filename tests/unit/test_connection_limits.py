@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import resource
 import socket
 from collections.abc import AsyncGenerator
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -337,8 +339,21 @@ async def answers(port: int, sent: bytes) -> bytes:
         (b"POST / " + HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"no valid HTTP"),
         (b"\x16\x03\x01\x02\x00", b"no valid HTTP"),
         ((b"GET / " + HEAD + b"\r\n") * 40, b"no valid HTTP"),
+        (b"CONNECT other:80 " + HEAD + b"\r\n", b"no valid HTTP"),
+        (b"GET / " + HEAD + b"\r\nCONNECT other:80 " + HEAD + b"\r\n", b"no valid HTTP"),
     ],
-    ids=["no host", "two hosts", "long header", "long address", "trailers", "two lengths", "TLS", "40 at once"],
+    ids=[
+        "no host",
+        "two hosts",
+        "long header",
+        "long address",
+        "trailers",
+        "two lengths",
+        "TLS",
+        "40 at once",
+        "for a proxy",
+        "for a proxy, second",
+    ],
 )
 async def test_what_is_no_request_or_too_long_is_refused(
     sent: bytes, said: bytes, monkeypatch: pytest.MonkeyPatch
@@ -346,6 +361,22 @@ async def test_what_is_no_request_or_too_long_is_refused(
     async with site(ConnectionLimits(), monkeypatch) as port:
         answer = await answers(port, sent)
     assert b"HTTP/1.1 400" in answer and said in answer
+
+
+async def test_a_request_for_a_proxy_is_refused_without_recursion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its limit a recursion ended inside of `close`: the loop kept the file, and the next connection hung."""
+    depths: list[int] = []
+    refuse = HttpToolsProtocol.send_400_response
+
+    def noting(self: HttpToolsProtocol, msg: str) -> None:
+        depths.append(len(inspect.stack(0)))
+        refuse(self, msg)
+
+    monkeypatch.setattr(HttpToolsProtocol, "send_400_response", noting)
+    async with site(ConnectionLimits(), monkeypatch) as port:
+        await answers(port, b"GET /missing HTTP/1.1\r\n\r\n")
+        await answers(port, b"CONNECT other:80 " + HEAD + b"\r\n")
+    assert len(depths) == 2 and depths[0] == depths[1]
 
 
 @pytest.mark.parametrize(

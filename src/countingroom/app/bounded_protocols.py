@@ -123,10 +123,14 @@ def bounded(
             return self.parser.should_upgrade() and not self._should_upgrade()
 
         def on_headers_complete(self) -> None:
+            # The parser takes it for an upgrade without a header of that name, so `_parse` would call itself for ever.
+            # In the depth of the recursion the loop keeps a closed file, and hangs the next connection that gets it.
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("this is no proxy")  # the parser tells it as an HttpParserError
             if self._is_declined():
                 return
             if sum(name == b"host" for name, _ in self.headers) != 1 and self.parser.get_http_version() != "1.0":
-                raise ValueError("a request needs one Host")  # the parser tells it as an HttpParserError
+                raise ValueError("a request needs one Host")
             if len(self.pipeline) >= PIPELINED:
                 raise ValueError("too many requests before an answer")
             super().on_headers_complete()
