@@ -104,6 +104,16 @@ async def shout(message: Message) -> bytes:
     return message.data.upper()
 
 
+async def _keys_until_current(entries: AsyncIterator[Entry | Current | Stale]) -> set[str]:
+    keys: set[str] = set()
+    async for entry in entries:
+        if isinstance(entry, Current):
+            break
+        if isinstance(entry, Entry):
+            keys.add(entry.key)
+    return keys
+
+
 def data(stored: list[Stored]) -> list[bytes]:
     return [one.data for one in stored]
 
@@ -744,6 +754,23 @@ class TestWatches:
             (change,) = await take(entries, 1)
             assert isinstance(change, Entry)
             assert change.data == b"3"
+
+    async def test_a_reader_with_unread_entries_hears_of_a_lost_link_and_goes_on(
+        self, corridor: Corridor, bus: Bus, other: Bus, bucket: str
+    ) -> None:
+        """The loop of the reader once spun without end, and nothing else ran in its process."""
+        await asyncio.gather(*(bus.put(bucket, f"k{number}", b"x") for number in range(1500)))
+        async with other.watch(bucket) as entries:
+            await take(entries, 1)
+            for _ in range(5):
+                await bus.put(bucket, "k0", b"y")  # meanwhile, more of the snapshot comes than is read at once
+            await cut(corridor, other)
+            while not isinstance(await soon(anext(entries)), Stale):
+                pass
+            following = asyncio.create_task(_keys_until_current(entries))
+            await asyncio.sleep(0)
+            await mend(corridor, other)
+            assert len(await soon(following)) == 1500
 
     async def test_a_reader_that_looks_away_while_the_link_blinks_is_told(
         self, corridor: Corridor, bus: Bus, bucket: str

@@ -123,6 +123,9 @@ async def watch(
     while True:
         if not stale and _lost(connection, epoch):
             stale, current = True, False
+            # What is unread is outdated. Left in the reader, it made this loop spin without end: the reader has items,
+            # and none is taken before the link is back, which the other tasks must restore.
+            reader.restart()
             yield Stale()
         if stale and connection.connected:
             epoch = connection.epoch
