@@ -151,8 +151,10 @@ async def test_runs_are_found_by_everything_that_is_known_of_them(database: Data
 
 
 async def test_no_number_is_given_again_after_going_back_to_a_backup(database: Database) -> None:
+    assert await database.runs.last_number() == 0
     await database.runs.reserve("A", "cbm", "anna")
     assert await database.runs.skip_to(1000) == 1000
+    assert await database.runs.last_number() == 1
     assert await database.runs.skip_to(5) == 1000
     assert (await database.runs.reserve("B", "cbm", "anna")).number == 1000
 

@@ -115,6 +115,7 @@ CACHED: dict[str, str] = {
     "experiment/loading.py:load_once": "the description as `up` read it: a restarted role gets the same one",
     "runs/agents/saved_state.py:_machine": "the boot id of this computer, constant while a process lives",
     "runs/description.py:shipped": "a file of the package",
+    "runs/sections/system.py:plain_chart": "a file of the package",
 }
 """Functions with `functools.cache` -> why their result is a constant and holds no resource."""
 

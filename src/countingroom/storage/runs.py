@@ -167,6 +167,11 @@ class Runs(Repository):
         """The runs that match the filter, newest first."""
         return read_runs(connection, chosen(wanted))
 
+    @reading
+    def last_number(self, connection: Connection) -> int:
+        """The number of the newest run; 0: none."""
+        return connection.scalar(select(func.max(run.c.number))) or 0
+
     @writing
     def skip_to(self, connection: Connection, number: int) -> int:
         """Reserve no number lower than this from now on. Returns the next number.

@@ -157,11 +157,11 @@ class RunLifecycle:
 
     def counters(self) -> dict[str, Scalar]:
         """The counters of the systems that took part: `QA.events`. An excluded one has those of an earlier run."""
-        included = {member.system for member in self._owner.partition.members if member.included}
+        part = self.took_part | {member.system for member in self._owner.partition.members if member.included}
         return {
             f"{name}.{counter}": value
             for name, seen in self._owner.partition.seen.items()
-            if seen.state and name in self.took_part | included
+            if seen.state and name in part
             for counter, value in seen.state.counters.items()
         }
 

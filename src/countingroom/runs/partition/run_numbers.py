@@ -13,7 +13,7 @@ from countingroom.core.clock import within
 from countingroom.core.errors import Cause, Conflict, LinkError, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Catalogue, EventKind
 from countingroom.core.points import Type
-from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit
+from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
@@ -63,8 +63,7 @@ async def _skip_seen(owner: OwnerPort) -> None:
     forgotten its last runs. An event tells it."""
     seen = max(owner.context.system_states.highest_run(), owner.context.run_book.highest_run)
     runs = owner.context.database.runs
-    last = max((run.number for run in await runs.find(RunFilter(limit=1))), default=0)
-    if seen <= last or seen <= owner.context.system_states.skipped:
+    if seen <= owner.context.system_states.skipped or seen <= (last := await runs.last_number()):
         return
     following = await runs.skip_to(seen + 1)
     owner.context.system_states.skipped = seen

@@ -6,6 +6,7 @@ The state table is an unchanged ECS CSV file, named directly or through a sectio
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,8 +121,9 @@ def _read_map(directory: Path, given: Path | str | dict[str, str] | None) -> Sta
     return read_map(path.read_text(encoding="utf-8"), file=str(path))
 
 
+@cache
 def plain_chart() -> Chart:
-    """The default state table, with one step of configuring."""
+    """The default state table, with one step of configuring. Read once: thousands of systems may have it."""
     text = files("countingroom.runs").joinpath("templates/system.csv").read_text(encoding="utf-8")
     return read_table(text, file="system.csv").chart
 
