@@ -15,7 +15,7 @@ from countingroom.app.child_process import launch
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.server.server import EmbeddedServer
-from countingroom.core.errors import Conflict, LinkError, RequestError
+from countingroom.core.errors import Conflict, CountingRoomError, LinkError, RequestError
 from tests.contract.bus.corridors import Corridor, MemoryCorridor, NatsCorridor
 from tests.patience import PATIENCE_S
 
@@ -236,6 +236,45 @@ class TestRequests:
                 await soon(bus.request(name, b"bad", timeout_s=0.1))
             assert (await soon(bus.request(name, b"good", timeout_s=5))).data == b"good"
         assert f"the handler of a request on {name} failed" in caplog.text
+
+    async def test_of_many_requests_each_has_its_own_outcome_as_it_comes(self, bus: Bus, other: Bus, name: str) -> None:
+        held = asyncio.Event()
+
+        async def answer(message: Message) -> bytes:
+            if message.subject.endswith(".100"):
+                await held.wait()
+            return message.data + b"!"
+
+        outcomes: dict[int, bytes | str] = {}
+
+        def take(place: int, outcome: Message | CountingRoomError) -> None:
+            outcomes[place] = outcome.data if isinstance(outcome, Message) else outcome.cause.code
+
+        requests = [(f"{name}.{number}", b"%d" % number) for number in range(200)]
+        requests[7] = (f"nobody.{name}", b"")
+        async with other.respond(f"{name}.*", answer), asyncio.TaskGroup() as group:
+            asked = group.create_task(bus.request_each(iter(requests), take, timeout_s=600))
+            await until(lambda: len(outcomes) == 199)
+            assert not asked.done()
+            held.set()
+            await soon(asked)
+        assert outcomes == {place: b"%d!" % place for place in range(200)} | {7: "no_responders"}
+
+    async def test_of_many_requests_those_without_an_answer_fail_after_the_timeout(self, bus: Bus, name: str) -> None:
+        async def some(message: Message) -> bytes:
+            if message.data == b"silent":
+                await asyncio.Event().wait()
+            return message.data
+
+        outcomes: dict[int, bytes | str] = {}
+
+        def take(place: int, outcome: Message | CountingRoomError) -> None:
+            outcomes[place] = outcome.data if isinstance(outcome, Message) else outcome.cause.code
+
+        async with bus.respond(name, some):
+            await soon(bus.request_each([(name, b"a"), (name, b"silent"), (name, b"b")], take, timeout_s=1))
+        assert outcomes == {0: b"a", 1: "no_answer", 2: b"b"}
+        await soon(bus.request_each([], take, timeout_s=600))
 
     async def test_more_than_the_concurrency_wait(self, bus: Bus, other: Bus, name: str) -> None:
         running, most, go = 0, 0, asyncio.Event()

@@ -13,7 +13,7 @@ async def received(limit: int, sizes: list[int]) -> NatsSubscription:
     subscription = NatsSubscription(NatsConnection(), limit)
     client = Client()
     for number, size in enumerate(sizes):
-        await subscription.receive(Msg(client, subject=f"s.{number}", data=bytes(size)))
+        subscription.receive(Msg(client, subject=f"s.{number}", data=bytes(size)))
     return subscription
 
 

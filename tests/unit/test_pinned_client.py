@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
+import nats.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from countingroom.bus.nats.pinned_client import PinnedClient, PinnedTransport
 from tests.patience import PATIENCE_S
@@ -73,6 +75,28 @@ async def test_an_attempt_that_fails_in_its_handshake_leaves_no_connection_open(
     await client.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("subject", ["", "a b", "a\r\nPUB x 0\r\n", " a", "a\t"])
+def test_a_subject_that_would_be_another_command_is_refused(subject: str) -> None:
+    with pytest.raises(nats.errors.BadSubjectError):
+        PinnedClient().send(subject, b"")
+
+
+async def test_a_message_that_cannot_be_taken_does_not_end_the_reading(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[bytes] = []
+
+    def take(message: Msg) -> None:
+        if message.data == b"bad":
+            raise ValueError("no")
+        taken.append(message.data)
+
+    client = PinnedClient()
+    client._takers[1] = take
+    await client._ps.parse(b"MSG a 1 3\r\nbad\r\nMSG a 1 r 4\r\ngo")
+    await client._ps.parse(b"od\r\n")
+    assert taken == [b"good"]
+    assert "a message on a could not be taken" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from countingroom.bus.port import Bus
+from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import Malformed, MessageDecoder, decode, encode
 
 T = TypeVar("T")
@@ -16,9 +16,16 @@ T = TypeVar("T")
 
 async def ask(bus: Bus, subject: str, question: Struct, kind: type[T] | MessageDecoder[T], *, timeout_s: float) -> T:
     """The decoded answer of the process that responds on the subject; LinkError (`nonsense`) where it is malformed."""
-    answer = await bus.request(subject, encode(question), timeout_s=timeout_s)
+    return answer_of(subject, await bus.request(subject, encode(question), timeout_s=timeout_s), kind)
+
+
+def answer_of(subject: str, outcome: Message | CountingRoomError, kind: type[T] | MessageDecoder[T]) -> T:
+    """The decoded answer to a request on the subject; LinkError (`nonsense`) where it is malformed, or the error that
+    the request ended with."""
+    if isinstance(outcome, CountingRoomError):
+        raise outcome
     try:
-        return decode(answer.data, kind)
+        return decode(outcome.data, kind)
     except Malformed as error:
         raise LinkError(
             f"the answer on {subject} is not understood: {error}",

@@ -9,7 +9,7 @@ LinkError at once, and `append_many` and `put_many` return it; no message is kep
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -133,6 +133,17 @@ class Bus(Protocol):
         ...
 
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message: ...
+
+    async def request_each(
+        self,
+        requests: Iterable[tuple[str, bytes]],
+        take: Callable[[int, Message | CountingRoomError], None],
+        *,
+        timeout_s: float,
+    ) -> None:
+        """Send requests, each with its subject and data, in this order, and return after the last answer. `take` is
+        called with the place of each request and its answer as it comes, or the error that `request` raises."""
+        ...
 
     def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AbstractAsyncContextManager[None]:
         """Answer requests while entered. When the handler raises, the exception is logged and no answer is sent. At

@@ -110,6 +110,23 @@ class MemoryBus:
         finally:
             self._link.asked.discard(answer)
 
+    async def request_each(
+        self,
+        requests: Iterable[tuple[str, bytes]],
+        take: Callable[[int, Message | CountingRoomError], None],
+        *,
+        timeout_s: float,
+    ) -> None:
+        async def ask(place: int, subject: str, data: bytes) -> None:
+            try:
+                take(place, await self.request(subject, data, timeout_s=timeout_s))
+            except CountingRoomError as error:
+                take(place, error)
+
+        async with asyncio.TaskGroup() as group:
+            for place, (subject, data) in enumerate(requests):
+                group.create_task(ask(place, subject, data))
+
     @asynccontextmanager
     async def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AsyncGenerator[None]:
         free = asyncio.Semaphore(concurrency)

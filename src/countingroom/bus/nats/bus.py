@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from nats.aio.msg import Msg
@@ -15,6 +16,7 @@ from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.nats import views
 from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.lease import NatsLease, holder_of
+from countingroom.bus.nats.open_requests import Outgoing
 from countingroom.bus.nats.reader import Reader
 from countingroom.bus.nats.renewal_messages import RenewerSettings
 from countingroom.bus.nats.renewal_process import LaunchRenewer, RenewalProcess
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _QUEUE = "responders"
 """Queue group: of several responders on a subject, one receives each request."""
+_WAITING = 65536
+"""Limit of the requests that one responder has not begun."""
 _FROM_STREAM = "$JS."
 _POSITIONS_BYTES = 1 << 20
 
@@ -127,10 +131,24 @@ class NatsBus:
         answer = await self._connection.request(subject, data, timeout_s=timeout_s)
         return Message(subject=subject, data=answer.data)
 
+    async def request_each(
+        self,
+        requests: Iterable[tuple[str, bytes]],
+        take: Callable[[int, Message | CountingRoomError], None],
+        *,
+        timeout_s: float,
+    ) -> None:
+        def taken(place: int, outcome: Msg | CountingRoomError) -> None:
+            is_error = isinstance(outcome, CountingRoomError)
+            take(place, outcome if is_error else Message(subject=outcome.subject, data=outcome.data))
+
+        messages = (Outgoing(subject, data) for subject, data in requests)
+        await self._connection.request_each(messages, taken, timeout_s=timeout_s)
+
     @asynccontextmanager
     async def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AsyncGenerator[None]:
-        free = asyncio.Semaphore(concurrency)
         running: set[asyncio.Task[None]] = set()
+        waiting: deque[Msg] = deque()
 
         async def answer(message: Msg) -> None:
             try:
@@ -141,29 +159,38 @@ class NatsBus:
             else:
                 if message.reply:
                     await self._connection.reply(message.reply, data)
-            finally:
-                free.release()
 
         async with asyncio.TaskGroup() as group:
 
-            async def receive(message: Msg) -> None:
+            def begin(message: Msg) -> None:
+                task = group.create_task(answer(message))
+                running.add(task)
+                task.add_done_callback(end)
+
+            def end(task: asyncio.Task[None]) -> None:
+                running.discard(task)
+                if waiting and not task.cancelled():
+                    begin(waiting.popleft())
+
+            def receive(message: Msg) -> None:
                 if message.reply.startswith(_FROM_STREAM):
                     # A client that may read a stream can let the server send its messages to any subject, also to one
                     # on which it may not publish itself.
                     _log.warning("a message of a stream on %s is no request and is dropped", message.subject)
-                    return
-                # Waiting here stops nats-py from delivering further requests, which then wait in its own bounded queue.
-                await free.acquire()
-                task = group.create_task(answer(message))
-                running.add(task)
-                task.add_done_callback(running.discard)
+                elif len(running) < concurrency:
+                    begin(message)
+                elif len(waiting) < _WAITING:
+                    waiting.append(message)
+                else:
+                    _log.warning("%d requests on %s wait already; one is dropped", _WAITING, message.subject)
 
             subscription = await self._connection.subscribe(subject, receive, queue=_QUEUE)
             try:
                 yield
             finally:
                 await self._connection.unsubscribe(subscription)
-                for task in running:
+                waiting.clear()
+                for task in tuple(running):
                     task.cancel()
 
     async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, first_sequence: int = 1) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -21,9 +21,8 @@ from nats.aio.subscription import Subscription
 from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.nats.deadline import within_deadline
 from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
-from countingroom.bus.nats.open_requests import OpenRequests, Outgoing, new_tokens, no_answer, result
+from countingroom.bus.nats.open_requests import Answers, OpenRequests, Outgoing, new_token, no_answer, result
 from countingroom.bus.nats.pinned_client import PING_S, PinnedClient
-from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
 from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.subjects import is_token
@@ -45,6 +44,8 @@ _VIOLATION = re.compile(
     r'permissions violation for (?P<what>publish|subscription) to "(?P<subject>[^"]*)"', re.IGNORECASE
 )
 _LOGIN_IN_URL = re.compile(r"//([^@/:,]*)(?::[^@/,]*)?@")
+_TOGETHER = 64
+"""Requests that are written together."""
 STORE_S = 1.0
 """Time-out of the acknowledgement of a stream. A stream on a full disk answers nothing at all."""
 
@@ -174,7 +175,7 @@ class NatsConnection:
 
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Publish, with delivery at most once."""
-        await self._send(Outgoing(subject, data), reply)
+        self._send(Outgoing(subject, data), reply)
 
     async def reply(self, subject: str, data: bytes) -> None:
         """Send an answer. A lost link is ignored: the request has failed at its sender as well."""
@@ -190,39 +191,53 @@ class NatsConnection:
         It replaces `Client.request`, which may swallow a cancellation of the caller: it uses `asyncio.wait_for`, which
         has that fault before Python 3.12.
         """
-        message = Outgoing(subject, data, headers)
-        return result((await self._request_all(new_tokens(1), [message], timeout_s=timeout_s))[0])
+        return result((await self._request_all([Outgoing(subject, data, headers)], timeout_s=timeout_s))[0])
 
-    async def _request_all(
-        self, tokens: Sequence[str], messages: Sequence[Outgoing], *, timeout_s: float
-    ) -> list[Msg | CountingRoomError]:
+    async def _request_all(self, messages: Sequence[Outgoing], *, timeout_s: float) -> list[Msg | CountingRoomError]:
         """Send all, in this order, before the first answer is waited for. The answer of each, or why there is none."""
-        answers = self._open.begin(tokens, [message.subject for message in messages])
+        outcomes: dict[int, Msg | CountingRoomError] = {}
+        await self.request_each(messages, outcomes.__setitem__, timeout_s=timeout_s)
+        return [outcomes[place] for place in range(len(messages))]
+
+    async def request_each(
+        self,
+        messages: Iterable[Outgoing],
+        take: Callable[[int, Msg | CountingRoomError], None],
+        *,
+        timeout_s: float,
+    ) -> None:
+        """Send all, in this order; `take` gets the place of each and its answer as it comes, or why there is none.
+        Returns after the last one."""
+        answers = Answers(take)
+        overdue = asyncio.get_running_loop().call_later(timeout_s, self._overdue, answers, timeout_s)
+        tokens: list[str] = []
         try:
-            for place, (token, message) in enumerate(zip(tokens, messages, strict=True)):
+            for message in messages:
+                token = message.token or new_token()
+                tokens.append(token)
+                place = self._open.begin(token, message.subject, answers)
                 try:
-                    await self._send(message, f"{self._inbox}.{token}")
+                    self._send(message, f"{self._inbox}.{token}")
                 except CountingRoomError as error:
                     answers.take(place, error)
-            async with timeout(timeout_s):
-                await answers.complete
-        except TimeoutError:
-            self._open.fail(lambda subject: no_answer(subject, timeout_s), among=answers)
+                if len(tokens) % _TOGETHER == 0:
+                    await asyncio.sleep(0)  # these go out, and their receivers begin
+            answers.all_sent()
+            await answers.complete
         finally:
+            overdue.cancel()
             self._open.end(tokens)
-        return answers.outcomes()
 
-    async def _send(self, message: Outgoing, reply: str) -> None:
+    def _overdue(self, answers: Answers, timeout_s: float) -> None:
+        self._open.fail(lambda subject: no_answer(subject, timeout_s), among=answers)
+
+    def _send(self, message: Outgoing, reply: str) -> None:
         self.check()
-        subject, data, headers = message
         try:
-            await self.client.publish(subject, data, reply, headers)
+            self.client.send(message.subject, message.data, reply, message.headers)
         except nats.errors.MaxPayloadError:
-            raise RequestError(
-                f"{len(data)} bytes on {subject} exceed the size limit of a message", source="bus", code="too_big"
-            ) from None
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError, OSError) as error:
-            raise _lost() from error
+            text = f"{len(message.data)} bytes on {message.subject} exceed the size limit of a message"
+            raise RequestError(text, source="bus", code="too_big") from None
 
     async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request to the JetStream API; ApiError when it is refused."""
@@ -253,19 +268,16 @@ class NatsConnection:
         self, messages: Sequence[Outgoing], *, timeout_s: float = API_S
     ) -> list[int | CountingRoomError]:
         """Publish to streams in this order. The sequence of each message, or the error that `store` raises."""
-        answers = await self._request_all(new_tokens(len(messages)), messages, timeout_s=timeout_s)
+        answers = await self._request_all(messages, timeout_s=timeout_s)
         return [_stored(answer, message.subject) for answer, message in zip(answers, messages, strict=True)]
 
-    async def subscribe(
-        self, subject: str, receive: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
-    ) -> Subscription:
+    async def subscribe(self, subject: str, receive: Callable[[Msg], None], *, queue: str = "") -> Subscription:
         """Subscribe. The server knows the subscription on return or, while the link is down, once it is up again.
+        `receive` is called with each message as it is read, and does not wait.
 
         Denied when the server does not allow it.
         """
-        subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
-            subject, queue=queue, cb=receive, pending_msgs_limit=limit, pending_bytes_limit=0
-        )
+        subscription = await self.client.take_each(subject, receive, queue=queue)
         await self._settle()
         if subject.lower() in self._refused_subscriptions:
             self._refused_subscriptions.discard(subject.lower())
@@ -311,7 +323,7 @@ class NatsConnection:
             _log.warning("the link to the bus is up again")
             self._report_link(up=True)
 
-    async def _receive_answer(self, message: Msg) -> None:
+    def _receive_answer(self, message: Msg) -> None:
         self._open.take(message.subject.rpartition(".")[2], message)
 
     async def _settle(self) -> None:
@@ -320,8 +332,8 @@ class NatsConnection:
         The request goes to our own inbox. A server handles the messages of a connection in order, so that its return
         proves that the subscription before it is in force.
         """
-        [token] = new_tokens(1)
-        await self._request_all([token], [Outgoing(f"{self._inbox}.{token}", b"")], timeout_s=_SETTLE_S)
+        token = new_token()
+        await self._request_all([Outgoing(f"{self._inbox}.{token}", b"", token=token)], timeout_s=_SETTLE_S)
 
     def _report_link(self, *, up: bool) -> None:
         self._wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
@@ -22,43 +22,50 @@ class Outgoing(NamedTuple):
     subject: str
     data: bytes
     headers: dict[str, str] | None = None
+    token: str = ""
+    """The last token of its reply subject; empty: a new one."""
 
 
-def new_tokens(count: int) -> list[str]:
-    """The last tokens of so many reply subjects. Random, so that a process that has received one request cannot answer
-    others in the place of their receivers."""
-    text = secrets.token_hex(_TOKEN // 2 * count)
-    return [text[start : start + _TOKEN] for start in range(0, len(text), _TOKEN)]
+def new_token() -> str:
+    """The last token of a reply subject. Random, so that a process that has received one request cannot answer others
+    in the place of their receivers."""
+    return secrets.token_hex(_TOKEN // 2)
 
 
 class Answers:
     """The answers of requests that were sent together."""
 
-    def __init__(self, subjects: Sequence[str]) -> None:
+    def __init__(self, take: Callable[[int, Msg | CountingRoomError], None]) -> None:
+        """`take` is called with the place of each request and its answer, or why there is none."""
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the last one has come."""
-        self._subjects = subjects
-        self._given: list[Msg | CountingRoomError | None] = [None] * len(subjects)
-        self._missing = len(subjects)
-        if not subjects:
-            self.complete.set_result(None)
+        """Done when all are sent and the last answer has come."""
+        self._take = take
+        self._waiting: dict[int, str] = {}
+        """Place -> subject."""
+        self._sent = 0
+        self._all_sent = False
+
+    def add(self, subject: str) -> int:
+        """One more request; returns its place, counted from 0."""
+        place = self._sent
+        self._waiting[place] = subject
+        self._sent += 1
+        return place
+
+    def all_sent(self) -> None:
+        """No further request follows."""
+        self._all_sent = True
+        self._end()
 
     def take(self, place: int, outcome: Msg | CountingRoomError) -> None:
         """The outcome of one request. Of several the first one counts."""
-        if self._given[place] is not None:
-            return
-        self._given[place] = outcome
-        self._missing -= 1
-        if not self._missing and not self.complete.done():
-            self.complete.set_result(None)
+        if (subject := self._waiting.pop(place, None)) is not None:
+            self._take(place, _responded(outcome, subject))
+            self._end()
 
-    def outcomes(self) -> list[Msg | CountingRoomError]:
-        """In the order of the requests: the answer, or why there is none."""
-        return [
-            _responded(answer, subject)
-            for answer, subject in zip(self._given, self._subjects, strict=True)
-            if answer is not None
-        ]
+    def _end(self) -> None:
+        if self._all_sent and not self._waiting and not self.complete.done():
+            self.complete.set_result(None)
 
 
 class OpenRequests:
@@ -68,12 +75,11 @@ class OpenRequests:
         self._open: dict[str, tuple[str, Answers, int]] = {}
         """Token -> subject, and where its answer belongs."""
 
-    def begin(self, tokens: Sequence[str], subjects: Sequence[str]) -> Answers:
-        """Wait for the answers of these."""
-        answers = Answers(subjects)
-        for place, (token, subject) in enumerate(zip(tokens, subjects, strict=True)):
-            self._open[token] = subject, answers, place
-        return answers
+    def begin(self, token: str, subject: str, answers: Answers) -> int:
+        """Wait for the answer of this one; returns its place among `answers`."""
+        place = answers.add(subject)
+        self._open[token] = subject, answers, place
+        return place
 
     def end(self, tokens: Iterable[str]) -> None:
         """Wait no more. Later answers are ignored."""
@@ -91,7 +97,7 @@ class OpenRequests:
     ) -> None:
         """No answer will come: `error` makes the reason from the subject. `of`: only to requests on this subject, in
         lower case. `among`: only to these."""
-        for subject, answers, place in self._open.values():
+        for subject, answers, place in tuple(self._open.values()):
             if (of is None or subject.lower() == of) and (among is None or answers is among):
                 answers.take(place, error(subject))
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
 from nats.aio.client import Client, Srv
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
 from countingroom.core.clock import pause_to_multiple, timeout
@@ -16,12 +20,19 @@ if TYPE_CHECKING:
     from urllib.parse import ParseResult
 
 
+_log = logging.getLogger(__name__)
+
 PING_S = 1.0
 """Interval of pings to the server. After two without an answer the connection counts as lost."""
+_LATE_S = 0.25
+"""A ping that goes out later than this shows that the process is held up."""
+_HELD_UP = 10
+"""So many of these pings need no answer in time: a server that is really gone is noticed in the end."""
 _END_S = 1.0
 """Time for an attempt to connect again to end, and for a connection to close."""
 _BLANK = " \t\n\r\x0b\f"
 """What `strip` removes from bytes. From texts it removes more."""
+_NO_LINES = str.maketrans("\r\n", "  ")
 
 
 class PinnedTransport(TcpTransport):
@@ -50,14 +61,66 @@ class PinnedTransport(TcpTransport):
 
 
 class PinnedClient(Client):
-    """The client of nats-py with eight changes: it never closes itself, it can discard unsent messages, a server that
+    """The client of nats-py with ten changes: it never closes itself, it can discard unsent messages, a server that
     closes the connection during the handshake does not count as connected, with TLS files it uses no plain link,
-    PinnedTransport, pings of all processes at the same times, `close` leaves no connection open, and headers are read
-    in a third of the time."""
+    PinnedTransport, pings of all processes at the same times, `close` leaves no connection open, headers are read
+    in a third of the time, and `send` and `take_each` cost half of `publish` and `subscribe` with a callback."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
     _flusher_task: asyncio.Task[None] | None
+    _flush_queue: asyncio.Queue[asyncio.Future[Any]] | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._takers: dict[int, Callable[[Msg], None]] = {}
+        """Number of a subscription -> what takes its messages."""
+        self._no_wait: asyncio.Future[None] | None = None
+        """A future that is done: what the task that writes to the socket gets from a caller that does not wait."""
+
+    def send(self, subject: str, data: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
+        """Publish while connected, without the coroutines and the future of `publish`. BadSubjectError for a subject
+        with blanks, MaxPayloadError for too many bytes."""
+        if subject.split() != [subject]:
+            raise nats.errors.BadSubjectError
+        if len(data) > self._max_payload:
+            raise nats.errors.MaxPayloadError
+        if headers:
+            lines = "".join(f"{name}: {value.translate(_NO_LINES)}\r\n" for name, value in headers.items())
+            head = f"NATS/1.0\r\n{lines}\r\n".encode()
+            command = b"".join(
+                (f"HPUB {subject} {reply} {len(head)} {len(head) + len(data)}\r\n".encode(), head, data, b"\r\n")
+            )
+        else:
+            command = b"".join((f"PUB {subject} {reply} {len(data)}\r\n".encode(), data, b"\r\n"))
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        if self._flush_queue is not None and self._flush_queue.empty():
+            if self._no_wait is None:
+                self._no_wait = asyncio.get_running_loop().create_future()
+                self._no_wait.set_result(None)
+            self._flush_queue.put_nowait(self._no_wait)
+
+    async def take_each(self, subject: str, take: Callable[[Msg], None], *, queue: str = "") -> Subscription:
+        """Subscribe; `take` is called with each message as it is read, without a queue and a task in between."""
+        self._takers[self._sid + 1] = take  # the number that the next line gives; a message may come during its wait
+        return await self.subscribe(subject, queue=queue)  # pyright: ignore[reportUnknownMemberType]
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        super()._remove_sub(sid, max_msgs)
+        self._takers.pop(sid, None)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        take = self._takers.get(sid)
+        if take is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        found = await self._process_headers(headers) if headers else None  # pyright: ignore[reportUnknownMemberType]
+        self._pings_outstanding = 0  # the server is there, although its answer to a ping may come later
+        try:
+            take(Msg(self, subject.decode(), reply.decode(), data, found))
+        except Exception:  # one that leaves here would end the reading of this connection
+            _log.exception("a message on %s could not be taken", subject.decode())
 
     async def _connect_to_server(self, s: Srv) -> None:
         present = self._transport
@@ -108,10 +171,28 @@ class PinnedClient(Client):
                 closing.exception()  # the reason why it had ended, which is known
             closing.cancel()
 
-    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        await super()._send_ping(future)  # pyright: ignore[reportUnknownMemberType]
-        # The task that sends pings reads it before each pause.
-        self.options["ping_interval"] = pause_to_multiple(time.monotonic(), PING_S)
+    async def _ping_interval(self) -> None:
+        # As that of nats-py, but for the times of the pings, and for a process that is held up: the answer of the
+        # server may wait to be read. On an overloaded computer processes lost their links by that.
+        held_up = 0
+        while True:
+            pause_s = pause_to_multiple(time.monotonic(), PING_S)
+            due_s = time.monotonic() + pause_s
+            await asyncio.sleep(pause_s)
+            if not self.is_connected:
+                continue
+            if self._pings_outstanding == 0:
+                held_up = 0
+            if time.monotonic() - due_s > _LATE_S:
+                held_up = min(held_up + 1, _HELD_UP)
+            self._pings_outstanding += 1
+            if self._pings_outstanding > self.options["max_outstanding_pings"] + held_up:
+                await self._process_op_err(nats.errors.StaleConnectionError())
+                return
+            try:
+                await self._send_ping()  # pyright: ignore[reportUnknownMemberType]
+            except (RuntimeError, AttributeError):  # it is being closed
+                return
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

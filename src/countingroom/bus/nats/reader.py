@@ -79,7 +79,7 @@ class Reader:
     async def open(self) -> None:
         """Subscribe and create the first consumer; LinkError when the stream does not exist."""
         self._inbox = self._connection.client.new_inbox()
-        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._receive, limit=0)
+        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._receive)
         self._connection.news.add(self._news)
         try:
             await self._begin()
@@ -210,7 +210,7 @@ class Reader:
         )
         self._under_way += _BATCH
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Msg) -> None:
         self._news.set()
         if message.subject.startswith(self._inbox):
             if message.subject.rpartition(".")[2] == self._consumer:

@@ -32,7 +32,7 @@ class NatsSubscription:
         self._size = 0
         self._messages: deque[Message] = deque()
 
-    async def receive(self, message: Msg) -> None:
+    def receive(self, message: Msg) -> None:
         """Buffer a message."""
         self._messages.append(Message(subject=message.subject, data=message.data))
         self._size += len(message.data)
