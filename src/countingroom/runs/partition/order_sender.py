@@ -7,20 +7,23 @@ that an owner that has lost its lease without noticing cannot command it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from countingroom.bus.ask import ask
+from countingroom.bus.ask import answer_of
 from countingroom.bus.election import Leadership
+from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import MessageDecoder
+from countingroom.core.messages import MessageDecoder, encode
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.planner.events import Fact, OrderRefused, Reported, SendOrder
 
+_TURN_S = 0.001
+"""Agents of one computer that get an order together answer one after the other: so much longer is waited for each."""
 _answers = MessageDecoder(Answer)
 
 
@@ -44,17 +47,32 @@ class Orders:
         self._tell = tell
         self._forbidden = forbidden
 
-    def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
+    def send(self, group: asyncio.TaskGroup, orders: Sequence[SendOrder]) -> None:
         """Start to send all orders; none is sent while the lease is lost."""
-        for order in orders:
-            group.create_task(self._send(order))
+        if orders:
+            group.create_task(self._send(orders))
 
-    async def _send(self, effect: SendOrder) -> None:
+    async def _send(self, orders: Sequence[SendOrder]) -> None:
         await self._lease.held()
+        sent: list[SendOrder] = []
+        await self._bus.request_each(
+            self._requests(orders, sent),
+            lambda place, answer: self._answered(sent[place], answer),
+            timeout_s=ANSWER_S + len(orders) * _TURN_S,
+        )
+
+    def _requests(self, orders: Sequence[SendOrder], sent: list[SendOrder]) -> Iterator[tuple[str, bytes]]:
+        """The messages of all orders that may be sent now; `sent` gets these orders."""
+        for effect in orders:
+            # Between the decision and this moment the bus or the lease may have been waited for.
+            if effect.step.action is Action.START and (cause := self._forbidden()):
+                self._refused(effect, cause)
+                continue
+            sent.append(effect)
+            yield subjects.agent(effect.step.system), self._order(effect)
+
+    def _order(self, effect: SendOrder) -> bytes:
         step, configuration = effect.step, effect.configuration
-        # Between the decision and this moment the bus or the lease may have been waited for.
-        if step.action is Action.START and (cause := self._forbidden()):
-            return self._refused(effect, cause)
         order = Order(
             id=effect.id,
             action=step.action,
@@ -69,20 +87,21 @@ class Orders:
             run=effect.run,
         )
         self._durations.ordered(order.id, order.action, self._clock.now_ns())
+        return encode(order)
+
+    def _answered(self, effect: SendOrder, outcome: Message | CountingRoomError) -> None:
+        system = effect.step.system
         try:
-            answer = await ask(self._bus, subjects.agent(step.system), order, _answers, timeout_s=ANSWER_S)
+            answer = answer_of(subjects.agent(system), outcome, _answers)
         except CountingRoomError as error:
             self._refused(effect, error.cause)
-        else:
-            if answer.state:
-                self._tell(Reported(state=answer.state))
-            if not answer.accepted:
-                self._refused(
-                    effect,
-                    answer.cause
-                    or Cause(code="refused", message=f"{step.system} refused the order", suggestion="check the system"),
-                )
-        return None
+            return
+        if answer.state:
+            self._tell(Reported(state=answer.state))
+        if not answer.accepted:
+            cause = answer.cause
+            text = f"{system} refused the order"
+            self._refused(effect, cause or Cause(code="refused", message=text, suggestion="check the system"))
 
     def _refused(self, effect: SendOrder, cause: Cause) -> None:
         if not cause.source:
