@@ -21,7 +21,7 @@ from countingroom.core.department import (
     live,
     load,
 )
-from countingroom.core.role_grants import ALARMS, CONSOLE, DEVICES, DOORS, FLEET, PVS, RUNS
+from countingroom.core.role_grants import AGENTS, ALARMS, CONSOLE, DEVICES, DOORS, FLEET, PVS, RUNS
 from countingroom.mirror_department import MIRROR_ROW
 
 __all__ = ["DEPARTMENTS", "Department", "ProcessRole", "load", "roles", "stages"]
@@ -75,6 +75,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 needs=("simulators",),
                 commands=("systems",),
                 owner="its agent",
+                bus=AGENTS,
                 modules=("countingroom.runs.agents.host",),
             ),
             # Run control stops before its agents: otherwise it takes each agent for lost while it still watches.

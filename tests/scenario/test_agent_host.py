@@ -13,7 +13,7 @@ from countingroom.bus.disconnects import read
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import Presence, decode
+from countingroom.core.messages import AgentBeats, Presence, decode
 from countingroom.core.systems import SystemKind
 from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.host import AgentHost
@@ -34,6 +34,11 @@ class Stage:
         self.names: list[str] = []
         self.refusals = 0
         self.boots: dict[str, set[str]] = {}
+        self.together: list[dict[str, str]] = []
+        """What was in each heartbeat of the whole process."""
+        self.own = 0
+        """Heartbeats of single agents."""
+        self.clients: dict[str, MemoryBus] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
     async def connect(self, name: str) -> MemoryBus:
@@ -41,12 +46,17 @@ class Stage:
             self.refusals -= 1
             raise LinkError("no server", source="bus")
         self.names.append(name)
-        return self.bus.client(name)
+        self.clients[name] = client = self.bus.client(name)
+        return client
 
     async def hear(self) -> None:
         async with self.bus.subscribe(subjects.pulse("*")) as beats:
             async for message in beats:
+                if subjects.is_pulse_of_many(message.subject):
+                    self.together.append(dict(decode(message.data, AgentBeats).agents))
+                    continue
                 beat = decode(message.data, Presence)
+                self.own += not beat.leaving
                 if not beat.leaving:
                     self.boots.setdefault(beat.instance, set()).add(beat.boot)
 
@@ -79,6 +89,31 @@ async def test_each_agent_has_a_connection_that_is_called_by_its_life(stage: Sta
             await host
         left = {gone.name for gone in [read(await anext(departures)) for _ in range(3)] if gone}
     assert left == {"agents", *lives}
+
+
+async def test_one_heartbeat_tells_of_all_agents_that_are_reached(stage: Stage) -> None:
+    await stage.begin()
+    await stage.clock.advance(2)
+    assert stage.own == 2  # the first of each
+    sts, qa = (next(iter(stage.boots[name])) for name in ("sts", "qa"))
+    assert len(stage.together) in (4, 5, 6)
+    assert stage.together[-1] == {"sts": sts, "qa": qa}
+    stage.clients[subjects.connection("sts", sts)].cut()
+    await stage.clock.advance(1)
+    assert stage.together[-1] == {"qa": qa}
+
+
+async def test_agents_beat_each_for_itself_while_only_the_connection_of_the_process_is_lost(stage: Stage) -> None:
+    await stage.begin()
+    stage.clients["agents"].cut()
+    stage.together.clear()
+    stage.own = 0
+    await stage.clock.advance(2)
+    assert stage.together == []
+    assert stage.own == 8
+    stage.clients["agents"].mend()
+    await stage.clock.advance(1)
+    assert stage.together
 
 
 async def test_a_bus_that_is_not_there_yet_is_waited_for(stage: Stage) -> None:

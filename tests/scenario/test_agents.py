@@ -12,9 +12,10 @@ import pytest
 
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.port import Entry, Message
 from countingroom.core import subjects
 from countingroom.core.charts.chart import Chart, Row
-from countingroom.core.errors import Conflict, DeviceError
+from countingroom.core.errors import Conflict, DeviceError, LinkError
 from countingroom.core.messages import Command, Event, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, Placement, SystemKind, SystemState
 from countingroom.core.values import Scalar
@@ -133,7 +134,12 @@ class Stage:
 
     async def order(self, action: Action, partition: str = "p", **more: Any) -> Answer:
         self.orders += 1
-        given = {"id": f"o{self.orders}", "fence": 1, "deadline_ns": self.clock.now_ns() + 10 * 10**9, **more}
+        given: dict[str, Any] = {
+            "id": f"o{self.orders}",
+            "fence": 1,
+            "deadline_ns": self.clock.now_ns() + 10 * 10**9,
+            **more,
+        }
         order = Order(action=action, partition=partition, **given)
         answer = await self.bus.request(subjects.agent("qa"), encode(order), timeout_s=1)
         await self.clock.advance(0)
@@ -455,6 +461,58 @@ async def test_a_second_agent_of_a_system_is_told_where_the_first_is(stage: Stag
     assert "process" in conflict.cause.causes[0].message
 
 
+async def test_a_busy_server_is_not_taken_for_another_agent(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, get = stage.link.request, stage.link.get
+
+    async def late_request(subject: str, data: bytes, *, timeout_s: float) -> Message:
+        await stage.clock.sleep(3)
+        return await request(subject, data, timeout_s=timeout_s)
+
+    async def late_get(bucket: str, key: str) -> Entry | None:
+        await stage.clock.sleep(3)
+        return await get(bucket, key)
+
+    monkeypatch.setattr(stage.link, "request", late_request)
+    monkeypatch.setattr(stage.link, "get", late_get)
+    await stage.begin(PQ)
+    await stage.clock.advance(10)
+    assert stage.agent.serves
+
+
+async def test_an_agent_that_hangs_is_another_agent_all_the_same(stage: Stage) -> None:
+    await streams.prepare(stage.bus)
+
+    async def hang(_: Message) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with stage.bus.respond("command.*.systems.qa", hang):
+        second = asyncio.create_task(stage.make().run())
+        await stage.clock.advance(1.1)
+        with pytest.raises(ExceptionGroup) as raised:
+            await second
+    assert isinstance(raised.value.exceptions[0], Conflict)
+
+
+async def test_a_server_that_does_not_answer_proves_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await streams.prepare(stage.bus)
+
+    async def silent(*_: Any, **__: Any) -> Any:
+        await stage.clock.sleep(5)
+        raise LinkError("no answer", source="bus", code="no_answer")
+
+    monkeypatch.setattr(stage.link, "request", silent)
+    agent = stage.make()
+    await agent._directory.refresh()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(stage.link, "get", silent)
+    monkeypatch.setattr(agent._directory, "refresh", lambda: asyncio.sleep(0))  # pyright: ignore[reportPrivateUsage]
+    running = asyncio.create_task(agent.run())
+    await stage.clock.advance(6)
+    with pytest.raises(ExceptionGroup) as raised:
+        await running
+    assert isinstance(raised.value.exceptions[0], LinkError)
+
+
 async def test_it_beats_and_says_goodbye(stage: Stage) -> None:
     async with stage.bus.subscribe(subjects.pulse("*")) as beats:
         await stage.begin(PQ)
@@ -467,7 +525,11 @@ async def test_it_beats_and_says_goodbye(stage: Stage) -> None:
 
 def simulated(stage: Stage, chance: float = 1.0, **more: Any) -> Any:
     section = SimulatedAgent.model_validate(more)
-    return lambda handle: Simulated(handle, section, stage.clock, chance=lambda: chance)
+
+    def made(handle: Handle) -> System:
+        return Simulated(handle, section, stage.clock, chance=lambda: chance)
+
+    return made
 
 
 async def test_it_is_heard_only_when_it_has_said_its_state(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from countingroom.bus.disconnects import departure, read
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
-from countingroom.core.messages import Presence, encode
+from countingroom.core.messages import AgentBeats, Presence, encode
 from countingroom.runs.monitor.agent_liveness import Liveness
 from countingroom.runs.monitor.failure_detector import FailureDetector
 from countingroom.runs.planner.events import LinkChanged
@@ -176,6 +176,38 @@ async def test_the_computer_on_which_a_lost_agent_ran_is_named() -> None:
         assert gone.message.startswith("the agent of sts on box (host h) is gone: its connection to the bus ended (")
         assert gone.evidence == {"agent": "process 7 on h", "node": "box", "service": "agents-sts"}
         assert gone.suggestion == "the fleet starts it again; see countingroom fleet status"
+
+
+def beats_of_many(**agents: str) -> AgentBeats:
+    return AgentBeats(host="h", pid=7, interval_s=0.5, sent_ns=0, agents=agents)
+
+
+async def test_one_heartbeat_stands_for_all_agents_of_a_process() -> None:
+    async with stage() as on:
+        subject = subjects.pulse_of_many("p")
+        for _ in range(4):
+            await on.bus.publish(subject, encode(beats_of_many(sts="b1", tof="b7")))
+            await on.clock.advance(0.5)
+        assert [(change.system, change.connected) for change in on.told] == [("sts", True), ("tof", True)]
+        on.told.clear()
+        for _ in range(4):  # its connection is lost
+            await on.bus.publish(subject, encode(beats_of_many(sts="b1")))
+            await on.clock.advance(0.5)
+        assert [(change.system, change.connected) for change in on.told] == [("tof", False)]
+        assert "tof on h has not been heard" in str(on.liveness.why_not("tof"))
+        await on.agent.close()
+        await on.clock.advance(0)
+        assert on.codes == ["agent_silent", "agent_gone"]
+
+
+async def test_another_boot_in_the_heartbeat_of_a_process_is_another_agent() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        await on.bus.publish(subjects.pulse_of_many("p"), encode(beats_of_many(sts="b2")))
+        await on.clock.advance(0)
+        await on.agent.close()  # the connection of the first one
+        await on.clock.advance(0)
+        assert on.codes == ["connected"]
 
 
 async def test_a_goodbye_is_told_as_such() -> None:

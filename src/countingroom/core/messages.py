@@ -338,3 +338,17 @@ class Presence(Struct, frozen=True, kw_only=True):
     """Alarm about what only this process knows -> what is abnormal, one sentence; empty: nothing is."""
     service: str = ""
     """The instance of a service of the fleet that this process is, `agents-STS@n1#0`; empty: none."""
+
+
+class AgentBeats(Struct, frozen=True, kw_only=True):
+    """A heartbeat of a process for all its agents that serve: ten thousand heartbeats of their own would keep a
+    processor busy. The first and the last heartbeat of each agent are its own `Presence`."""
+
+    host: _Name
+    pid: int
+    interval_s: Annotated[float, Meta(gt=0, le=60)]
+    sent_ns: int
+    agents: Annotated[dict[_Name, _Name], _ROWS]
+    """System -> boot id of its agent."""
+    service: str = ""
+    """As in `Presence`."""

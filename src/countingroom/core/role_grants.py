@@ -19,6 +19,9 @@ RUNS = BusGrants(
     reads=(subjects.READINGS_STREAM,),
 )
 
+AGENTS = BusGrants(sends=("pulse.*",))
+"""One heartbeat for all agents of a process. Each agent has a user of its own for all else."""
+
 DEVICES = BusGrants(
     # The alarm engine: its silence leads to safe outputs. Other device hosts: for derived points.
     hears=("presence.alarms.*", "presence.devices.*", "live.readings.*"),

@@ -214,6 +214,17 @@ def pulse(system: str) -> str:
     return f"pulse.{system if system == '*' else token(system)}"
 
 
+def pulse_of_many(boot: str) -> str:
+    """Subject of the heartbeat of a process for all its agents (`AgentBeats`). `~` keeps it apart from the names of
+    systems."""
+    return f"pulse.~{token(boot)}"
+
+
+def is_pulse_of_many(subject: str) -> bool:
+    """Whether it is a subject of `pulse_of_many`."""
+    return subject.startswith("pulse.~")
+
+
 def echo(boot: str) -> str:
     """Subject on which the failure detector sends messages to itself, to measure the delay of its own subscription to
     the heartbeats. `=` keeps it apart from the names of systems."""

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -26,9 +26,9 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
 from countingroom.core.charts.chart import Chart
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Conflict, LinkError
-from countingroom.core.messages import Command, Presence, Reply, decode, encode
+from countingroom.core.messages import Command, MessageDecoder, Presence, Reply, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Action, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import model
 from countingroom.runs.agents.commands import WHO, AgentCommands
@@ -48,7 +48,10 @@ _BEATS_PER_S = 10
 """Heartbeats go out at multiples of 0.1 s. Those of the agents of one process so go out together, and wake the server
 and run control once. Not all at once: a process may have thousands of agents."""
 WHO_S = 1.0
-"""Time in which another agent of the same system must answer."""
+"""Time in which another agent of the same system must answer, once the server has passed the question on."""
+_orders = MessageDecoder(Order)
+_MOST_S = 10.0
+"""Time-out of the question, with the time until the server has passed it on."""
 
 
 class AgentRunner:
@@ -67,10 +70,13 @@ class AgentRunner:
         version: str = "",
         directory: Directory | None = None,
         memory: Path | None = None,
+        beats: bool = True,
     ) -> None:
-        """`memory`: folder of the saved state, for the next process of this agent."""
+        """`memory`: folder of the saved state, for the next process of this agent. `beats`: False for one of many
+        agents of a process, which sends one heartbeat for all of them."""
         self._bus = bus
         self._clock = clock
+        self._beats = beats
         self._factory = factory
         self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
         self.serves = False
@@ -98,13 +104,17 @@ class AgentRunner:
         """The present model of the agent."""
         return self._agent
 
-    async def run(self) -> None:
-        """Run until cancelled. Then cancel work, let a recording continue, and send a last heartbeat."""
+    async def run(self, entered: Callable[[], None] = lambda: None) -> None:
+        """Run until cancelled. Then cancel work, let a recording continue, and send a last heartbeat.
+
+        `entered` is called when it is known that no other agent of its system runs.
+        """
         self._bus.on_link(self._linked)
         await self._directory.refresh()
         try:
             async with asyncio.TaskGroup() as self._group:
                 await self._be_the_only_one()
+                entered()
                 await self._place()
                 self._group.create_task(self._states.run())
                 self._group.create_task(self._publisher.run())
@@ -121,36 +131,63 @@ class AgentRunner:
                     self.serves = True
                     await self._live()
         finally:
+            self.serves = False
             await self._publisher.drain()
             with suppress(LinkError):
                 await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
 
     async def _be_the_only_one(self) -> None:
-        """Raise Conflict when an agent of this system is running already, even one that does not answer."""
+        """Raise Conflict when an agent of this system is running already, even one that does not answer; LinkError
+        when the server does not answer."""
+        asking = asyncio.create_task(self._ask_who())
+        try:
+            await asyncio.sleep(0)  # sends the question
+            # A busy server says late that there is no other agent, and its silence once counted as one. It handles the
+            # requests of a connection in their order: with the answer to this one, that word has come too.
+            try:
+                await self._bus.get(subjects.STATE_BUCKET, subjects.system_key(self.name))
+            except LinkError as error:
+                if error.cause.code == "no_answer":
+                    raise
+            try:
+                async with within(self._clock, WHO_S):
+                    answer = await asking
+            except TimeoutError:
+                answer = Reply(id="", accepted=False)
+        finally:
+            asking.cancel()
+        if answer:
+            raise Conflict(
+                f"{self.name} has an agent already",
+                source=f"systems.{self.name}",
+                code="already_running",
+                suggestion="end that one first, or leave it",
+                causes=(answer.cause,) if answer.cause else (),
+            )
+
+    async def _ask_who(self) -> Reply | None:
+        """The answer of another agent of this system; None when there is none."""
         now_ns = self._clock.now_ns()
         question = Command(
-            id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9), within_s=WHO_S
+            id=self._agent.boot,
+            action=WHO,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(_MOST_S * 1e9),
+            within_s=_MOST_S,
         )
         where = subjects.command("agents", "systems", self.name)
         try:
-            answer = await ask(self._bus, where, question, Reply, timeout_s=WHO_S)
+            return await ask(self._bus, where, question, Reply, timeout_s=_MOST_S)
         except LinkError as error:
             if error.cause.code not in ("no_answer", "nonsense"):
-                return
-            answer = Reply(id="", accepted=False, cause=error.cause)
-        raise Conflict(
-            f"{self.name} has an agent already",
-            source=f"systems.{self.name}",
-            code="already_running",
-            suggestion="end that one first, or leave it",
-            causes=(answer.cause,) if answer.cause else (),
-        )
+                return None
+            return Reply(id="", accepted=False, cause=error.cause)
 
     # Orders from the bus.
 
     async def _order(self, message: Message) -> bytes:
         try:
-            order = decode(message.data, Order)
+            order = _orders.decode(message.data)
         except msgspec.DecodeError as error:
             cause = malformed("an order", error, f"systems.{self.name}")
             return encode(Answer(id="", accepted=False, cause=cause))
@@ -267,12 +304,24 @@ class AgentRunner:
             for at in self._agent.contexts:
                 self._states.changed(at)
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether it serves, over a connection that is up."""
+        return self.serves and self._bus.connected
+
+    async def beat(self) -> None:
+        """Publish a heartbeat of this agent."""
+        with suppress(LinkError):  # the failure detector notices the missing heartbeats
+            presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
+            await self._bus.publish(subjects.pulse(self.name), encode(presence))
+
     async def _live(self) -> None:
+        await self.beat()
+        if not self._beats:
+            await asyncio.Event().wait()
         while True:
-            with suppress(LinkError):  # the failure detector notices the missing heartbeats
-                presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
-                await self._bus.publish(subjects.pulse(self.name), encode(presence))
             await self._clock.sleep(beat_pause_s(self._clock.monotonic()))
+            await self.beat()
 
     def _presence(self, *, leaving: bool = False) -> Presence:
         return Presence(

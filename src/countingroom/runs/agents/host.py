@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from countingroom.bus.port import Bus
+from countingroom.bus.presence import INSTANCE_VARIABLE
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, raise_if_cancelled
-from countingroom.core.errors import CountingRoomError
+from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.messages import AgentBeats, encode
 from countingroom.core.retry import Retry, edge_log
-from countingroom.runs.agents.agent import AgentRunner
+from countingroom.runs.agents.agent import BEAT_S, AgentRunner, beat_pause_s
 from countingroom.runs.agents.kinds.calibration import Calibration
 from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.agents.kinds.script import Script
@@ -35,7 +39,8 @@ Connect = Callable[[str], Awaitable[Bus]]
 """Opens a new connection with this name."""
 
 _AT_ONCE = 64
-"""Maximum number of agents that connect at the same time."""
+"""Maximum number of agents that connect, and ask for other agents of their systems, at the same time. With thousands at
+once the process had no time for its heartbeats."""
 _AGAIN_S = 1.0
 
 
@@ -92,6 +97,8 @@ class AgentHost:
             await directory.refresh()
             async with asyncio.TaskGroup() as group:
                 group.create_task(directory.run())
+                if self._has_many:
+                    group.create_task(self._beat(bus))
                 for name, system in self.systems.items():
                     group.create_task(self._serve(name, system, directory), name=f"agent {name}")
         finally:
@@ -100,6 +107,31 @@ class AgentHost:
                     await self._guardian.close()
             finally:
                 await bus.close()
+
+    @property
+    def _has_many(self) -> bool:
+        """Whether one heartbeat stands for all agents. A process with one agent may have its user of the bus alone."""
+        return len(self.systems) > 1
+
+    async def _beat(self, bus: Bus) -> None:
+        """Publish heartbeats for all agents that serve over connections that are up."""
+        host, boot, pid = socket.gethostname(), uuid4().hex, os.getpid()
+        while True:
+            await self._clock.sleep(beat_pause_s(self._clock.monotonic()))
+            reached = [agent for agent in self._agents.values() if agent.is_reached]
+            beats = AgentBeats(
+                host=host,
+                pid=pid,
+                interval_s=BEAT_S,
+                sent_ns=self._clock.now_ns(),
+                agents={agent.name: agent.knows.boot for agent in reached},
+                service=os.environ.get(INSTANCE_VARIABLE, ""),
+            )
+            try:
+                await bus.publish(subjects.pulse_of_many(boot), encode(beats))
+            except LinkError:  # this connection alone is lost
+                for agent in reached:
+                    await agent.beat()
 
     async def _reach(self, name: str) -> Bus:
         report = edge_log(_log, f"{name} is not connected", f"{name} is connected")
@@ -111,11 +143,14 @@ class AgentHost:
         )
         while True:
             boot = uuid4().hex
-            async with self._entering:
-                bus = await self._reach(subjects.connection(name, boot))
+            turn = ExitStack()
+            await self._entering.acquire()
+            turn.callback(self._entering.release)
+            bus: Bus | None = None
             try:
+                bus = await self._reach(subjects.connection(name, boot))
                 self._agents[name] = agent = self.agent(bus, name, system, boot=boot, directory=directory)
-                await agent.run()
+                await agent.run(turn.close)
             except* CountingRoomError as group:
                 for error in group.exceptions:
                     if isinstance(error, CountingRoomError):
@@ -124,9 +159,11 @@ class AgentHost:
             except* Exception:
                 _log.exception("the agent of %s failed and is started again", name)
             finally:
+                turn.close()
                 self._agents.pop(name, None)
-                with suppress(CountingRoomError):
-                    await bus.close()
+                if bus:
+                    with suppress(CountingRoomError):
+                        await bus.close()
             raise_if_cancelled()
             await self._clock.sleep(_AGAIN_S)
 
@@ -144,6 +181,7 @@ class AgentHost:
             boot=boot,
             directory=directory,
             memory=self._data / "agents" if self._data else None,
+            beats=not self._has_many,
         )
 
     def _factory(self, bus: Bus, name: str, system: SystemSection) -> Factory:

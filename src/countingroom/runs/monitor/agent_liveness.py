@@ -15,12 +15,12 @@ from contextlib import suppress
 from uuid import uuid4
 
 from countingroom.bus.disconnects import read
-from countingroom.bus.port import Bus
+from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.clock_watch import ClockDifferences, difference
 from countingroom.core.errors import Cause, LinkError
-from countingroom.core.messages import MessageDecoder, Presence
+from countingroom.core.messages import AgentBeats, MessageDecoder, Presence
 from countingroom.runs.monitor.failure_detector import FailureDetector
 from countingroom.runs.planner.events import LinkChanged
 
@@ -36,6 +36,7 @@ events distrusted for 1.5 s."""
 _ECHO_S = 5.0
 """Time-out of the echo: after it the link is known to be down, or the echo was lost."""
 _beats = MessageDecoder(Presence)
+_beats_of_many = MessageDecoder(AgentBeats)
 
 
 class Liveness:
@@ -118,16 +119,27 @@ class Liveness:
                     if message.subject == self._own:
                         self._stood_still()
                         self._echoed.set()
-                    continue
-                presence = self._bus.dead_letters.read(message.subject, message.data, _beats)
-                if presence is not None:
-                    self._compare_clocks(presence)
-                    self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
+                elif subjects.is_pulse_of_many(message.subject):
+                    self._hear_many(message)
+                else:
+                    self._hear_one(message)
 
-    def _compare_clocks(self, presence: Presence) -> None:
+    def _hear_one(self, message: Message) -> None:
+        presence = self._bus.dead_letters.read(message.subject, message.data, _beats)
+        if presence is not None:
+            if not presence.leaving:
+                self._compare_clocks(presence)
+            self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
+
+    def _hear_many(self, message: Message) -> None:
+        beats = self._bus.dead_letters.read(message.subject, message.data, _beats_of_many)
+        if beats is not None:
+            self._compare_clocks(beats)
+            for change in self._hearing.beats(beats, self._clock.monotonic(), self._clock.now_ns()):
+                self._say(change)
+
+    def _compare_clocks(self, presence: Presence | AgentBeats) -> None:
         clock = self._clock
-        if presence.leaving:
-            return
         ahead_s = self.clocks.heard(presence.host, presence.sent_ns, clock.now_ns(), clock.monotonic())
         if ahead_s is not None:
             self._differs(difference(presence.host, ahead_s))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Presence
+from countingroom.core.messages import AgentBeats, Presence
 from countingroom.core.subjects import connection
 from countingroom.core.times import duration
 from countingroom.runs.planner.events import LinkChanged
@@ -76,6 +76,17 @@ class FailureDetector:
         self._expected.pop(system, None)
         self._lost.pop(system, None)
         return LinkChanged(system=system, connected=True)
+
+    def beats(self, beats: AgentBeats, now_s: float, now_ns: int) -> list[LinkChanged]:
+        """Process a heartbeat of a process for all its agents."""
+        changes: list[LinkChanged] = []
+        for system, boot in beats.agents.items():
+            known = self._heard.get(system)
+            if known and known.presence.boot == boot:
+                known.last_s = now_s
+            elif change := self.beat(_presence(beats, system, boot), now_s, now_ns):
+                changes.append(change)
+        return changes
 
     def departed(self, name: str, reason: str, now_s: float, now_ns: int) -> LinkChanged | None:
         """Process a disconnect event of the server for the connection of this name."""
@@ -158,6 +169,20 @@ class FailureDetector:
         )
         self._lost[system] = cause
         return LinkChanged(system=system, connected=False, cause=cause)
+
+
+def _presence(beats: AgentBeats, system: str, boot: str) -> Presence:
+    return Presence(
+        role="agent",
+        instance=system,
+        boot=boot,
+        host=beats.host,
+        pid=beats.pid,
+        interval_s=beats.interval_s,
+        sent_ns=beats.sent_ns,
+        targets=(system,),
+        service=beats.service,
+    )
 
 
 def _agent(system: str, heard: _Heard) -> str:
