@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
-from nats.aio.client import Client, Srv
+from nats.aio import transport
+from nats.aio.client import Client, ServerVersion, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
@@ -33,6 +35,11 @@ _END_S = 1.0
 _BLANK = " \t\n\r\x0b\f"
 """What `strip` removes from bytes. From texts it removes more."""
 _NO_LINES = str.maketrans("\r\n", "  ")
+
+
+def compile_pattern() -> None:
+    """Compile the pattern with which each connection reads the version of its server. It stays in the cache of `re`."""
+    ServerVersion("2.12.0").parse_version()
 
 
 class PinnedTransport(TcpTransport):
@@ -124,7 +131,10 @@ class PinnedClient(Client):
 
     async def _connect_to_server(self, s: Srv) -> None:
         present = self._transport
-        if s.uri.scheme not in ("ws", "wss") and not (isinstance(present, PinnedTransport) and present):
+        if s.uri.scheme in ("ws", "wss"):
+            # It was imported without, see `__init__`.
+            transport.__dict__["aiohttp"] = importlib.import_module("aiohttp")
+        elif not (isinstance(present, PinnedTransport) and present):
             self._transport = PinnedTransport()
         await super()._connect_to_server(s)
 
