@@ -121,7 +121,10 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("devices",),
                 owner="its device host",
                 bus=DEVICES,
-                modules=("countingroom.devices.host.host", "countingroom.devices.registry"),
+                modules=(
+                    *("countingroom.devices.host.host", "countingroom.devices.registry"),
+                    "countingroom.devices.interlocks.interlock_host",
+                ),
             ),
         ),
         state=(
@@ -185,7 +188,14 @@ DEPARTMENTS: tuple[Department, ...] = (
             ProcessRole(
                 name="history",
                 start="countingroom.app.roles:history",
-                modules=("countingroom.history.service", "numpy"),
+                modules=(
+                    *(
+                        "countingroom.history.service",
+                        "countingroom.history.duckdb_sql",
+                        "countingroom.history.last_rows",
+                    ),
+                    *("countingroom.history.duckdb_file", "numpy", "numpy.ma"),
+                ),
                 bus=BusGrants(
                     answers=("query.history.*",),
                     stores=("events.history.*",),

@@ -38,6 +38,7 @@ import msgspec
 from msgspec import Struct
 from setproctitle import setproctitle
 
+from countingroom.app.common_start import prepare_common_start
 from countingroom.app.memory_gaps import fill_gaps
 from countingroom.core.errors import CountingRoomError
 from countingroom.experiment import load_once
@@ -157,6 +158,7 @@ def main() -> None:
 def run(setup: ForkServerSetup) -> None:
     """Import and serve, as `main`. Ends the process where the input has ended; returns in a forked process only."""
     with socket.socket(fileno=setup.socket) as listener:
+        prepare_common_start()
         prepare(setup.modules, setup.description)
         request = ForkServer(listener).serve()
     if request is None:

@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from countingroom.app import bus_users, parent_watch
 from countingroom.app.child_process import launch, launch_by
+from countingroom.app.common_start import set_log_levels
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.reload.in_force import experiment_of
@@ -246,6 +247,5 @@ def known_roles(names: Sequence[str]) -> tuple[str, ...]:
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ReadableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for noisy in ("httpx", "uvicorn.error", "nats"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[handler])
+    set_log_levels()

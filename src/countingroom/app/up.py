@@ -61,7 +61,10 @@ from countingroom.devices.registry import builder_module
 from countingroom.experiment import Experiment
 from countingroom.mirror.description import MirrorSection
 
-PROGRAM = ("countingroom.cli.main", "countingroom.cli.serve", "countingroom.app.serve", "nats")
+PROGRAM = (
+    *("countingroom.cli.main", "countingroom.cli.serve", "countingroom.app.serve", "nats"),
+    *("countingroom.app.reload.taking", "countingroom.app.reload.simulated"),
+)
 
 
 class StartPlan(Struct, frozen=True, kw_only=True):
@@ -341,7 +344,9 @@ def _roles(plan: StartPlan) -> list[str]:
 def imported_modules(plan: StartPlan) -> list[str]:
     """The modules that the fork server imports."""
     known = roles()
-    of_roles = [module for name in _roles(plan) for module in known[name].modules]
+    of_roles = [
+        module for name in _roles(plan) for module in (*known[name].modules, known[name].start.partition(":")[0])
+    ]
     of_console = [module for department in DEPARTMENTS for module in (*department.api, *department.pages)]
     of_drivers = [
         builder_module(type(section))
