@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+
+import pytest
 
 from countingroom.core.fleet.specs import InstanceId
 from countingroom.fleet.engines.port import LogLine
@@ -18,10 +22,10 @@ ONE = InstanceId("camera", "n1")
 
 
 def write(folder: Path, name: str, text: str, *marks: tuple[int, int]) -> None:
-    with (folder / name).open("ab") as file:
-        file.write(text.encode())
     with (folder / name.replace("log", "times")).open("ab") as file:
         file.write(b"".join(struct.pack("<QQ", *mark) for mark in marks))
+    with (folder / name).open("ab") as file:
+        file.write(text.encode())
 
 
 async def read(folder: Path, tail: int = 10, since_ns: int = 0) -> list[tuple[int, str]]:
@@ -41,32 +45,89 @@ async def test_lines_of_a_program_have_the_times_of_their_parts(tmp_path: Path) 
     assert await read(tmp_path, tail=1, since_ns=101) == [(0, "part")]  # of a job of Slurm: it may be new
 
 
-async def test_a_log_is_followed_over_its_rotation(tmp_path: Path) -> None:
-    clock = FakeClock()
-    write(tmp_path, "log", "a\nb", (0, 100))
-    found: list[str] = []
+class Follower:
+    """Follows the log of a folder. It looks at the files only in `seen`."""
 
-    async def follow() -> None:
-        async with aclosing(read_process_log(clock, tmp_path, tail=5, since_ns=0, follow=True)) as lines:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clock = FakeClock()
+        self._found: list[str] = []
+        self._task = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        async with aclosing(read_process_log(self._clock, self._folder, tail=5, since_ns=0, follow=True)) as lines:
             async for line in lines:
-                found.append(f"{line.time_ns} {line.text}")
+                self._found.append(f"{line.time_ns} {line.text}")
 
-    async def seen(*lines: str) -> None:
+    async def seen(self, *lines: str) -> None:
+        """Wait until these are all lines, and the follower has looked once more and waits for time to pass."""
         async with asyncio.timeout(PATIENCE_S):
-            while found != list(lines):
-                await clock.advance(0.5)
-                await asyncio.sleep(0)
+            while self._found != list(lines):
+                await self._clock.advance(0.5)
+            await self.looked()
 
-    task = asyncio.create_task(follow())
-    await seen("100 a")
+    async def looked(self) -> None:
+        waiting = self._clock.sleeping
+        await self._clock.advance(0.5)
+        while self._clock.sleeping < max(waiting, 1):
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+@pytest.fixture
+async def follower(tmp_path: Path) -> AsyncIterator[Follower]:
+    write(tmp_path, "log", "a\nb", (0, 100))
+    one = Follower(tmp_path)
+    await one.seen("100 a")
     write(tmp_path, "log", "c\n", (4, 300))
-    await seen("100 a", "100 bc")
+    await one.seen("100 a", "100 bc")
     write(tmp_path, "log", "last\n")
-    (tmp_path / "log").rename(tmp_path / "log.1")
-    (tmp_path / "times").rename(tmp_path / "times.1")
+    yield one
+    await one.end()
+
+
+def end_log(folder: Path) -> None:
+    for name in ("log", "times"):
+        (folder / name).replace(folder / f"{name}.1")
+
+
+@pytest.mark.parametrize("new", ["new\n", "a new one that is longer than the other\n"])
+async def test_a_log_is_followed_over_its_end(tmp_path: Path, follower: Follower, new: str) -> None:
+    end_log(tmp_path)
+    write(tmp_path, "log", new, (0, 400))
+    await follower.seen("100 a", "100 bc", "300 last", f"400 {new.strip()}")
+
+
+async def test_nothing_is_lost_where_a_log_has_ended_and_the_next_one_is_not_there(
+    tmp_path: Path, follower: Follower
+) -> None:
+    end_log(tmp_path)
+    await follower.looked()
     write(tmp_path, "log", "new\n", (0, 400))
-    await seen("100 a", "100 bc", "300 last", "400 new")
-    task.cancel()
+    await follower.seen("100 a", "100 bc", "300 last", "400 new")
+
+
+async def test_a_log_that_ended_twice_between_two_looks_is_followed_from_the_older_one_that_is_kept(
+    tmp_path: Path, follower: Follower
+) -> None:
+    end_log(tmp_path)
+    write(tmp_path, "log", "second\n", (0, 400))
+    kept = (tmp_path / "log.1").open("rb")  # its inode is not used again
+    with kept:
+        end_log(tmp_path)
+        write(tmp_path, "log", "third\n", (0, 500))
+        await follower.seen("100 a", "100 bc", "400 second", "500 third")
+
+
+async def test_a_log_that_was_copied_and_emptied_is_followed(tmp_path: Path, follower: Follower) -> None:
+    (tmp_path / "log.1").write_bytes((tmp_path / "log").read_bytes())
+    (tmp_path / "times").replace(tmp_path / "times.1")
+    os.truncate(tmp_path / "log", 0)
+    write(tmp_path, "log", "new\n", (0, 400))
+    await follower.seen("100 a", "100 bc", "300 last", "400 new")
 
 
 def test_the_logs_of_removed_containers_are_kept_within_a_bound(tmp_path: Path) -> None:

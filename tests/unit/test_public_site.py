@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from countingroom.simulators.dqm_farm import Farm
 from countingroom.site.making import Site
 from countingroom.site.rendering import SiteSettings
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 from tests.public_records_of_a_farm import documents, farm_of, filled_store, redactor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -447,6 +448,7 @@ async def test_news_go_on_after_the_store_failed_in_between(own: Stand, monkeypa
         return await asyncio.get_running_loop().create_future()
 
     async def fails(*_: Any) -> Any:
+        failed.append(True)
         raise LinkError("no answer", source="storage")
 
     async def news_come() -> None:
@@ -459,15 +461,22 @@ async def test_news_go_on_after_the_store_failed_in_between(own: Stand, monkeypa
         for _ in range(30):  # the database has its turn
             await own.reader.version()
 
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await second()
+
+    failed: list[bool] = []
     live = own.site.live
     tasks = [asyncio.create_task(live.serve(receive, send, is_head=False)), asyncio.create_task(live.run())]
     await second()
     with monkeypatch.context() as broken:
         broken.setattr(own.reader, "now", fails)  # what changed is seen, and the page cannot be made
         await news_come()
+        await until(lambda: bool(failed))
     assert not any(task.done() for task in tasks)
     await news_come()
-    assert b"event: page" in got[-1]
+    await until(lambda: b"event: page" in got[-1])
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -28,6 +28,11 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._seconds
 
+    @property
+    def sleeping(self) -> int:
+        """The number of tasks that wait for `advance`."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
     def step(self, seconds: float) -> None:
         """Set the wall clock forward, or back; the monotonic time stays."""
         self._start_ns += round(seconds * 1e9)

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from countingroom.core.clock import Clock
 from countingroom.fleet.engines.port import LogLine
@@ -39,32 +40,50 @@ async def read_process_log(
         place = next_place
 
 
-def _last(folder: Path, *, whole_lines: bool) -> tuple[list[LogLine], int]:
+class _Place(NamedTuple):
+    """How far a log has been read. It becomes `log.1` when it is full: the inode tells which of the two is meant."""
+
+    inode: int
+    offset: int
+
+
+def _last(folder: Path, *, whole_lines: bool) -> tuple[list[LogLine], _Place]:
     """The lines at the end of the log, and the place after them."""
     found: list[LogLine] = []
-    place = 0
+    place = _Place(0, 0)
     for name, times in (("log.1", "times.1"), ("log", "times")):
-        start, data = _end_of(folder / name)
+        inode, start, data = _end_of(folder / name)
         if whole_lines and name == "log":
             data = data[: data.rfind(b"\n") + 1]
         found += _lines(data, start, _marks(folder / times))
-        place = start + len(data)
+        # Between the end of one log and the first line of the next there is `log.1` alone.
+        place = _Place(inode, start + len(data)) if inode else place
     return found, place
 
 
-def _next(folder: Path, place: int) -> tuple[list[LogLine], int]:
-    """The whole lines behind a place of the log, and the place after them. A log that became shorter was begun anew."""
-    try:
-        with (folder / "log").open("rb") as file:
-            if os.fstat(file.fileno()).st_size < place:
-                rest = (folder / "log.1").read_bytes()[place:] if (folder / "log.1").exists() else b""
-                return _lines(rest, place, _marks(folder / "times.1")), 0
-            file.seek(place)
-            data = file.read(1 << 16)
-    except FileNotFoundError:
-        return [], 0
-    data = data[: data.rfind(b"\n") + 1] or (data if len(data) == 1 << 16 else b"")
-    return _lines(data, place, _marks(folder / "times") if data else []), place + len(data)
+def _next(folder: Path, place: _Place) -> tuple[list[LogLine], _Place]:
+    """The whole lines behind a place of the log, and the place after them."""
+    with suppress(FileNotFoundError), (folder / "log").open("rb") as file:
+        found = os.fstat(file.fileno())
+        # Another file: the log was renamed. The same one and shorter: it was copied and emptied.
+        if place.inode and (found.st_ino != place.inode or found.st_size < place.offset):
+            is_renamed = found.st_ino != place.inode
+            return _rest(folder, place, is_renamed=is_renamed), _Place(found.st_ino, 0)
+        file.seek(place.offset)
+        data = file.read(1 << 16)
+        data = data[: data.rfind(b"\n") + 1] or (data if len(data) == 1 << 16 else b"")
+        marks = _marks(folder / "times") if data else []
+        return _lines(data, place.offset, marks), _Place(found.st_ino, place.offset + len(data))
+    return [], place
+
+
+def _rest(folder: Path, place: _Place, *, is_renamed: bool) -> list[LogLine]:
+    """The lines of the log that was ended. Where two were ended since the last look, the older one is gone."""
+    with suppress(OSError), (folder / "log.1").open("rb") as file:
+        offset = 0 if is_renamed and os.fstat(file.fileno()).st_ino != place.inode else place.offset
+        file.seek(offset)
+        return _lines(file.read(), offset, _marks(folder / "times.1"))
+    return []
 
 
 def _lines(data: bytes, start: int, marks: list[tuple[int, int]]) -> list[LogLine]:
@@ -78,16 +97,16 @@ def _lines(data: bytes, start: int, marks: list[tuple[int, int]]) -> list[LogLin
     return found
 
 
-def _end_of(file: Path) -> tuple[int, bytes]:
-    """(place, bytes) of the last part of a file."""
+def _end_of(file: Path) -> tuple[int, int, bytes]:
+    """(inode, place, bytes) of the last part of a file; inode 0: there is none."""
     with suppress(OSError), file.open("rb") as opened:
         place = max(opened.seek(0, os.SEEK_END) - _TAIL_BYTES, 0)
         opened.seek(place)
         data = opened.read()
         # Of a part that begins within a line, the next one is the first.
         head = data.find(b"\n") + 1 if place else 0
-        return place + head, data[head:]
-    return 0, b""
+        return os.fstat(opened.fileno()).st_ino, place + head, data[head:]
+    return 0, 0, b""
 
 
 def _marks(file: Path) -> list[tuple[int, int]]:
