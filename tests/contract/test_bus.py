@@ -1,10 +1,11 @@
-"""Whatever stands behind the port, the corridor behaves the same. Every sentence of port.py has its test here."""
+"""Contract of the bus: each implementation of the port behaves the same. Every sentence of port.py has its test."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,7 +70,7 @@ async def bucket(bus: Bus, name: str) -> str:
 
 
 async def soon(awaitable: Awaitable[T]) -> T:
-    """What it gives, within a time that is long for any bus."""
+    """Its result, within a time that is long for any bus."""
     async with asyncio.timeout(PATIENCE_S):
         return await awaitable
 
@@ -275,6 +276,26 @@ class TestRequests:
             await soon(bus.request_each([(name, b"a"), (name, b"silent"), (name, b"b")], take, timeout_s=1))
         assert outcomes == {0: b"a", 1: "no_answer", 2: b"b"}
         await soon(bus.request_each([], take, timeout_s=600))
+
+    async def test_requests_that_are_sent_after_the_timeout_of_all_have_it_too(self, bus: Bus, name: str) -> None:
+        async def silent(_: Message) -> bytes:
+            return await asyncio.Event().wait() and b""
+
+        def requests() -> Iterator[tuple[str, bytes]]:
+            end_s = time.monotonic() + 0.2
+            while time.monotonic() < end_s:  # the timeout is over while they are being sent
+                pass
+            for _ in range(200):
+                yield name, b""
+
+        outcomes: dict[int, str] = {}
+
+        def take(place: int, outcome: Message | CountingRoomError) -> None:
+            outcomes[place] = outcome.cause.code if isinstance(outcome, CountingRoomError) else "answered"
+
+        async with bus.respond(name, silent):
+            await soon(bus.request_each(requests(), take, timeout_s=0.1))
+        assert outcomes == dict.fromkeys(range(200), "no_answer")
 
     async def test_more_than_the_concurrency_wait(self, bus: Bus, other: Bus, name: str) -> None:
         running, most, go = 0, 0, asyncio.Event()

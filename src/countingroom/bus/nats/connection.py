@@ -223,6 +223,8 @@ class NatsConnection:
                 if len(tokens) % _TOGETHER == 0:
                     await asyncio.sleep(0)  # these go out, and their receivers begin
             answers.all_sent()
+            if asyncio.get_running_loop().time() >= overdue.when():  # some may have been sent after the time-out
+                self._overdue(answers, timeout_s)
             await answers.complete
         finally:
             overdue.cancel()
