@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from countingroom.console.context import ConsoleContext
 from countingroom.console.live.backlog import Backlog, FeedChange
-from countingroom.console.live.feed import LiveFeed, Viewer
+from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.subscription import LiveSubscription, parse
+from countingroom.console.live.viewer_queue import Viewer
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import EventKind

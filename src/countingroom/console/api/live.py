@@ -17,9 +17,10 @@ from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.auth.sessions import SessionService
 from countingroom.console.context import ConsoleContext, context
-from countingroom.console.live.feed import LiveFeed, Viewer
+from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.subscription import parse
 from countingroom.console.live.viewer_limits import TOO_MANY
+from countingroom.console.live.viewer_queue import Viewer
 from countingroom.console.responses import example, refusals
 from countingroom.core.clock import within
 from countingroom.core.errors import CountingRoomError, RequestError

@@ -6,9 +6,7 @@ queue and gets a snapshot instead: the latest value wins, other viewers do not w
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -18,6 +16,7 @@ from msgspec import Struct
 from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.snapshot_parts import SnapshotParts
 from countingroom.console.live.subscription import LiveSubscription, fragment
+from countingroom.console.live.viewer_queue import Viewer
 from countingroom.console.present import partition_views, partition_words
 from countingroom.console.present.control_requests import ControlRequests
 from countingroom.console.present.device_rows import DeviceRows, Row
@@ -30,54 +29,9 @@ from countingroom.core.start_up import HEARD_S
 
 _log = logging.getLogger(__name__)
 
-_WAITING = 32
-"""Messages that may wait for one viewer."""
 _ALARMS_EVERY_S = 1.0
 _TROUBLE_S = 10.0
 """How long a failed tick makes the feed not ready."""
-
-
-class Viewer:
-    """The queue of one websocket."""
-
-    def __init__(self, watch: LiveSubscription) -> None:
-        self.watch = watch
-        self.lost = 0
-        """How often it read too slowly."""
-        self.needs_snapshot = True
-        self.last_offer_s = 0.0
-        self._waiting: deque[str] = deque()
-        self._has_news = asyncio.Event()
-
-    def offer(self, text: str) -> None:
-        """Put a message into its queue; a full queue is emptied and a snapshot takes its place."""
-        if self.needs_snapshot:
-            return
-        if len(self._waiting) >= _WAITING:
-            self.restart()
-            self.lost += 1
-            return
-        self._waiting.append(text)
-        self._has_news.set()
-
-    def restart(self) -> None:
-        """Clear the queue; the next message is a snapshot."""
-        self._waiting.clear()
-        self.needs_snapshot = True
-        self._has_news.set()
-
-    def resume(self, texts: list[str]) -> None:
-        """Begin with these messages instead of a snapshot."""
-        self.needs_snapshot = False
-        self._waiting.extend(texts)
-        self._has_news.set()
-
-    async def wait(self) -> str | None:
-        """The next message; None: send a snapshot."""
-        while not self._waiting and not self.needs_snapshot:
-            self._has_news.clear()
-            await self._has_news.wait()
-        return None if self.needs_snapshot else self._waiting.popleft()
 
 
 class LiveFeed:
@@ -171,9 +125,7 @@ class LiveFeed:
         viewer = Viewer(watch)
         missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
         if missed is not None:
-            viewer.resume([text for change in missed if (text := change.compose(watch)) is not None][-_WAITING:])
-            if len(missed) > _WAITING:
-                viewer.restart()
+            viewer.resume([text for change in missed if (text := change.compose(watch)) is not None])
         self._viewers.add(viewer)
         try:
             yield viewer

@@ -30,7 +30,8 @@ from countingroom.runs.planner.events import (
 )
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.plan import plan
-from countingroom.runs.planner.run_state import follow_recording, why_not_stopped
+from countingroom.runs.planner.run_closing import why_not_stopped
+from countingroom.runs.planner.run_state import follow_recording
 from countingroom.runs.planner.survey import UNSEEN, Survey, moves
 
 _GIVES = (Action.CONFIGURE, Action.RECONFIGURE)
