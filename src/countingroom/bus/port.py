@@ -142,7 +142,8 @@ class Bus(Protocol):
         timeout_s: float,
     ) -> None:
         """Send requests, each with its subject and data, in this order, and return after the last answer. `take` is
-        called with the place of each request and its answer as it comes, or the error that `request` raises."""
+        called with the place of each request and its answer as it comes, or the error that `request` raises. Of many
+        requests the later ones are sent when some are answered, or a moment later."""
         ...
 
     def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AbstractAsyncContextManager[None]:

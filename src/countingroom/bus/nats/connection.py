@@ -191,13 +191,12 @@ class NatsConnection:
         It replaces `Client.request`, which may swallow a cancellation of the caller: it uses `asyncio.wait_for`, which
         has that fault before Python 3.12.
         """
-        return result((await self._request_all([Outgoing(subject, data, headers)], timeout_s=timeout_s))[0])
+        return result(await self._request_one(Outgoing(subject, data, headers), timeout_s))
 
-    async def _request_all(self, messages: Sequence[Outgoing], *, timeout_s: float) -> list[Msg | CountingRoomError]:
-        """Send all, in this order, before the first answer is waited for. The answer of each, or why there is none."""
-        outcomes: dict[int, Msg | CountingRoomError] = {}
-        await self.request_each(messages, outcomes.__setitem__, timeout_s=timeout_s)
-        return [outcomes[place] for place in range(len(messages))]
+    async def _request_one(self, message: Outgoing, timeout_s: float) -> Msg | CountingRoomError:
+        outcomes: list[Msg | CountingRoomError] = []
+        await self.request_each((message,), lambda _, outcome: outcomes.append(outcome), timeout_s=timeout_s)
+        return outcomes[0]
 
     async def request_each(
         self,
@@ -221,7 +220,7 @@ class NatsConnection:
                 except CountingRoomError as error:
                     answers.take(place, error)
                 if len(tokens) % _TOGETHER == 0:
-                    await asyncio.sleep(0)  # these go out, and their receivers begin
+                    await answers.room()
             answers.all_sent()
             if asyncio.get_running_loop().time() >= overdue.when():  # some may have been sent after the time-out
                 self._overdue(answers, timeout_s)
@@ -264,14 +263,16 @@ class NatsConnection:
         self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, timeout_s: float = API_S
     ) -> int:
         """Publish to a stream and wait until it is stored; returns its sequence. ApiError when it is refused."""
-        return result((await self.store_all([Outgoing(subject, data, headers)], timeout_s=timeout_s))[0])
+        answer = await self._request_one(Outgoing(subject, data, headers), timeout_s)
+        return result(_stored(answer, subject))
 
     async def store_all(
         self, messages: Sequence[Outgoing], *, timeout_s: float = API_S
     ) -> list[int | CountingRoomError]:
         """Publish to streams in this order. The sequence of each message, or the error that `store` raises."""
-        answers = await self._request_all(messages, timeout_s=timeout_s)
-        return [_stored(answer, message.subject) for answer, message in zip(answers, messages, strict=True)]
+        answers: dict[int, Msg | CountingRoomError] = {}
+        await self.request_each(messages, answers.__setitem__, timeout_s=timeout_s)
+        return [_stored(answers[place], message.subject) for place, message in enumerate(messages)]
 
     async def subscribe(self, subject: str, receive: Callable[[Msg], None], *, queue: str = "") -> Subscription:
         """Subscribe. The server knows the subscription on return or, while the link is down, once it is up again.
@@ -335,7 +336,7 @@ class NatsConnection:
         proves that the subscription before it is in force.
         """
         token = new_token()
-        await self._request_all([Outgoing(f"{self._inbox}.{token}", b"", token=token)], timeout_s=_SETTLE_S)
+        await self._request_one(Outgoing(f"{self._inbox}.{token}", b"", token=token), _SETTLE_S)
 
     def _report_link(self, *, up: bool) -> None:
         self._wake()

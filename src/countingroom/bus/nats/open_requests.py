@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import CountingRoomError, LinkError
 
 T = TypeVar("T")
 _TOKEN = 16
 """Letters of a token."""
+_WINDOW = 128
+"""While more answers are missing, the next requests of a batch wait a moment. A process with many receivers, which gets
+all requests at once, begins all of them before it ends the first: its first answer came after 0.1 s of a thousand."""
+_PAUSE_S = 0.01
+"""The longest such wait: receivers that do not answer must not hold up the others."""
 
 
 class Outgoing(NamedTuple):
@@ -44,6 +51,7 @@ class Answers:
         """Place -> subject."""
         self._sent = 0
         self._all_sent = False
+        self._room = asyncio.Event()
 
     def add(self, subject: str) -> int:
         """One more request; returns its place, counted from 0."""
@@ -57,10 +65,21 @@ class Answers:
         self._all_sent = True
         self._end()
 
+    async def room(self) -> None:
+        """Let what was sent go out; return when few answers are missing, or after a moment."""
+        await asyncio.sleep(0)
+        if len(self._waiting) > _WINDOW:
+            self._room.clear()
+            with suppress(TimeoutError):
+                async with timeout(_PAUSE_S):
+                    await self._room.wait()
+
     def take(self, place: int, outcome: Msg | CountingRoomError) -> None:
         """The outcome of one request. Of several the first one counts."""
         if (subject := self._waiting.pop(place, None)) is not None:
             self._take(place, _responded(outcome, subject))
+            if len(self._waiting) <= _WINDOW:
+                self._room.set()
             self._end()
 
     def _end(self) -> None:

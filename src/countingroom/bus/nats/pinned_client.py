@@ -15,7 +15,9 @@ from nats.aio.client import Client, ServerVersion, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
+from nats.protocol.parser import AWAITING_CONTROL_LINE
 
+from countingroom.bus.nats.message_reader import MessageReader, Receive
 from countingroom.core.clock import pause_to_multiple, timeout
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _END_S = 1.0
 """Time for an attempt to connect again to end, and for a connection to close."""
 _BLANK = " \t\n\r\x0b\f"
 """What `strip` removes from bytes. From texts it removes more."""
+_UNWRITTEN_BYTES = 1 << 16
 _NO_LINES = str.maketrans("\r\n", "  ")
 
 
@@ -61,10 +64,24 @@ class PinnedTransport(TcpTransport):
         for former in (self._io_writer, self._bare_io_writer):
             if former is not None:
                 former.transport.abort()
+        loop = asyncio.get_running_loop()
+        reader = MessageReader(limit=buffer_size, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         async with timeout(connect_timeout):
-            reader, writer = await asyncio.open_connection(uri.hostname, uri.port, limit=buffer_size)
+            transport, _ = await loop.create_connection(lambda: protocol, str(uri.hostname), uri.port or 0)
         self._bare_io_reader = self._io_reader = reader
-        self._bare_io_writer = self._io_writer = writer
+        self._bare_io_writer = self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def give(self, receive: Receive, is_free: Callable[[], bool]) -> None:
+        """Give messages to `receive` from now on, over a link without TLS."""
+        if isinstance(self._io_reader, MessageReader):
+            self._io_reader.is_free = is_free
+            self._io_reader.receive = receive
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return self._io_writer.transport.get_write_buffer_size() if self._io_writer else 0
 
 
 class PinnedClient(Client):
@@ -82,8 +99,7 @@ class PinnedClient(Client):
         super().__init__()
         self._takers: dict[int, Callable[[Msg], None]] = {}
         """Number of a subscription -> what takes its messages."""
-        self._no_wait: asyncio.Future[None] | None = None
-        """A future that is done: what the task that writes to the socket gets from a caller that does not wait."""
+        self._will_write = False
 
     def send(self, subject: str, data: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> None:
         """Publish while connected, without the coroutines and the future of `publish`. BadSubjectError for a subject
@@ -102,11 +118,23 @@ class PinnedClient(Client):
             command = b"".join((f"PUB {subject} {reply} {len(data)}\r\n".encode(), data, b"\r\n"))
         self._pending.append(command)
         self._pending_data_size += len(command)
-        if self._flush_queue is not None and self._flush_queue.empty():
-            if self._no_wait is None:
-                self._no_wait = asyncio.get_running_loop().create_future()
-                self._no_wait.set_result(None)
-            self._flush_queue.put_nowait(self._no_wait)
+        if not self._will_write:
+            self._will_write = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        """Write what waits. While the socket takes nothing, the task of nats-py does it, which waits for the socket."""
+        self._will_write = False
+        transport = self._transport
+        if isinstance(transport, PinnedTransport) and self.is_connected and transport.unwritten < _UNWRITTEN_BYTES:
+            waiting, self._pending = self._pending, []
+            self._pending_data_size = 0
+            if waiting:
+                transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+        elif self._flush_queue is not None and self._flush_queue.empty():
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            self._flush_queue.put_nowait(done)
 
     async def take_each(self, subject: str, take: Callable[[Msg], None], *, queue: str = "") -> Subscription:
         """Subscribe; `take` is called with each message as it is read, without a queue and a task in between."""
@@ -118,16 +146,33 @@ class PinnedClient(Client):
         self._takers.pop(sid, None)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        if not self._receive(sid, subject, reply, headers, data):
+            await super()._process_msg(sid, subject, reply, data, headers)
+
+    def _is_free(self) -> bool:
+        return not self._ps.buf and self._ps.state == AWAITING_CONTROL_LINE
+
+    def _receive(self, sid: int, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> bool:
         take = self._takers.get(sid)
         if take is None:
-            await super()._process_msg(sid, subject, reply, data, headers)
-            return
-        found = await self._process_headers(headers) if headers else None  # pyright: ignore[reportUnknownMemberType]
+            return False
+        found = self._read_headers(headers) if headers else None
         self._pings_outstanding = 0  # the server is there, although its answer to a ping may come later
         try:
             take(Msg(self, subject.decode(), reply.decode(), data, found))
         except Exception:  # one that leaves here would end the reading of this connection
             _log.exception("a message on %s could not be taken", subject.decode())
+        return True
+
+    def _read_headers(self, raw: bytes) -> dict[str, str] | None:
+        # It is a coroutine, and waits only to report headers that cannot be read.
+        reading = self._process_headers(raw)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            reading.send(None)
+        except StopIteration as end:
+            return end.value
+        reading.close()
+        return None
 
     async def _connect_to_server(self, s: Srv) -> None:
         present = self._transport
@@ -147,6 +192,8 @@ class PinnedClient(Client):
                 if task:
                     task.cancel()
             raise ConnectionResetError("the server closed the connection before it answered")
+        if isinstance(self._transport, PinnedTransport):
+            self._transport.give(self._receive, self._is_free)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         # That of nats-py encrypts the link where the server requires it, and else sends the password as it is.

@@ -78,4 +78,6 @@ def moved(context: Context, chart: Chart, state: str, now_ns: int, **changes: ob
 
 def said(context: Context, **changes: object) -> Context:
     state = replace(context.state, sequence=context.state.sequence + 1, **changes)
-    return replace(context, state=replace(state, last_run=max(state.run, state.last_run)))
+    if state.run > state.last_run:
+        state = replace(state, last_run=state.run)
+    return replace(context, state=state)

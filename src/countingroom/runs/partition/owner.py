@@ -62,7 +62,7 @@ RETRY_S = 0.2
 _FEW = 16
 _REST = 4.0
 """While more than _FEW orders are under way, the main loop rests this many times as long as its last step took. Each
-step looks at all members: with a thousand of them a step for every five reports took 0.4 s for one configuration."""
+step looks at all members: with a thousand of them a step for every five reports takes a third of a configuration."""
 _MOST_REST_S = 0.1
 
 
