@@ -1,4 +1,4 @@
-"""What the demo costs while nobody looks: start to console, memory and CPU, by process.
+"""The demo at rest: time from start to console, memory and CPU of each process.
 
 The raw limit of the memory is as many bare Python interpreters. Memory is what a process has for itself and
 its part of what several share (PSS), so that the sum is what the machine spends; of the CPU, 100 % is one core.

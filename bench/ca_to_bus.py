@@ -1,6 +1,6 @@
-"""How long from a value's time stamp in the IOC to whoever listens on the bus, idle and in a storm of changes.
+"""Delay from the time stamp of a value in the IOC to a subscriber of the bus, at rest and during many changes.
 
-The raw limit is the same storm at the client library alone, in a process that does nothing else.
+The raw limit is the same changes at the client library alone, in a process that does nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The heart of a partition costs a fraction of a millisecond a report, and grows with its members alone."""
+"""One step of a partition takes a fraction of a millisecond for each report, and grows with its members alone."""
 
 from __future__ import annotations
 

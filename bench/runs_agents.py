@@ -1,4 +1,4 @@
-"""The agents of the benchmark live in a process of their own, each over its own connection, as they do in earnest.
+"""The agents of the benchmark: a process of its own, in which each has its own connection, as in operation.
 
 `python -m bench.runs_agents URL N FIRST END`: those from FIRST up to END of them; ended by the end of its input.
 """

@@ -1,6 +1,6 @@
 """A partition of N agents, each a connection of its own to a real server, is brought up, started and stopped.
 
-Measured by somebody who gives the command on the bus and waits for its DONE: what a person at a console feels.
+Measured by a client that sends the command on the bus and waits for its DONE, as a console does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A test says what it needs; what this machine lacks is a skip at home and a failure where CI promised it."""
+"""Tests name what they need. Where it is missing they are skipped; in CI, which must have it, they fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By a link or a password a browser becomes somebody, sees what that person may do, and is out at once."""
+"""Login by link and by password: the user sees what the role permits, and a logout ends the session at once."""
 
 from __future__ import annotations
 

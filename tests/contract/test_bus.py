@@ -17,7 +17,7 @@ from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Conflict, CountingRoomError, LinkError, RequestError
-from tests.contract.bus.corridors import Corridor, MemoryCorridor, NatsCorridor
+from tests.contract.bus.clients import LinkedClients, MemoryClients, NatsClients
 from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
@@ -35,20 +35,20 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embe
 
 
 @pytest_asyncio.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.server)])
-async def corridor(request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[Corridor]:
-    made: Corridor = MemoryCorridor() if request.param == "memory" else NatsCorridor(server.port, server.login())
+async def clients(request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[LinkedClients]:
+    made: LinkedClients = MemoryClients() if request.param == "memory" else NatsClients(server.port, server.login())
     yield made
     await made.close()
 
 
 @pytest_asyncio.fixture
-async def bus(corridor: Corridor) -> Bus:
-    return await corridor.client()
+async def bus(clients: LinkedClients) -> Bus:
+    return await clients.client()
 
 
 @pytest_asyncio.fixture
-async def other(corridor: Corridor) -> Bus:
-    return await corridor.client()
+async def other(clients: LinkedClients) -> Bus:
+    return await clients.client()
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ async def take(source: AsyncIterator[T], count: int) -> list[T]:
     return [await soon(anext(source)) for _ in range(count)]
 
 
-async def cut(corridor: Corridor, bus: Bus) -> None:
-    await corridor.cut(bus)
+async def cut(clients: LinkedClients, bus: Bus) -> None:
+    await clients.cut(bus)
     await until(lambda: not bus.connected)
 
 
-async def mend(corridor: Corridor, bus: Bus) -> None:
-    await corridor.mend(bus)
+async def mend(clients: LinkedClients, bus: Bus) -> None:
+    await clients.mend(bus)
     await until(lambda: bus.connected)
 
 
@@ -177,13 +177,13 @@ class TestLiveMessages:
             assert [one.data for one in await take(slow, 10)] == [str(n).encode() for n in range(20, 30)]
 
     async def test_a_subscription_survives_a_lost_link(
-        self, corridor: Corridor, bus: Bus, other: Bus, name: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, name: str
     ) -> None:
         async with other.subscribe(name) as heard:
-            await cut(corridor, other)
+            await cut(clients, other)
             await bus.publish(name, b"lost")
             await there_and_back(bus)
-            await mend(corridor, other)
+            await mend(clients, other)
             await bus.publish(name, b"back")
             assert (await soon(anext(heard))).data == b"back"
 
@@ -333,10 +333,12 @@ class TestRequests:
                 await soon(bus.request(name, b"", timeout_s=5))
         assert len(answered) == 10
 
-    async def test_a_responder_survives_a_lost_link(self, corridor: Corridor, bus: Bus, other: Bus, name: str) -> None:
+    async def test_a_responder_survives_a_lost_link(
+        self, clients: LinkedClients, bus: Bus, other: Bus, name: str
+    ) -> None:
         async with other.respond(name, shout):
-            await cut(corridor, other)
-            await mend(corridor, other)
+            await cut(clients, other)
+            await mend(clients, other)
             assert (await soon(bus.request(name, b"x", timeout_s=5))).data == b"X"
 
 
@@ -351,12 +353,12 @@ class TestLostLink:
         assert await bus.last_sequence(name) == 41
 
     async def test_everything_that_sends_fails_at_once_and_nothing_is_sent_later(
-        self, corridor: Corridor, bus: Bus, other: Bus, stream: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, stream: str
     ) -> None:
         name = stream
         await bus.ensure_bucket(name, max_bytes=MIB)
         async with other.subscribe(f"live.{name}") as heard:
-            await cut(corridor, bus)
+            await cut(clients, bus)
             for action in (
                 bus.publish(f"live.{name}", b"late"),
                 bus.request(f"live.{name}", b"late", timeout_s=600),
@@ -375,23 +377,23 @@ class TestLostLink:
                 bus.put_many(name, [("key", b"late"), ("key", None)]),
             ):
                 assert [type(one) for one in await soon(many)] == [LinkError] * 2
-            await mend(corridor, bus)
+            await mend(clients, bus)
             await bus.publish(f"live.{name}", b"now")
             assert (await soon(anext(heard))).data == b"now"
         assert await bus.append(f"{name}.a", b"first") == 1
         assert await bus.get(name, "key") is None
 
-    async def test_the_link_callback_tells_when_it_comes_and_goes(self, corridor: Corridor, bus: Bus) -> None:
+    async def test_the_link_callback_tells_when_it_comes_and_goes(self, clients: LinkedClients, bus: Bus) -> None:
         told: list[bool] = []
         bus.on_link(told.append)
         assert bus.connected
-        await cut(corridor, bus)
+        await cut(clients, bus)
         await until(lambda: told == [False])
-        await mend(corridor, bus)
+        await mend(clients, bus)
         await until(lambda: told == [False, True])
 
     async def test_a_request_under_way_ends_when_the_link_goes(
-        self, corridor: Corridor, bus: Bus, other: Bus, name: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, name: str
     ) -> None:
         asked, go = asyncio.Event(), asyncio.Event()
 
@@ -403,19 +405,19 @@ class TestLostLink:
         async with other.respond(name, slow), asyncio.TaskGroup() as group:
             request = group.create_task(_link_error(bus.request(name, b"", timeout_s=600)))
             await soon(asked.wait())
-            await cut(corridor, bus)
+            await cut(clients, bus)
             assert await soon(request)
 
     async def test_many_writes_under_way_end_when_the_link_goes(
-        self, corridor: Corridor, bus: Bus, bucket: str
+        self, clients: LinkedClients, bus: Bus, bucket: str
     ) -> None:
         writing = asyncio.create_task(bus.put_many(bucket, [(f"k{number}", b"x" * 500) for number in range(1000)]))
         await asyncio.sleep(0)
-        await cut(corridor, bus)
+        await cut(clients, bus)
         outcomes = await soon(writing)
         assert len(outcomes) == 1000
         assert all(isinstance(one, int | LinkError) for one in outcomes)
-        await mend(corridor, bus)
+        await mend(clients, bus)
         assert isinstance((await soon(bus.put_many(bucket, [("after", b"1")])))[0], int)
 
     async def test_a_request_under_way_ends_when_the_bus_is_closed(self, bus: Bus, other: Bus, name: str) -> None:
@@ -561,15 +563,15 @@ class TestReplay:
             assert [one.sequence async for one in messages] == list(range(1, count + 1))
 
     async def test_it_goes_on_without_holes_after_a_lost_link(
-        self, corridor: Corridor, bus: Bus, other: Bus, stream: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, stream: str
     ) -> None:
         async with other.replay(stream) as messages:
             await bus.append(f"{stream}.a", b"1")
             assert data(await take(messages, 1)) == [b"1"]
-            await cut(corridor, other)
+            await cut(clients, other)
             await bus.append(f"{stream}.a", b"2")
             await bus.append(f"{stream}.a", b"3")
-            await mend(corridor, other)
+            await mend(clients, other)
             await bus.append(f"{stream}.a", b"4")
             assert data(await take(messages, 3)) == [b"2", b"3", b"4"]
 
@@ -630,17 +632,17 @@ class TestConsumers:
         assert await consumer.pending() == 6
 
     async def test_it_goes_on_without_holes_after_a_lost_link(
-        self, corridor: Corridor, bus: Bus, other: Bus, stream: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, stream: str
     ) -> None:
         consumer = await other.consumer(stream, "reader")
         await bus.append(f"{stream}.a", b"1")
         assert data(await soon(consumer.fetch(1, timeout_s=5))) == [b"1"]
-        await cut(corridor, other)
+        await cut(clients, other)
         await bus.append(f"{stream}.a", b"2")
         assert await soon(consumer.fetch(1, timeout_s=0.1)) == []
         with pytest.raises(LinkError):
             await consumer.acknowledge(1)
-        await mend(corridor, other)
+        await mend(clients, other)
         await bus.append(f"{stream}.a", b"3")
         assert data(await soon(consumer.fetch(2, timeout_s=10))) == [b"2", b"3"]
         await consumer.acknowledge(3)
@@ -795,17 +797,17 @@ class TestWatches:
         assert len(snapshot) == 300
 
     async def test_a_lost_link_is_stale_and_then_a_new_snapshot(
-        self, corridor: Corridor, bus: Bus, other: Bus, bucket: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, bucket: str
     ) -> None:
         for key in ("kept", "changed", "gone"):
             await bus.put(bucket, key, b"1")
         async with other.watch(bucket) as entries:
             await take(entries, 4)
-            await cut(corridor, other)
+            await cut(clients, other)
             assert await take(entries, 1) == [Stale()]
             await bus.put(bucket, "changed", b"2")
             await bus.delete(bucket, "gone")
-            await mend(corridor, other)
+            await mend(clients, other)
             snapshot = await take(entries, 3)
             assert snapshot[-1] == Current()
             found = {one.key: one.data for one in snapshot if isinstance(one, Entry)}
@@ -816,7 +818,7 @@ class TestWatches:
             assert change.data == b"3"
 
     async def test_a_reader_with_unread_entries_hears_of_a_lost_link_and_goes_on(
-        self, corridor: Corridor, bus: Bus, other: Bus, bucket: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, bucket: str
     ) -> None:
         """The loop of the reader once spun without end, and nothing else ran in its process."""
         await asyncio.gather(*(bus.put(bucket, f"k{number}", b"x") for number in range(1500)))
@@ -824,22 +826,22 @@ class TestWatches:
             await take(entries, 1)
             for _ in range(5):
                 await bus.put(bucket, "k0", b"y")  # meanwhile, more of the snapshot comes than is read at once
-            await cut(corridor, other)
+            await cut(clients, other)
             while not isinstance(await soon(anext(entries)), Stale):
                 pass
             following = asyncio.create_task(_keys_until_current(entries))
             await asyncio.sleep(0)
-            await mend(corridor, other)
+            await mend(clients, other)
             assert len(await soon(following)) == 1500
 
     async def test_a_reader_that_looks_away_while_the_link_blinks_is_told(
-        self, corridor: Corridor, bus: Bus, bucket: str
+        self, clients: LinkedClients, bus: Bus, bucket: str
     ) -> None:
         await bus.put(bucket, "a", b"1")
         async with bus.watch(bucket) as entries:
             await take(entries, 2)
-            await cut(corridor, bus)
-            await mend(corridor, bus)
+            await cut(clients, bus)
+            await mend(clients, bus)
             stale, entry, current = await take(entries, 3)
             assert (stale, current) == (Stale(), Current())
             assert isinstance(entry, Entry)
@@ -853,11 +855,11 @@ class TestLeases:
             pytest.param("nats with a process that renews", marks=pytest.mark.server),
         ]
     )
-    async def corridor(self, request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[Corridor]:
-        made: Corridor = MemoryCorridor()
+    async def clients(self, request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[LinkedClients]:
+        made: LinkedClients = MemoryClients()
         if request.param != "memory":
             process = launch if "process" in request.param else None
-            made = NatsCorridor(server.port, server.login(), launch_renewer=process)
+            made = NatsClients(server.port, server.login(), launch_renewer=process)
         yield made
         await made.close()
 
@@ -891,10 +893,10 @@ class TestLeases:
             await other.acquire(name, ttl_s=1, holder="ben")
 
     async def test_without_a_link_it_is_lost_and_somebody_else_can_have_it(
-        self, corridor: Corridor, bus: Bus, other: Bus, name: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, name: str
     ) -> None:
         lease = await bus.acquire(name, ttl_s=1, holder="anna")
-        await cut(corridor, bus)
+        await cut(clients, bus)
         assert not lease.lost
         await soon(lease.wait_lost())
         assert lease.lost
@@ -903,17 +905,17 @@ class TestLeases:
                 await asyncio.sleep(0.05)
         taken = await other.acquire(name, ttl_s=10, holder="ben")
         assert taken.token > lease.token
-        await mend(corridor, bus)
+        await mend(clients, bus)
         assert lease.lost
         await lease.release()
         assert (await bus.holders())[name] == "ben"
 
     async def test_it_is_kept_over_a_short_loss_of_the_link(
-        self, corridor: Corridor, bus: Bus, other: Bus, name: str
+        self, clients: LinkedClients, bus: Bus, other: Bus, name: str
     ) -> None:
         lease = await bus.acquire(name, ttl_s=3, holder="anna")
-        await cut(corridor, bus)
-        await mend(corridor, bus)
+        await cut(clients, bus)
+        await mend(clients, bus)
         assert not lease.lost
         assert (await other.holders())[name] == "anna"
 

@@ -1,4 +1,4 @@
-"""Every driver keeps the same laws, so the host needs to know none of them."""
+"""The contract of drivers: each one behaves the same, so that the device host has no case for a single driver."""
 
 from __future__ import annotations
 

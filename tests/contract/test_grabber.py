@@ -1,4 +1,4 @@
-"""Documents of a simulated farm come into the public store once each, whatever the farm does."""
+"""Documents of a simulated farm come into the public store once each, also when the farm fails."""
 
 from __future__ import annotations
 

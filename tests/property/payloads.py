@@ -1,4 +1,4 @@
-"""Payloads for fuzz tests: random bytes, known poison, and valid messages that were changed a little."""
+"""Payloads for fuzz tests: random bytes, bytes known to be harmful, and valid messages that were changed a little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a partition is doing, an abort or a stop ends it: no run stays open, and no system is left behind."""
+"""In each state of a partition an abort or a stop ends it: no run stays open, and each system is stopped."""
 
 from __future__ import annotations
 

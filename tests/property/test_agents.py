@@ -1,4 +1,4 @@
-"""Whatever an agent hears, in whatever order, it moves along its chart, answers, and keeps partitions apart."""
+"""An agent that gets any messages in any order moves along its chart, answers, and keeps partitions apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the rules and the children, an aggregate has exactly one answer, and it is the first rule's."""
+"""For any rules and children an aggregate has exactly one answer: that of the first rule that holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pure rooms of the device host hold for any input, not for the inputs somebody thought of."""
+"""The pure rules of the device host hold for any input."""
 
 from __future__ import annotations
 

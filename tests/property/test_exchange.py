@@ -1,4 +1,4 @@
-"""What goes out as YAML comes in as the same values, whatever people named and wrote."""
+"""An export as YAML is imported with the same values, for any names and texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is asked of an experiment and whoever dies in it, it comes to rest, obeys again, and has lost no run.
+"""After any commands and any deaths of processes an experiment comes to rest, takes commands, and has lost no run.
 
 Real run control, real agents and a real database on the memory bus, in virtual time. A history is made of its seed.
 """

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, the memory bus says what a plain model of dicts and lists says."""
+"""After any operations in any order the memory bus agrees with a plain model of dicts and lists."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whatever is commanded, whoever dies and whatever is lost: every detector is in one place, no partition stays
-held, and none waits for ever."""
+"""After any commands, deaths of processes and lost messages: each detector is in one place, no partition stays
+held, and no wait is without end."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whatever happens to a partition, it stays within its chart, ends every goal and every run, and does no more
-than it must."""
+"""For any sequence of events a partition stays within its chart, ends every goal and every run, and sends no order
+that is not needed."""
 
 from __future__ import annotations
 

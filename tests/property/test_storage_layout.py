@@ -1,4 +1,4 @@
-"""Whatever people do in whatever order, every detector is in exactly one place and nothing hangs in the air."""
+"""After any changes by users each detector is in exactly one place, and no row refers to a missing one."""
 
 from __future__ import annotations
 

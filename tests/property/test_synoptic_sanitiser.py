@@ -1,4 +1,4 @@
-"""Whatever a file holds, a drawing is refused with its place or written without anything that loads or runs."""
+"""Any file: a drawing is refused with its place, or written without anything that loads or runs."""
 
 from __future__ import annotations
 

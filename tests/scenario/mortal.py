@@ -1,4 +1,4 @@
-"""Whatever is to be seen of a partition is a moment, and its owner can be made to die at exactly that one."""
+"""A partition whose owner a test can end at a chosen moment: an order, a report, a write, an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that run control starts take real time, while the time of the experiment stands still."""
+"""Programs that run control starts take real time, while the clock of the experiment does not move."""
 
 from __future__ import annotations
 

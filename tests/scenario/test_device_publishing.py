@@ -1,4 +1,4 @@
-"""Nothing a device says is lost silently, whatever the bus does."""
+"""No reading of a device is lost without being told, in any state of the bus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A described goal is asked for until it is taken, once, and nobody is left in control by it."""
+"""A described goal is commanded until it is accepted, once, and leaves no user in control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors are moved all together or not at all, and no partition stays held, whoever dies on the way."""
+"""Detectors are moved all together or not at all, and no partition stays held when a process dies during the move."""
 
 from __future__ import annotations
 

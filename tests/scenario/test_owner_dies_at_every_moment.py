@@ -1,5 +1,5 @@
-"""At whatever order, report, picture, event or transaction the owner dies, the next one is right within 2 s, goes
-on, disturbs no system, and loses no run."""
+"""The owner of a partition is killed at each order, report, published state, event and transaction: the next owner
+goes on within 2 s, with the right state, without an effect on a system, and without a lost run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people say of a run, who was in it, and the programs on its way are told as they were."""
+"""Comments of a run, its members, and its hook programs are recorded as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selecting a configuration takes nothing down: configuring does, and until then a start says what differs."""
+"""Selecting a configuration changes no state. Configuring does; until then a start says what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slow-control system is where its device is, whoever moved it, and in Error while nobody can tell."""
+"""A slow-control system has the state of its device, after any change of it, and is in Error while it is unknown."""
 
 from __future__ import annotations
 

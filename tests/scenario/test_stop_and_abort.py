@@ -1,4 +1,4 @@
-"""Stop and abort reach the systems whatever stands in the way, and every command is told the end that it had."""
+"""Stop and abort always reach the systems, and each command is told with the end that it had."""
 
 from __future__ import annotations
 

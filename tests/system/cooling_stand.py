@@ -1,4 +1,4 @@
-"""One simulated device, a host that looks after it, and somebody on the bus who watches and commands."""
+"""A simulated device, its device host, and a client of the bus that follows and commands it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is gone stops nobody: processes start again without it, and what they record goes in later."""
+"""While PostgreSQL is down everything goes on: processes start without it, and their records are stored later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo is the whole house at work; whatever is killed comes back, and nothing is left when it ends."""
+"""The demo as a whole: each killed process is started again, and the end leaves no process behind."""
 
 from __future__ import annotations
 

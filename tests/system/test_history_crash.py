@@ -1,4 +1,4 @@
-"""Whoever is killed with -9, what was acknowledged is in the history, once."""
+"""After kill -9 of any process, each acknowledged sample is in the history, once."""
 
 from __future__ import annotations
 

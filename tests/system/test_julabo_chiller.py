@@ -1,4 +1,4 @@
-"""A chiller on a line is seen as it is and commanded as its table allows, whatever happens to the line."""
+"""A chiller on a serial line: its values and its commands, also while the line fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole experiment takes runs; whoever is killed meanwhile is missed, comes back, and disturbs nobody."""
+"""A whole experiment takes runs; a process that is killed is reported, starts again, and disturbs no other."""
 
 from __future__ import annotations
 

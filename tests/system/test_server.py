@@ -1,4 +1,4 @@
-"""The embedded server may be killed at any moment; nobody above notices more than a short silence."""
+"""The embedded server is killed at any moment; its clients see a short interruption only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process renews the leases of several others: each keeps its own, whatever happens to its neighbours."""
+"""One process renews the leases of several others; each lease is independent of the other processes."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations

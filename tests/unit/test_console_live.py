@@ -1,4 +1,4 @@
-"""The feed is a snapshot, then numbered deltas; who was away resumes, who is slow gets a new snapshot."""
+"""The live feed: a snapshot, then numbered changes. A page that returns resumes; a slow one gets a new snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody acts without a login that holds, from a page of ours; and every try is on the record."""
+"""Each action needs a valid login and a page of this console; each attempt is in the audit."""
 
 from __future__ import annotations
 

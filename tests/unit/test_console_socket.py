@@ -1,4 +1,4 @@
-"""Over a real socket the feed keeps its word, and whoever is not at home is turned away before it is accepted."""
+"""The live feed over a real socket; requests of other origins are refused before the socket is accepted."""
 
 from __future__ import annotations
 

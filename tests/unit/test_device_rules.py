@@ -1,4 +1,4 @@
-"""The pure rooms of the device host, case by case."""
+"""The pure rules of the device host, case by case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of a driver ends when it is cancelled, whatever the driver does with the cancellation."""
+"""The loop of a driver ends when it is cancelled, also where the driver suppresses the cancellation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever an IOC says becomes a sample, with its quality and its time."""
+"""Each value of an IOC becomes a sample with its quality and its time."""
 
 from __future__ import annotations
 

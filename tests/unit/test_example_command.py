@@ -1,4 +1,4 @@
-"""An example is right as it is written, whatever its size, and is never written over something."""
+"""Each example is valid as it is written, in each size, and replaces no file."""
 
 from __future__ import annotations
 

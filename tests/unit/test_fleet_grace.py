@@ -1,4 +1,4 @@
-"""An instance is ended with the grace that it was made with, whatever is wanted now."""
+"""An instance is stopped with the grace period that it was made with, not with the one described now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody grants more than they have, by any way: a role, a new account, a link for somebody else's password."""
+"""Users grant only rights that they have themselves: by a role, a new account, or a link for a password."""
 
 from __future__ import annotations
 

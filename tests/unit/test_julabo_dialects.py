@@ -1,4 +1,4 @@
-"""Whatever dialect a bath speaks and whatever its line doubles or loses, a value is the bath's or it is not GOOD."""
+"""For each dialect of a bath and each lost or doubled answer: a value belongs to its question, or it is not GOOD."""
 
 from __future__ import annotations
 

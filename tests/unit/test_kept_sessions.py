@@ -1,4 +1,4 @@
-"""A console that begins while the database is away knows who was logged in, and nobody whose session was ended."""
+"""A console that starts while the database is down knows the sessions that were open, and none that was ended."""
 
 from __future__ import annotations
 

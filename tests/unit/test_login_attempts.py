@@ -1,4 +1,4 @@
-"""Who guesses passwords is slowed down; the user whose password is guessed, and every other user, is not."""
+"""Password guessing is slowed down, and neither the owner of the account nor other users are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries are paced whoever makes them, passwords are judged before they are kept, and a login ends by its times."""
+"""Login attempts are limited, passwords are judged before they are stored, and a session ends at its times."""
 
 from __future__ import annotations
 

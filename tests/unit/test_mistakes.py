@@ -1,4 +1,4 @@
-"""A mistake is told at the path a person wrote, whatever the model needed inside to find it."""
+"""A mistake in a description is told with the path that the user wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is refused is told so, however the attempts after it end."""
+"""A refused login is told as refused, also after later attempts fail in another way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever cannot be done now says why, and what to do instead; what can be done says nothing."""
+"""Each refusal of a partition has its reason and a suggestion; what is permitted has neither."""
 
 from __future__ import annotations
 

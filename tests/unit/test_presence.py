@@ -1,4 +1,4 @@
-"""Who is present is who was heard within three beats and did not say goodbye."""
+"""A process counts as present while it was heard within three heartbeats and has not said that it leaves."""
 
 from __future__ import annotations
 

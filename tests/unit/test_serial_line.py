@@ -1,4 +1,4 @@
-"""Whatever a device's delays, every user of a line gets the answer to its own question or none."""
+"""With any delays of a device each user of a line gets the answer to its own question, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the line does to the lines of a switchbox, the driver falls in step and takes nothing for what it is not."""
+"""After any fault of its line the driver of a switchbox synchronises again, and takes no wrong line as an answer."""
 
 from __future__ import annotations
 

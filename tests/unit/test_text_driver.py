@@ -1,4 +1,4 @@
-"""Whatever an instrument answers, a value is never that of another query, and a refusal is told with its words."""
+"""For any answers of an instrument: a value is never that of another query, and a refusal is told with its text."""
 
 from __future__ import annotations
 

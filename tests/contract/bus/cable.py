@@ -1,4 +1,4 @@
-"""A cable is what lies between one client and the server; a test can pull it and plug it in again."""
+"""A TCP relay between one client and the server, which a test can cut and mend."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One module a driver, each giving `harness()`; tests/contract/test_drivers.py runs the same laws over all."""
+"""One module for each driver, each with `harness()`; tests/contract/test_drivers.py runs the same tests over all."""

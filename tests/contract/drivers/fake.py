@@ -1,4 +1,4 @@
-"""The fake keeps every law the real ones keep."""
+"""The fake driver: it passes the contract of the real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A corridor makes clients of one server and takes their links away and back; each adapter has one."""
+"""Clients of one server, whose links a test can cut and mend. Each adapter has its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from countingroom.bus.port import Bus
 from tests.contract.bus.cable import Cable
 
 
-class Corridor(Protocol):
+class LinkedClients(Protocol):
     """What the suite needs."""
 
     async def client(self) -> Bus: ...
@@ -22,7 +22,7 @@ class Corridor(Protocol):
     async def close(self) -> None: ...
 
 
-class MemoryCorridor:
+class MemoryClients:
     """Clients of one memory server."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class MemoryCorridor:
             await client.close()
 
 
-class NatsCorridor:
+class NatsClients:
     """Clients of a nats-server, each on a cable of its own."""
 
     def __init__(self, port: int, login: BusLogin, *, launch_renewer: LaunchRenewer | None = None) -> None:
