@@ -65,8 +65,9 @@ def _cost(up: psutil.Process) -> list[Row]:
             unit="MiB",
             raw_limit=bare,
             ratio=total / bare,
+            goal="<= 350 MiB",
         ),
-        Row(name="demo at rest, CPU", value=sum(load.values()), unit="%"),
+        Row(name="demo at rest, CPU", value=sum(load.values()), unit="%", goal="<= 8 %"),
     ]
     for name in sorted(memory, key=lambda name: -memory[name]):
         rows.append(Row(name=f"  {name}, memory", value=memory[name], unit="MiB"))

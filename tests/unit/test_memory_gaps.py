@@ -46,3 +46,9 @@ def test_what_else_is_written_to_standard_error_is_not_lost() -> None:
     program = "import sys; from countingroom.app.memory_gaps import fill_gaps\nfill_gaps(); sys.stderr.write('then')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert done.stderr == b"then"
+
+
+def test_a_process_without_standard_error_starts() -> None:
+    program = "from countingroom.app.memory_gaps import fill_gaps; fill_gaps(); print('done')"
+    words = ["/bin/sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", program]
+    assert subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=60).stdout == b"done\n"

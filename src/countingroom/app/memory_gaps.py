@@ -12,7 +12,6 @@ import ctypes
 import os
 import re
 import sys
-import tempfile
 
 _BLOCKS = re.compile(r"^ *\d+ +(\d+) +\d+ +\d+ +(\d+)$", re.MULTILINE)
 """A row of the statistics: class, size, pools, blocks in use, blocks that are free."""
@@ -40,9 +39,10 @@ def fill_gaps() -> None:
 def _free_blocks() -> list[tuple[int, int]]:
     """Size in bytes and number of the free blocks in pools where others are in use."""
     write = getattr(sys, "_debugmallocstats", None)
-    if write is None:
+    new_file = getattr(os, "memfd_create", None)  # in memory: it works with a full disk
+    if write is None or new_file is None or sys.stderr is None:
         return []
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(new_file("gaps"), "rb") as file:
         sys.stderr.flush()
         terminal = os.dup(2)
         os.dup2(file.fileno(), 2)  # it writes there, not to sys.stderr
