@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from countingroom.app import web_server
-from countingroom.app.bounded_protocols import bounded
+from countingroom.app.bounded_protocols import CONTROL_FRAMES, bounded
 from countingroom.app.connection_table import (
     ASKING_S,
     ConnectionLimits,
@@ -443,3 +444,45 @@ async def test_a_websocket_that_sends_without_pause_is_closed_with_a_reason(monk
                 while True:
                     await client.send("{}")
         assert (client.close_code, client.close_reason) == (1008, "more than 64 messages are unread")
+
+
+def frames(opcode: int, number: int, *, ends: bool) -> bytes:
+    """Empty frames of a client."""
+    return bytes((ends << 7 | opcode, 0x80, 0, 0, 0, 0)) * number
+
+
+UPGRADE = (
+    b"GET /deaf " + HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("begin", "frame"),
+    [
+        (b"", frames(9, 1, ends=True)),
+        (b"", frames(10, 1, ends=True)),
+        (frames(1, 1, ends=False), frames(0, 1, ends=False)),
+    ],
+    ids=["pings", "pongs", "fragments"],
+)
+async def test_frames_without_content_are_bounded(begin: bytes, frame: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40,000 of them are read at once; one viewer held the loop for 2 s, again and again."""
+    parsed: list[int] = []
+    parse = WebSocketsSansIOProtocol.data_received
+
+    def noting(self: WebSocketsSansIOProtocol, data: bytes) -> None:
+        parsed.append(len(data))
+        parse(self, data)
+
+    async with site(ConnectionLimits(), monkeypatch) as port, asyncio.timeout(PATIENCE_S):
+        reader, writer = await ask(port, UPGRADE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        monkeypatch.setattr(WebSocketsSansIOProtocol, "data_received", noting)
+        writer.write(begin + frame * 20)  # as many are taken
+        writer.write(frame * 40_000)
+        said = await reader.readuntil(b"too many pings, pongs or fragments")
+        writer.close()
+    assert b"\x03\xf0" in said, "1008"
+    assert sum(parsed) < 2 * CONTROL_FRAMES * len(frame) + 2 * 1024

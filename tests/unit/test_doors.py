@@ -16,7 +16,7 @@ from countingroom.core.actor.messages import ActorSyntaxError
 from countingroom.core.errors import Cause
 from countingroom.core.fleet.observed import Health
 from countingroom.core.fleet.record import SetAside
-from countingroom.doors import connection
+from countingroom.doors import connection, door
 from countingroom.doors.grammar import Grammar, GrammarError
 from countingroom.doors.keywords import SCHEMA
 from tests.patience import PATIENCE_S
@@ -65,6 +65,27 @@ async def test_a_user_that_has_left_counts_no_more() -> None:
             await asyncio.sleep(0)
         second = await stand.client(greeted=False)
         assert (await second.line()).endswith("num_users=1")
+
+
+async def test_many_connections_of_a_neighbour_cost_the_others_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new user was told to all, with all users: 256 connections took 6 s and filled the buffers of the others."""
+    monkeypatch.setattr(door, "MOST_OF_HOST", 24)
+    async with doors() as stand:
+        first = await stand.client()
+        others = [await stand.client(greeted=False) for _ in range(23)]
+        greeting = await others[-1].lines(26)
+        assert greeting[0] == "24 0 i yourUserID=24; num_users=24" and greeting[-1] == "24 0 i version='1.2'"
+        refused = await stand.client(greeted=False)
+        assert await refused.lines(2) == ['0 0 f error="24 clients of 127.0.0.1 are connected already"', ""]
+        *told, begun, pong = await first.ask("ping")
+        assert [begun, pong] == PONG
+        assert told[-1] == "i version='1.2'" and "i yourUserID=16; num_users=16" in told, "as CLU does for few"
+        assert not any("yourUserID=17" in line for line in told)
+        others[0].close()
+        await others[0].writer.wait_closed()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert "num_users=24" in await (await stand.client(greeted=False)).line()
 
 
 @pytest.mark.parametrize(

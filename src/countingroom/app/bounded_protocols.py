@@ -30,8 +30,14 @@ PIPELINED = 16
 
 UNREAD = 64
 """Messages of a websocket that may wait. The parsing of thousands, read at once, took a tenth of a second."""
+CONTROL_FRAMES = 128
+"""Pings, pongs and fragments that a websocket may receive at once. 40,000 of them fit into what is read at once; they
+held the loop for 2 s, again and again. A browser sends a pong each 5 s, and its messages have one frame."""
+CONTROL_FRAMES_PER_S = 16.0
 _PIECE = 4096
 """Bytes parsed at once."""
+_FRAMES_PIECE = 1024
+"""The same of a websocket. The smallest frame has 6 bytes."""
 
 
 class _Part(Enum):
@@ -206,23 +212,66 @@ def bounded(
     class BoundedWebSocket(WebSocketsSansIOProtocol):
         """A websocket; its connection was taken in by BoundedHttp."""
 
+        _reading: asyncio.TimerHandle | None = None
+        _allowance = float(CONTROL_FRAMES)
+        """So many pings, pongs and fragments may still come at `_counted_s`."""
+        _counted_s = 0.0
+
         def connection_lost(self, exc: Exception | None) -> None:
             leave(self.transport)
             super().connection_lost(exc)
+            self._stop()
 
         def data_received(self, data: bytes) -> None:
-            for first in range(0, len(data), _PIECE):
-                super().data_received(data[first : first + _PIECE])
-                if self.queue.qsize() > UNREAD and not self.transport.is_closing():
-                    self.stop_keepalive()
-                    self.conn.send_close(1008, f"more than {UNREAD} messages are unread")
-                    self.transport.write(b"".join(self.conn.data_to_send()))
-                    self.transport.close()
+            for first in range(0, len(data), _FRAMES_PIECE):
+                super().data_received(data[first : first + _FRAMES_PIECE])
                 if self.transport.is_closing():
                     return
+                if self.queue.qsize() > UNREAD:
+                    self._refuse(f"more than {UNREAD} messages are unread")
+                elif self._allowance < 0:
+                    self._refuse("too many pings, pongs or fragments")
+
+        def _refuse(self, reason: str) -> None:
+            self.stop_keepalive()
+            self.conn.send_close(1008, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
         def handle_text(self, event: Any) -> None:
             identify(self.transport, cast(Any, self.scope), self.loop.time())
             super().handle_text(event)
+
+        def handle_cont(self, event: Any) -> None:
+            self._count()
+            super().handle_cont(event)
+
+        def handle_ping(self) -> None:
+            self._count()
+            super().handle_ping()
+
+        def handle_pong(self, event: Any) -> None:
+            self._count()
+            super().handle_pong(event)
+
+        def _count(self) -> None:
+            now_s = self.loop.time()
+            more = (now_s - self._counted_s) * CONTROL_FRAMES_PER_S
+            self._allowance = min(float(CONTROL_FRAMES), self._allowance + more) - 1
+            self._counted_s = now_s
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stop()
+            self._reading = self.loop.call_later(read_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop()
+
+        def _stop(self) -> None:
+            if self._reading:
+                self._reading.cancel()
+                self._reading = None
 
     return BoundedHttp, BoundedWebSocket

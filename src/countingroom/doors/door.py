@@ -26,6 +26,11 @@ _log = logging.getLogger(__name__)
 
 MOST_USERS = 256
 """Connections of one door."""
+MOST_OF_HOST = 64
+"""Connections of one address to a door, so that it leaves room for others."""
+MOST_TOLD = 16
+"""Up to so many users all are told of each new one, as CLU does. That takes time with the square of their number: 256
+connections of a neighbour took the process of the doors for 6 s, and filled the connections of all others."""
 MOST_OPEN = 128
 """Commands of one connection that have not ended."""
 
@@ -111,6 +116,8 @@ class Door:
             why = f"{connection.host} may not connect here"
         elif len(self._users) >= MOST_USERS:
             why = f"{MOST_USERS} clients are connected already"
+        elif sum(one.host == connection.host for one in self._users.values()) >= MOST_OF_HOST:
+            why = f"{MOST_OF_HOST} clients of {connection.host} are connected already"
         if why:
             _log.warning("door %s: a connection of %s is refused: %s", self.name, connection.host, why)
             self._refused.add(connection)
@@ -198,16 +205,18 @@ class Door:
     # Replies without a command.
 
     def _greet(self, connection: DoorConnection) -> None:
-        self._tell_all({"yourUserID": connection.user, "num_users": len(self._users)}, connection.user)
-        for user, one in sorted(self._users.items()):
-            self._tell_all({"UserInfo": [user, one.host]})
-        self._tell_all({"version": Verbatim(repr(self._version))}, connection.user)
-
-    def _tell_all(self, keywords: Keywords, user: int = BROADCAST) -> None:
+        user = connection.user
+        greeting = [
+            legacy_text(user, MessageCode.INFO, {"yourUserID": user, "num_users": len(self._users)}, BROADCAST),
+            *(
+                legacy_text(BROADCAST, MessageCode.INFO, {"UserInfo": [number, one.host]}, BROADCAST)
+                for number, one in sorted(self._users.items())
+            ),
+            legacy_text(user, MessageCode.INFO, {"version": Verbatim(repr(self._version))}, BROADCAST),
+        ]
         # As CLU has it: also what is about one user goes to all.
-        text = legacy_text(user, MessageCode.INFO, keywords, BROADCAST)
-        for one in self._users.values():
-            one.send(text)
+        for one in self._users.values() if len(self._users) <= MOST_TOLD else (connection,):
+            one.send("".join(greeting))
 
     def _tell(self, connection: DoorConnection, code: MessageCode, keywords: Keywords) -> None:
         if self._is_json:
