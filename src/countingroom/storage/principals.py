@@ -49,10 +49,10 @@ class Principals:
         return Principal(name=user, role=max(account.role(EVERYWHERE), account.role(target)))
 
     async def _look(self, user: str) -> None:
-        account = await self._users.get(user)
+        accounts = await self._users.list()
+        self._has_accounts = bool(accounts)
+        account = next((one for one in accounts if one.name == user), None)
         if account is None:
-            self._has_accounts = bool(await self._users.list())
             self._accounts.pop(user, None)
         else:
-            self._has_accounts = True
             self._accounts[user] = account

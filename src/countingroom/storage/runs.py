@@ -66,15 +66,15 @@ class Runs(Repository):
         started_ns: int,
         *,
         conditions: Mapping[str, RunCondition] | None = None,
-    ) -> Run:
+    ) -> None:
         """Record that all recorders record. The first time stays. NotFound; Conflict if the run is closed."""
-        present = _run(connection, number)
-        if present.started_ns is not None:
-            return present
-        _is_open(present)
+        # Most runs are waited for here with their start: the configurations of all systems are not read for that.
         values = {"started_ns": started_ns, "conditions_begin": dict(conditions or {})}
-        connection.execute(update(run).where(run.c.number == number).values(**values))
-        return msgspec.structs.replace(present, **values)
+        is_due = (run.c.number == number, run.c.started_ns.is_(None), run.c.end.is_(None))
+        if connection.execute(update(run).where(*is_due).values(**values)).rowcount == 0:
+            present = _run(connection, number)
+            if present.started_ns is None:
+                _is_open(present)
 
     @writing
     def mark(self, connection: Connection, number: int, flags: Sequence[RunFlag]) -> None:
