@@ -104,6 +104,19 @@ def test_a_folder_that_is_shared_stays_so_and_its_content_is_closed(open_data: P
     assert [text for text in said if "also for others" in text]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to another account")
+@pytest.mark.parametrize("name", ["owner.json", "countingroom.sqlite", "bus", "bus/nats.conf", "logs"])
+def test_what_another_account_made_in_a_shared_folder_is_refused(open_data: Path, name: str) -> None:
+    open_data.chmod(0o1777)
+    path = open_data / name
+    if not path.exists():
+        path.symlink_to(open_data.parent / "elsewhere")
+    os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(ConfigurationError, match=f"{name} belongs to another account"), owned(open_data, ME):
+        pass
+    assert not (open_data.parent / "elsewhere").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another account")
 def test_another_account_reads_nothing(open_data: Path) -> None:
     def others_read(path: Path) -> bool:

@@ -89,9 +89,12 @@ def owner_of(data: Path) -> InstanceOwner | None:
 
 @contextmanager
 def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
-    """Hold the lock on the data folder. Raises Conflict, which names the holder, when another process holds it."""
+    """Hold the lock on the data folder. Raises Conflict, which names the holder, when another process holds it, and
+    ConfigurationError where the folder is shared with another account that made a part of the data in it."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _is_shared(data):
+            _refuse_foreign(data)
         file = (data / LOCK).open("a+b")
     except OSError as error:
         raise ConfigurationError(
@@ -124,7 +127,7 @@ def close_to_others(data: Path) -> list[str]:
     one sentence each."""
     said: list[str] = []
     found = data.stat()
-    shared = found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX or data == Path.home()
+    shared = _is_shared(data)
     if found.st_mode & _OTHERS and not shared:
         data.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
         said.append(f"{data} could be read by others, and is for its owner alone now")
@@ -134,6 +137,27 @@ def close_to_others(data: Path) -> list[str]:
         return []  # no other account gets at what is inside
     changed = sum(_close(path) for path in _kept(data))
     return [*said, f"{changed} files and folders in it were closed to others"] if changed else said
+
+
+def _is_shared(data: Path) -> bool:
+    found = data.stat()
+    return found.st_uid != os.geteuid() or bool(found.st_mode & stat.S_ISVTX) or data == Path.home()
+
+
+def _refuse_foreign(data: Path) -> None:
+    """Another account that writes into the folder may have made what the experiment would take for its own: a link
+    would lead its writing elsewhere, a file would be changed by its owner. ConfigurationError."""
+    trusted = (0, os.geteuid())
+    ours = (one for one in data.iterdir() if any(one.match(name) for name in (*_FILES, *KEPT_FOLDERS)))
+    for path in (*ours, *_kept(data)):  # a link that leads nowhere is among the first alone
+        with suppress(FileNotFoundError):
+            owner = path.lstat().st_uid
+            if owner not in trusted:
+                raise ConfigurationError(
+                    f"{path} belongs to another account, with the number {owner}",
+                    source="--data",
+                    suggestion="give another folder with --data DIR, or make the files your own (chown -R)",
+                )
 
 
 def _kept(data: Path) -> Generator[Path]:

@@ -112,13 +112,18 @@ def show(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def parse(text: str, *, file: str, include: Include | None = None) -> Located:
-    """Parse one YAML document. `include` resolves the tag `!include`; without it the tag is an error."""
+_MOST_NODES = 500_000
+"""Limit for one document with its aliases expanded: nested aliases in a few lines can expand beyond any memory."""
+
+
+def parse(text: str, *, file: str, include: Include | None = None, most_values: int = _MOST_NODES) -> Located:
+    """Parse one YAML document. `include` resolves the tag `!include`; without it the tag is an error. A document with
+    more than `most_values` values, aliases expanded, is refused."""
     located = Located()
     try:
         loader, node = _composed(text)
         if node is not None:
-            located.value = _Reader(loader, file, include, located).read(node, ())
+            located.value = _Reader(loader, file, include, located, most_values).read(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = str(error.problem or error.context)
@@ -139,9 +144,6 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
     located.values.setdefault((), Place(file, 1))
     return located
 
-
-_MOST_NODES = 500_000
-"""Limit for one document with its aliases expanded: nested aliases in a few lines can expand beyond any memory."""
 
 _HINTS = {
     "mapping values are not allowed here": "; a text with `: ` in it needs quotes, and keys of one mapping one indent",
@@ -248,19 +250,20 @@ def _composed(text: str) -> tuple[_Values, yaml.Node | None]:
 class _Reader:
     """Converts YAML nodes to values and records their places."""
 
-    def __init__(self, loader: _Values, file: str, include: Include | None, into: Located) -> None:
+    def __init__(self, loader: _Values, file: str, include: Include | None, into: Located, most: int) -> None:
         self._loader = loader
         self._file = file
         self._include = include
         self._into = into
+        self._most = most
         self._open: list[yaml.Node] = []
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self._into.values[path] = self._place(node)
         self._loader.nodes_read += 1
-        if self._loader.nodes_read > _MOST_NODES:
+        if self._loader.nodes_read > self._most:
             raise yaml.MarkedYAMLError(
-                problem=f"it has more than {_MOST_NODES} values with its aliases", problem_mark=node.start_mark
+                problem=f"it has more than {self._most} values with its aliases", problem_mark=node.start_mark
             )
         if any(node is outer for outer in self._open):
             return self._broken(node, path, "this alias refers to a value that contains it")
@@ -310,7 +313,7 @@ class _Reader:
 
     def _merge(self, node: yaml.Node, path: Path, values: dict[str, Any]) -> None:
         other = Located()
-        reader = _Reader(self._loader, self._file, self._include, other)
+        reader = _Reader(self._loader, self._file, self._include, other, self._most)
         reader._open = self._open
         merged = mapping(reader.read(node, ()))
         self._into.problems.extend(other.problems)
