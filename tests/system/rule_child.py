@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,6 +43,7 @@ from countingroom.core.policy import Principal, Role
 from countingroom.core.rules.states import SavedRule
 from countingroom.core.values import Quality
 from countingroom.storage.database import Database
+from tests.patience import PATIENCE_S
 
 CATALOGUE = Catalogue(
     device="chiller",
@@ -61,7 +62,6 @@ RULE = RuleSection.model_validate(
         "most": {"times": 100, "per": "1 s"},
     }
 )
-DEADLINE_S = 10.0
 
 
 def kill() -> None:
@@ -152,12 +152,20 @@ class Child:
                 now_ns,
             )
             if number % 2 and number > step:  # it acts; the step that is repeated is the one of before the kill
-                async with asyncio.timeout(DEADLINE_S):
-                    while not self.is_over(firings + 1):
-                        await asyncio.sleep(0.001)
+                await self.until(lambda number=firings + 1: self.is_over(number))
             else:
                 await asyncio.sleep(0.02)
+                await self.until(lambda: not self.is_under_way())
         print("over", flush=True)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not is_so():
+                await asyncio.sleep(0.001)
+
+    def is_under_way(self) -> bool:
+        """Whether the database holds a firing that was interrupted and is not told yet."""
+        return "warm" in self.saved and self.saved["warm"].under_way is not None
 
     def is_over(self, number: int) -> bool:
         last = self.saved["warm"].last if "warm" in self.saved else None
