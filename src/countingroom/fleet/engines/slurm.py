@@ -22,6 +22,7 @@ from countingroom.fleet.engines import slurm_jobs as forms
 from countingroom.fleet.engines.lease_guard import MayAct
 from countingroom.fleet.engines.port import EngineFacts, EngineInstance, EngineUse, LogLine, MakeOrder, Progress
 from countingroom.fleet.engines.slurm_commands import SlurmCommands
+from countingroom.fleet.engines.slurm_gathering import OrderGathering
 from countingroom.fleet.engines.slurm_gone import GoneJobs
 from countingroom.fleet.engines.slurm_jobs import Job, JobEnd
 from countingroom.fleet.engines.slurm_records import JobRecords, MadeJob, ended_instance, live_instance
@@ -37,8 +38,6 @@ _LOOKS_OF_GONE = 5
 """At every so many looks the hosts are asked whether they still have the programs of their jobs."""
 _ASK_S = 0.2
 """While an action waits."""
-_GATHER_S = 0.05
-"""Copies that are ordered within this time are one array."""
 _START_S = 15.0
 """So long it is waited for a job to begin; after it, it is one that waits."""
 _STEADY_S = 0.8
@@ -73,8 +72,7 @@ class SlurmEngine:
         """When the jobs were last asked for, by the monotonic clock, and what was said."""
         self._by_submission: dict[tuple[str, InstanceId], Job] = {}
         """The same by token and instance: each of a thousand copies looks for its job."""
-        self._gathered: dict[tuple[str, str, int], list[tuple[MakeOrder, asyncio.Future[MadeJob]]]] = {}
-        self._gathering: set[asyncio.Task[None]] = set()
+        self._gathering = OrderGathering(clock, self._make)
 
     @property
     def may_act(self) -> MayAct:
@@ -117,12 +115,13 @@ class SlurmEngine:
 
     async def make(self, order: MakeOrder) -> None:
         with self._works_on(order.id):
-            present = [job for job in await self._jobs() if job.id == order.id and job.is_live]
+            with self._gathering.coming(order):
+                present = [job for job in await self._jobs() if job.id == order.id and job.is_live]
             if any((job.mark.change, job.mark.revision) == (order.change, order.revision) for job in present):
                 return  # the answer to its submission was lost
             if present:
                 await self._end(present, 0.0)
-            await self._begun(await self._gather(order))
+            await self._begun(await self._gathering.submitted(order))
 
     async def replace(self, order: MakeOrder, grace_s: float) -> None:
         with self._works_on(order.id):
@@ -197,8 +196,7 @@ class SlurmEngine:
 
     async def close(self) -> None:
         """Nothing is open. Submissions under way are ended; what they have submitted is found by its mark."""
-        for task in self._gathering:
-            task.cancel()
+        self._gathering.close()
 
     # Jobs.
 
@@ -285,37 +283,14 @@ class SlurmEngine:
             self._secrets[made.id] = await read_secrets(made.id, made.spec.secrets)
         return self._secrets[made.id]
 
-    async def _gather(self, order: MakeOrder) -> MadeJob:
-        """Submit it together with the other copies that are ordered now."""
-        key = (order.id.service, order.change, order.revision)
-        done: asyncio.Future[MadeJob] = asyncio.get_running_loop().create_future()
-        self._gathered.setdefault(key, []).append((order, done))
-        if len(self._gathered[key]) == 1:
-            task = asyncio.create_task(self._submit_gathered(key))
-            self._gathering.add(task)
-            task.add_done_callback(self._gathering.discard)
-        return await done
-
-    async def _submit_gathered(self, key: tuple[str, str, int]) -> None:
-        await self._clock.sleep(_GATHER_S)
-        gathered = self._gathered.pop(key)
-        orders = [order for order, _ in gathered]
-        groups = [gathered] if forms.is_one_array(orders) else [[one] for one in gathered]
-        for group in groups:
-            try:
-                ids = {order.id for order, _ in group}
-                ending = [job for job in await self._jobs(1.0) if job.id in ids and job.is_ending]
-                made = await self._submit([order for order, _ in group], after=ending)
-                for one in made:
-                    await self._records.write(one)
-            except Exception as error:
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for (_, done), one in zip(group, made, strict=True):
-                    if not done.done():
-                        done.set_result(one)
+    async def _make(self, orders: Sequence[MakeOrder]) -> list[MadeJob]:
+        """Submit them as one job or one array, and remember them."""
+        ids = {order.id for order in orders}
+        ending = [job for job in await self._jobs(1.0) if job.id in ids and job.is_ending]
+        made = await self._submit(orders, after=ending)
+        for one in made:
+            await self._records.write(one)
+        return made
 
     async def _submit(
         self, orders: Sequence[MakeOrder], *, after: Sequence[Job] = (), crashes: int = 0
