@@ -98,7 +98,7 @@ async def mend(clients: LinkedClients, bus: Bus) -> None:
 async def there_and_back(bus: Bus) -> None:
     """What this client sent before has been dealt with by the server, and what was for it has come."""
     with pytest.raises(LinkError, match="no process answers"):
-        await bus.request("nobody.listens.here", b"", timeout_s=5)
+        await bus.request("nobody.listens.here", b"", timeout_s=PATIENCE_S)
 
 
 async def shout(message: Message) -> bytes:
@@ -197,7 +197,7 @@ class TestLiveMessages:
 class TestRequests:
     async def test_an_answer_comes_back(self, bus: Bus, other: Bus, name: str) -> None:
         async with other.respond(f"{name}.*", shout):
-            assert (await soon(bus.request(f"{name}.a", b"hello", timeout_s=5))).data == b"HELLO"
+            assert (await soon(bus.request(f"{name}.a", b"hello", timeout_s=PATIENCE_S))).data == b"HELLO"
 
     async def test_it_fails_at_once_when_nobody_listens(self, bus: Bus, name: str) -> None:
         with pytest.raises(LinkError) as caught:
@@ -206,7 +206,7 @@ class TestRequests:
 
     async def test_it_fails_at_once_when_the_one_who_answered_has_left(self, bus: Bus, other: Bus, name: str) -> None:
         async with other.respond(name, shout):
-            await soon(bus.request(name, b"", timeout_s=5))
+            await soon(bus.request(name, b"", timeout_s=PATIENCE_S))
         with pytest.raises(LinkError, match="no process answers"):
             await soon(bus.request(name, b"", timeout_s=600))
 
@@ -235,7 +235,7 @@ class TestRequests:
         async with bus.respond(name, fails):
             with pytest.raises(LinkError):
                 await soon(bus.request(name, b"bad", timeout_s=0.1))
-            assert (await soon(bus.request(name, b"good", timeout_s=5))).data == b"good"
+            assert (await soon(bus.request(name, b"good", timeout_s=PATIENCE_S))).data == b"good"
         assert f"the handler of a request on {name} failed" in caplog.text
 
     async def test_of_many_requests_each_has_its_own_outcome_as_it_comes(self, bus: Bus, other: Bus, name: str) -> None:
@@ -309,7 +309,7 @@ class TestRequests:
             return b""
 
         async with other.respond(name, slow, concurrency=3), asyncio.TaskGroup() as group:
-            asked = [group.create_task(bus.request(name, b"", timeout_s=10)) for _ in range(10)]
+            asked = [group.create_task(bus.request(name, b"", timeout_s=PATIENCE_S)) for _ in range(10)]
             await until(lambda: running == 3)
             await there_and_back(other)  # the rest would have begun if it could
             assert running == 3
@@ -330,7 +330,7 @@ class TestRequests:
 
         async with bus.respond(name, first), other.respond(name, second):
             for _ in range(10):
-                await soon(bus.request(name, b"", timeout_s=5))
+                await soon(bus.request(name, b"", timeout_s=PATIENCE_S))
         assert len(answered) == 10
 
     async def test_a_responder_survives_a_lost_link(
@@ -339,7 +339,7 @@ class TestRequests:
         async with other.respond(name, shout):
             await cut(clients, other)
             await mend(clients, other)
-            assert (await soon(bus.request(name, b"x", timeout_s=5))).data == b"X"
+            assert (await soon(bus.request(name, b"x", timeout_s=PATIENCE_S))).data == b"X"
 
 
 class TestLostLink:
@@ -581,14 +581,14 @@ class TestConsumers:
         for number in range(5):
             await bus.append(f"{stream}.a", str(number).encode())
         consumer = await bus.consumer(stream, "reader")
-        assert data(await soon(consumer.fetch(3, timeout_s=5))) == [b"0", b"1", b"2"]
+        assert data(await soon(consumer.fetch(3, timeout_s=PATIENCE_S))) == [b"0", b"1", b"2"]
         assert data(await soon(consumer.fetch(3, timeout_s=1.0))) == [b"3", b"4"]
         assert await soon(consumer.fetch(3, timeout_s=0.05)) == []
 
     async def test_fetch_waits_for_what_comes(self, bus: Bus, other: Bus, stream: str) -> None:
         consumer = await other.consumer(stream, "reader")
         async with asyncio.TaskGroup() as group:
-            fetching = group.create_task(consumer.fetch(2, timeout_s=10))
+            fetching = group.create_task(consumer.fetch(2, timeout_s=PATIENCE_S))
             await bus.append(f"{stream}.a", b"1")
             await bus.append(f"{stream}.a", b"2")
             assert data(await soon(fetching)) == [b"1", b"2"]
@@ -597,28 +597,28 @@ class TestConsumers:
         for number in range(1, 5):
             await bus.append(f"{stream}.a", str(number).encode())
         first = await bus.consumer(stream, "reader")
-        await soon(first.fetch(3, timeout_s=5))
+        await soon(first.fetch(3, timeout_s=PATIENCE_S))
         await first.acknowledge(2)
         second = await other.consumer(stream, "reader")
-        assert [one.sequence for one in await soon(second.fetch(2, timeout_s=5))] == [3, 4]
+        assert [one.sequence for one in await soon(second.fetch(2, timeout_s=PATIENCE_S))] == [3, 4]
 
     async def test_acknowledging_again_or_less_takes_nothing_back(self, bus: Bus, stream: str) -> None:
         for _ in range(3):
             await bus.append(f"{stream}.a", b"")
         first = await bus.consumer(stream, "reader")
-        await soon(first.fetch(3, timeout_s=5))
+        await soon(first.fetch(3, timeout_s=PATIENCE_S))
         for sequence in (2, 2, 1):
             await first.acknowledge(sequence)
         second = await bus.consumer(stream, "reader")
-        assert [one.sequence for one in await soon(second.fetch(1, timeout_s=5))] == [3]
+        assert [one.sequence for one in await soon(second.fetch(1, timeout_s=PATIENCE_S))] == [3]
 
     async def test_consumers_of_other_names_have_their_own_place(self, bus: Bus, stream: str) -> None:
         await bus.append(f"{stream}.a", b"1")
         first = await bus.consumer(stream, "first")
-        await soon(first.fetch(1, timeout_s=5))
+        await soon(first.fetch(1, timeout_s=PATIENCE_S))
         await first.acknowledge(1)
         second = await bus.consumer(stream, "second")
-        assert data(await soon(second.fetch(1, timeout_s=5))) == [b"1"]
+        assert data(await soon(second.fetch(1, timeout_s=PATIENCE_S))) == [b"1"]
 
     async def test_pending_counts_what_was_not_fetched(self, bus: Bus, stream: str) -> None:
         consumer = await bus.consumer(stream, "reader")
@@ -628,7 +628,7 @@ class TestConsumers:
         async with asyncio.timeout(PATIENCE_S):  # a server may count a message a moment after it is stored
             while await consumer.pending() != 10:
                 await asyncio.sleep(0)
-        await soon(consumer.fetch(4, timeout_s=5))
+        await soon(consumer.fetch(4, timeout_s=PATIENCE_S))
         assert await consumer.pending() == 6
 
     async def test_it_goes_on_without_holes_after_a_lost_link(
@@ -636,7 +636,7 @@ class TestConsumers:
     ) -> None:
         consumer = await other.consumer(stream, "reader")
         await bus.append(f"{stream}.a", b"1")
-        assert data(await soon(consumer.fetch(1, timeout_s=5))) == [b"1"]
+        assert data(await soon(consumer.fetch(1, timeout_s=PATIENCE_S))) == [b"1"]
         await cut(clients, other)
         await bus.append(f"{stream}.a", b"2")
         assert await soon(consumer.fetch(1, timeout_s=0.1)) == []
@@ -644,7 +644,7 @@ class TestConsumers:
             await consumer.acknowledge(1)
         await mend(clients, other)
         await bus.append(f"{stream}.a", b"3")
-        assert data(await soon(consumer.fetch(2, timeout_s=10))) == [b"2", b"3"]
+        assert data(await soon(consumer.fetch(2, timeout_s=PATIENCE_S))) == [b"2", b"3"]
         await consumer.acknowledge(3)
 
 

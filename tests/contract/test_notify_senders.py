@@ -20,6 +20,7 @@ from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.clock import SystemClock
 from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
 from tests.notify_servers import HttpEndpoint, MailServer
+from tests.patience import PATIENCE_S
 
 MESSAGE = Notification(
     id=notification_id("cooling", "point.chiller.bath", 3, "first"),
@@ -276,7 +277,7 @@ def test_a_try_ends_when_it_is_aborted(channel: Channel) -> None:
     taken, sender = channel.hang(20.0), channel.sender(timeout_s=20.0)
 
     def abort() -> None:
-        taken.wait(10.0)
+        taken.wait(PATIENCE_S)
         sender.abort()
 
     aborting = threading.Thread(target=abort)

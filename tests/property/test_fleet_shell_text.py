@@ -15,6 +15,7 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.core.fleet.node_answers import log_lines
 from countingroom.core.fleet.specs import ServiceSpec
 from countingroom.fleet.engines.shell_text import exports, order_text, quoted, words
+from tests.patience import PATIENCE_S
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
 NAME = st.from_regex(r"V_[A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -85,5 +86,5 @@ def test_a_log_takes_many_small_writes(tmp_path: Path) -> None:
                 keeping.stdin.write(f"{index}\n".encode())
                 time.sleep(0.001)
             keeping.stdin.close()
-            assert keeping.wait(20) == 0
+            assert keeping.wait(PATIENCE_S) == 0
     assert (tmp_path / "log").read_text() == "".join(f"{index}\n" for index in range(300))

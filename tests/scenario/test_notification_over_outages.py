@@ -11,6 +11,7 @@ import pytest
 from countingroom.core.errors import LinkError
 from countingroom.core.notify.messages import Notification
 from tests.notify_servers import HttpEndpoint, Request
+from tests.patience import PATIENCE_S
 from tests.scenario.alarm_stage import AlarmStage
 from tests.scenario.test_alarm_notification import BATH, about_the_bath, planned
 from tests.scenario.test_notification_without_database import Stand
@@ -36,7 +37,7 @@ def slow(http: HttpEndpoint) -> Generator[threading.Event]:
     go_on = threading.Event()
 
     def answer(_: Request) -> tuple[int, bytes]:
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
         return 200, b""
 
     before, http.answer = http.answer, answer

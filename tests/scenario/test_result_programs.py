@@ -23,6 +23,7 @@ from countingroom.results import program, store
 from countingroom.results.program import ResultLog
 from tests.console.results_stage import ResultStage, programs, result_stage
 from tests.console.runs_stage import partition
+from tests.patience import PATIENCE_S
 
 COMMANDS = "/api/v1/results/programs/{}/commands/{}"
 SLOW = """
@@ -42,7 +43,7 @@ async def here(tmp_path: Path) -> AsyncGenerator[ResultStage]:
 
 async def ended(here: ResultStage, number: int) -> StoredResult:
     """The result, when it has ended."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while (found := await here.store.get(number)).ended_ns is None:
             await asyncio.sleep(0.02)
     return found
@@ -150,7 +151,7 @@ async def test_what_a_killed_process_left_is_ended_and_kept_by_the_next_one(here
         child = int(process.stdout.readline()) if process.stdout else 0
         async with here.service(programs()):
             found = await ended(here, left.number)
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
         assert not alive(child)
     finally:
         process.kill()
@@ -200,7 +201,7 @@ def test_a_long_log_keeps_its_beginning_and_its_end(tmp_path: Path, monkeypatch:
 
 async def logged(here: ResultStage, number: int) -> bytes:
     """The first line of the log."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while b"\n" not in (log := await here.store.log(number)):
             await asyncio.sleep(0.02)
     return log.partition(b"\n")[0]

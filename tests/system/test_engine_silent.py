@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from countingroom.simulators.julabo import JulaboSimulator
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 
 AFTER_S = 15.0
@@ -39,9 +40,9 @@ def port() -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     simulator = JulaboSimulator({})
-    found = asyncio.run_coroutine_threadsafe(simulator.start(), loop).result(10)
+    found = asyncio.run_coroutine_threadsafe(simulator.start(), loop).result(PATIENCE_S)
     yield str(found["port"])
-    asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result(PATIENCE_S)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from countingroom.app.forked_server import forked_server
+from tests.patience import PATIENCE_S
 
 PROGRAM = """
 import asyncio, fcntl, json, os, sys, tempfile
@@ -76,7 +77,7 @@ def test_a_killed_parent_leaves_no_lock_behind(tmp_path: Path) -> None:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             program.kill()
-            program.wait(20)
+            program.wait(PATIENCE_S)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

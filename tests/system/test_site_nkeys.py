@@ -27,6 +27,7 @@ from countingroom.bus.server import binary
 from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.bus.server.process import choose_port
 from countingroom.core.errors import ConfigurationError, Conflict, Denied
+from tests.patience import PATIENCE_S
 from tests.system.running import up
 
 pytestmark = pytest.mark.server
@@ -110,7 +111,7 @@ def served(site: KeySite) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 @pytest.fixture(params=["nkey_file", "creds_file"])

@@ -123,6 +123,6 @@ def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
     threads = EndingThreads(1, "one of this test")
     failed = threads.submit(int, "no number")
     with pytest.raises(ValueError, match="no number"):
-        failed.result(5)
+        failed.result(PATIENCE_S)
     threads.shutdown()
     EndingThreads(1, "unused").shutdown()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from countingroom.devices.serial.line import SerialPorts
 from countingroom.simulators.julabo import JulaboSimulator
 from countingroom.simulators.julabo_bath import ROOM_C, Bath, Trouble
 from countingroom.simulators.julabo_protocol import answer
+from tests.patience import PATIENCE_S
 
 
 def test_a_running_bath_comes_to_its_setpoint_and_holds_it() -> None:
@@ -63,12 +66,18 @@ def test_no_request_breaks_it(request: bytes) -> None:
     assert said is None or said
 
 
+@pytest.fixture
+def answer_s() -> float:
+    """The time that an answer has: on a busy machine the simulator once answered after more than 0.3 s."""
+    return 3.0
+
+
 @pytest.fixture(params=["", "socket://"])
-async def pair(request: pytest.FixtureRequest) -> AsyncIterator[tuple[JulaboSimulator, JulaboDriver]]:
+async def pair(request: pytest.FixtureRequest, answer_s: float) -> AsyncIterator[tuple[JulaboSimulator, JulaboDriver]]:
     simulator = JulaboSimulator({"port": request.param})
     address: Mapping[str, str] = await simulator.start()
     ports = SerialPorts()
-    driver = JulaboDriver(JulaboSection(port=address["port"], timeout=0.3, read_gap=0.0, write_gap=0.0), ports)
+    driver = JulaboDriver(JulaboSection(port=address["port"], timeout=answer_s, read_gap=0.0, write_gap=0.0), ports)
     try:
         await driver.connect()
         yield simulator, driver
@@ -131,6 +140,7 @@ async def test_garbage_spoils_values_and_not_the_link(pair: Pair) -> None:
     assert (await said(driver))["status_code"].value == 2
 
 
+@pytest.mark.parametrize("answer_s", [0.3])
 async def test_a_frozen_chiller_is_a_lost_link_and_comes_back_in_step(pair: Pair) -> None:
     simulator, driver = pair
     await simulator.fault("freeze", {})
@@ -142,8 +152,13 @@ async def test_a_frozen_chiller_is_a_lost_link_and_comes_back_in_step(pair: Pair
             await driver.connect()
         await driver.close()
     await simulator.fault("restore", {})
-    await driver.connect()
-    values = {name: sample.value for name, sample in (await said(driver)).items()}
+    values: dict[str, object] = {}
+    async with asyncio.timeout(PATIENCE_S):  # on a busy machine an answer may be late again
+        while any(values.get(f"setpoint_{n}") is None for n in (1, 2, 3)):
+            await driver.close()
+            with suppress(LinkError):
+                await driver.connect()
+                values = {name: sample.value for name, sample in (await said(driver)).items()}
     assert [values[f"setpoint_{n}"] for n in (1, 2, 3)] == [20.0, 5.0, -20.0]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from countingroom.app.log_file import LogFile
 from countingroom.core.line_limit import LONGEST
+from tests.patience import PATIENCE_S
 
 
 def write(log: LogFile, data: bytes) -> float:
@@ -17,7 +18,7 @@ def write(log: LogFile, data: bytes) -> float:
     with os.fdopen(end, "wb") as stream:
         stream.write(data)
     took_s = time.monotonic() - began
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     return took_s
 

@@ -138,7 +138,7 @@ class BusyHasher(PasswordHasher):
         self.let = threading.Event()
 
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:
-        return self.let.wait(5) and super().verify(hash, password) if password == "strange" else True
+        return self.let.wait(PATIENCE_S) and super().verify(hash, password) if password == "strange" else True
 
 
 async def test_strangers_do_not_delay_the_password_of_a_known_device() -> None:

@@ -21,6 +21,7 @@ from countingroom.history.stores.influxdb_section import InfluxSection
 from countingroom.history.stores.store_http import StoreHttp
 from countingroom.history.stores.victoriametrics import VictoriaMetricsStore
 from countingroom.history.stores.victoriametrics_section import VictoriaMetricsSection
+from tests.patience import PATIENCE_S
 from tests.unit.test_store_lines import T0, columns
 
 ONE = columns(("v", T0, 1.5, Quality.GOOD))
@@ -144,7 +145,7 @@ def test_an_abort_ends_the_call_that_waits_and_no_other() -> None:
         connection, _ = silent.accept()
         connection.recv(1)
         store.abort()
-        asking.join(10)
+        asking.join(PATIENCE_S)
         assert not asking.is_alive()
         connection.close()
         assert "ended at its deadline" in got[0].cause.message
