@@ -212,8 +212,13 @@ async def test_one_user_too_many_is_told_when_to_try_again_and_others_are_served
             answer = await vera.get("/api/v1/configurations/export")
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
             assert answer.json()["cause"]["message"] == "vera has 4 large answers under way, the most for one user"
-            for path in ("/api/v1/history?point=a.b&format=csv", "/api/v1/history/export?point=a.b", "/api/v1/runs"):
+            for path in (
+                "/api/v1/history?point=a.b&format=csv",
+                "/api/v1/history/export?point=a.b",
+                "/api/v1/runs?limit=101",
+            ):
                 assert (await vera.get(path)).status_code == 429
+            assert (await vera.get("/api/v1/runs?limit=100")).status_code == 200  # as the pages ask
             assert (await sam.get("/api/v1/configurations/export")).status_code == 200
         for _ in range(2 * OF_ONE_USER):  # a place is free again after the answer is sent
             assert (await vera.get("/api/v1/configurations/export")).status_code == 200

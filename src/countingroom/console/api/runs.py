@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import structs
 
 from countingroom.console.api.devices import Console
 from countingroom.console.api.heavy import HEAVY
+from countingroom.console.auth.requester import requester
 from countingroom.console.long_work import json_list
 from countingroom.console.responses import REFUSED, as_json, example, in_pieces
 from countingroom.core.run_book import RunFilter
@@ -19,6 +21,8 @@ from countingroom.storage.run_export import export
 router = APIRouter(tags=["runs"])
 _MOST = 100_000
 """Runs in one answer."""
+_SMALL = 100
+"""Runs in an answer that needs no place among the large ones: the default limit, and the most that a page asks for."""
 _RUN: dict[str, Any] = {
     "number": 48213,
     "partition": "mCBM",
@@ -72,10 +76,20 @@ def chosen(
 Chosen = Annotated[RunFilter, Depends(chosen)]
 
 
+async def _heavy(console: Console, request: Request, wanted: Chosen) -> AsyncGenerator[None]:
+    """A place for a large answer. Pages ask for few runs, behind each chart and for each word that is searched. While
+    they took places too, a user with several pages open was refused by a busy console."""
+    if wanted.limit > _SMALL:
+        with console.long_work.place(requester(request).name):
+            yield
+    else:
+        yield
+
+
 @router.get(
     "/runs",
     summary="Runs, newest first",
-    dependencies=[HEAVY],
+    dependencies=[Depends(_heavy)],
     responses={200: example({"runs": [_RUN]}), 422: REFUSED, 429: REFUSED},
 )
 async def list_runs(console: Console, wanted: Chosen) -> Response:
