@@ -50,6 +50,24 @@ def watcher(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Watche
             yield here
 
 
+OVER = """() => [...document.querySelectorAll('.al-body .al-row:not(.section)')].flatMap(row => {
+    const box = node => node.getBoundingClientRect(), around = box(row);
+    const cells = [...row.children].filter(node => node.textContent.trim());
+    const out = cells.filter(node => box(node).bottom > around.bottom + 1 || box(node).top < around.top - 1);
+    const apart = (one, other) => one.bottom <= other.top + 2 || other.bottom <= one.top + 2
+        || one.right <= other.left + 2 || other.right <= one.left + 2;
+    const over = cells.filter((node, index) => cells.slice(index + 1).some(next => !apart(box(node), box(next))));
+    return [...out, ...over].map(node => `${row.dataset.id}: ${node.textContent}`) })"""
+"""Texts of a row that stand over each other or out of it."""
+
+
+@pytest.mark.parametrize("width", [420, 768, 1000, 1001, 1280])
+def test_the_texts_of_a_row_keep_apart_on_every_screen(watcher: Watcher, width: int) -> None:
+    page = watcher.page
+    page.set_viewport_size({"width": width, "height": 1024})
+    assert settled(page, lambda seen: seen.evaluate(OVER)) == []
+
+
 @pytest.mark.parametrize("watcher", ["light", "dark"], indirect=True)
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(
     watcher: Watcher, request: pytest.FixtureRequest

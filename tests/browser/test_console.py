@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
-from tests.browser.conftest import OWN, Requester, looks_right, needs_axe, serious
+from tests.browser.conftest import OWN, Requester, looks_right, needs_axe, serious, settled
 from tests.browser.shared_browser import FLAGS
 
 PAGES = {
@@ -32,6 +32,13 @@ PAGES = {
     "audit": "/audit",
     "users": "/users",
 }
+
+
+SIDEWAYS = """() => [...document.querySelectorAll('#main *')]
+    .filter(node => node.scrollWidth > node.clientWidth + 1 && node.clientWidth > 0 && !node.matches('.fsm')
+        && ['auto', 'scroll'].includes(getComputedStyle(node).overflowX))
+    .map(node => `${node.className} ${node.scrollWidth} > ${node.clientWidth}`)"""
+"""What a person must scroll sideways; drawings of state machines are enlarged by their button."""
 
 
 def number(text: str) -> float:
@@ -742,6 +749,55 @@ def test_a_narrow_screen_has_its_title_its_navigation_and_its_events(requester: 
         page.locator("#menu").click()
     page.locator("#nav a", has_text="Audit").click()
     page.wait_for_url("**/audit")
+
+
+@pytest.mark.parametrize("width", [420, 768, 1280])
+def test_no_table_is_scrolled_sideways_in_its_card(requester: Requester, width: int) -> None:
+    page = requester.page
+    page.set_viewport_size({"width": width, "height": 860})
+    for path in ("/", "/devices/caen", "/devices/chiller", "/partitions/mCBM", "/rules", "/audit"):
+        requester.open(path)
+        assert settled(page, lambda seen: seen.evaluate(SIDEWAYS)) == [], path
+
+
+def test_on_a_narrow_screen_each_value_of_a_channel_has_its_name_and_unit(requester: Requester) -> None:
+    page = requester.page
+    page.set_viewport_size({"width": 420, "height": 860})
+    requester.open("/devices/caen")
+    cell = page.locator('td[data-p="caen.0.lv_vMon"]')
+    shown = cell.evaluate("td => ['::before', '::after'].map(part => getComputedStyle(td, part).content)")
+    assert "LV V" in shown[0]
+    assert shown[1] == '"V"'
+    expect(page.locator("table.channels thead")).to_be_hidden()
+
+
+def test_plots_below_each_other_have_one_time_axis_and_an_ended_line_has_no_value(requester: Requester) -> None:
+    page = requester.open("/trends")
+    sides, legend = page.evaluate(
+        """async () => { const { Trend, inLine } = await own('trend.js');
+        const { Line } = await own('series.js');
+        const made = [];
+        for (const [name, units, last] of [['a', ['V', 'bar'], 3], ['b', ['mbar'], null]]) {
+            const place = document.createElement('div'); place.style.width = '700px'; document.body.append(place);
+            const trend = new Trend(place), lines = units.map(unit => new Line(name + unit));
+            for (const line of lines) {
+                for (let t = 0; t < 600; t += 5) line.add(1.7e9 + t, name === 'a' ? t : 1e6 + t);
+                if (last === null) line.out(1.7e9 + 601, 3) }
+            const about = units.map(unit => [name + unit, { label: name, unit, precision: 1, steps: false }]);
+            await trend.show(lines, Object.fromEntries(about));
+            trend.draw(1.7e9, 1.7e9 + 700, 0);
+            made.push(trend) }
+        const frame = () => new Promise(done => setTimeout(done, 50));
+        await frame(); inLine(made); await frame(); inLine(made); await frame();
+        const areas = made.map(({ plot }) => plot.over.getBoundingClientRect());
+        const sides = areas.map(({ left, right }) => [left, right]);
+        const legend = made.map(({ plot }) => plot.root.querySelectorAll('.u-legend .u-series')[1].textContent);
+        made.forEach(({ place }) => place.remove());
+        return [sides, legend] }"""
+    )
+    assert sides[0] == sides[1]
+    assert "595.0 V" in legend[0]
+    assert "no value" in legend[1]
 
 
 def test_on_a_narrow_screen_a_drawing_is_shown_whole_and_enlarged_by_a_button(requester: Requester) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from countingroom.console.present.partition_views import conditions
 from countingroom.console.present.run_compare import compare_runs, differing, excluded, remarks
 from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote
 from countingroom.core.values import Quality, Scalar
 
 S = 1_000_000_000
+UNITS = {"co2.PT01_CO2": "bar"}
 
 
 def configuration(tag: str, **parameters: Scalar) -> Configuration:
@@ -50,7 +52,7 @@ B = structs.replace(
 def rows(one: Run, other: Run) -> dict[str, tuple[str, str, str, bool]]:
     return {
         row.name: (row.before, row.after, row.difference, row.differs)
-        for section in compare_runs(one, other, 200 * S)
+        for section in compare_runs(one, other, 200 * S, UNITS)
         for row in section.rows
     }
 
@@ -70,7 +72,7 @@ def test_counters_have_a_difference_and_no_mark() -> None:
 
 
 def test_a_run_beside_itself_has_no_difference() -> None:
-    assert differing(compare_runs(A, A, 200 * S))[0] == 0
+    assert differing(compare_runs(A, A, 200 * S, UNITS))[0] == 0
 
 
 def test_the_list_shows_comments_and_who_is_out() -> None:
@@ -92,3 +94,15 @@ def test_flags_that_differ_are_marked_and_conditions_are_compared() -> None:
     found = rows(flagged, plain)
     assert found["flags"] == ("degraded", "none", "differs", True)
     assert found["co2.t"] == ("-20.5", "-21 STALE", "+0.5", False)
+
+
+def test_conditions_have_the_unit_of_their_point() -> None:
+    begin = {
+        "co2.PT01_CO2": RunCondition(value=57.68, device_ns=S, quality=Quality.GOOD),
+        "caen.mode": RunCondition(value="remote", device_ns=S, quality=Quality.GOOD),
+    }
+    run = structs.replace(A, conditions_begin=begin)
+    found = rows(run, run)
+    assert found["co2.PT01_CO2"][:2] == ("57.68 bar", "57.68 bar")
+    assert found["caen.mode"][0] == "remote"
+    assert conditions(run, UNITS)[1] == ("co2.PT01_CO2", "57.68 bar", "\u2013")

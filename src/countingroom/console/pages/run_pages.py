@@ -163,6 +163,7 @@ class RunPages:
             above="Runs",
             run=run,
             qualities=partition_views.qualities([run]),
+            units=device_views.point_units(self._context.latest.catalogues),
             span=span,
             data={
                 "run": run.number,
@@ -180,7 +181,8 @@ class RunPages:
     ) -> HTMLResponse:
         """Two runs side by side."""
         one, other = [await self._context.records.runs.get(number) for number in run]
-        sections = run_compare.compare_runs(one, other, self._context.clock.now_ns())
+        units = device_views.point_units(self._context.latest.catalogues)
+        sections = run_compare.compare_runs(one, other, self._context.clock.now_ns(), units)
         return self._render(
             request,
             "run_compare.html",

@@ -134,6 +134,16 @@ def condition_points(catalogues: Mapping[str, Catalogue]) -> list[dict[str, obje
     ]
 
 
+def point_units(catalogues: Mapping[str, Catalogue]) -> dict[str, str]:
+    """The unit of each point that has one, as it is written on a page, by the address of the point."""
+    return {
+        f"{catalogue.device}.{point.name}": write.unit(point.unit)
+        for catalogue in catalogues.values()
+        for point in catalogue.points
+        if point.unit
+    }
+
+
 def _main_column(catalogue: Catalogue) -> str:
     """The most important column of a channel: the measured number with the widest range of its setting, which is the
     voltage of a high voltage channel; else the first number."""

@@ -168,18 +168,24 @@ def flag_texts(run: Run, kind: str) -> str:
     return " · ".join(flag.what for flag in run.flags if flag.flag == kind)
 
 
-def conditions(run: Run) -> list[tuple[str, str, str]]:
-    """Point, value at the beginning and value at the end, as texts."""
+def conditions(run: Run, units: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Point, value at the beginning and value at the end, as texts. `units`: address of a point -> its unit."""
     names = sorted({*run.conditions_begin, *run.conditions_end}, key=natural)
-    return [(name, _value(run.conditions_begin.get(name)), _value(run.conditions_end.get(name))) for name in names]
+
+    def told(held: Mapping[str, RunCondition], name: str) -> str:
+        return _value(held.get(name), units.get(name, ""))
+
+    return [(name, told(run.conditions_begin, name), told(run.conditions_end, name)) for name in names]
 
 
-def _value(condition: RunCondition | None) -> str:
+def _value(condition: RunCondition | None, unit: str) -> str:
     if condition is None or condition.value is None:
         return "–"
     quality = "" if condition.quality is Quality.GOOD else f" {condition.quality.name}"
     value = condition.value
-    return (f"{value:.6g}" if isinstance(value, float) else str(value)) + quality
+    if isinstance(value, bool | str):
+        return f"{value}{quality}"
+    return (f"{value:.6g}" if isinstance(value, float) else str(value)) + (f" {unit}" if unit else "") + quality
 
 
 def qualities(runs: Iterable[Run]) -> list[str]:

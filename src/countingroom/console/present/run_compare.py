@@ -5,7 +5,7 @@ A row differs where a person would ask why. Counters always differ, so they have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -54,14 +54,14 @@ def excluded(run: Run) -> list[str]:
     return sorted(out, key=natural)
 
 
-def compare_runs(one: Run, other: Run, now_ns: int) -> tuple[CompareSection, ...]:
-    """What differs between two runs, by subject; sections without lines are left out."""
+def compare_runs(one: Run, other: Run, now_ns: int, units: Mapping[str, str]) -> tuple[CompareSection, ...]:
+    """What differs between two runs, by subject; sections without lines are left out. `units`: of each point."""
     systems = sorted({*one.members, *other.members}, key=lambda name: (_order(name, one), _order(name, other)))
     sections = (
         CompareSection(title="Members and configurations", rows=tuple(_members(one, other, systems))),
         CompareSection(title="Software", rows=tuple(_versions(one, other))),
         CompareSection(title="The run", rows=tuple(_facts(one, other, now_ns)), beside=True),
-        CompareSection(title="Conditions at the beginning", rows=tuple(_conditions(one, other)), beside=True),
+        CompareSection(title="Conditions at the beginning", rows=tuple(_conditions(one, other, units)), beside=True),
         CompareSection(title="Counters", rows=tuple(_counters(one, other)), beside=True),
     )
     return tuple(section for section in sections if section.rows)
@@ -132,9 +132,9 @@ def _counters(one: Run, other: Run) -> Iterator[CompareRow]:
         yield CompareRow(name=name, before=words[0], after=words[1], difference=_percent(before, after))
 
 
-def _conditions(one: Run, other: Run) -> Iterator[CompareRow]:
+def _conditions(one: Run, other: Run, units: Mapping[str, str]) -> Iterator[CompareRow]:
     """At the beginning of each run: values differ always a little, so they are not marked."""
-    values = [{name: begin for name, begin, _ in conditions(run)} for run in (one, other)]
+    values = [{name: begin for name, begin, _ in conditions(run, units)} for run in (one, other)]
     for name in sorted({*values[0], *values[1]}, key=natural):
         first, second = (run.conditions_begin.get(name) for run in (one, other))
         difference = _by(first.value if first else None, second.value if second else None)

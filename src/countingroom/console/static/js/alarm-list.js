@@ -7,14 +7,14 @@ import { canReset, waits } from "./alarm-model.js";
 
 const BEYOND = 8; // rows above and below those that are seen
 const WIDE = { alarm: 37, cause: 46, member: 30, flagged: 31, section: 31 };
-const NARROW = { alarm: 92, cause: 116, member: 52, flagged: 74, section: 38 };
+const NARROW = { alarm: 92, cause: 128, member: 74, flagged: 74, section: 38 };
 
 export class AlarmList {
   // on: {select(id), tick(id, on), fold(name, open), reset(id), unshelve(id), service(id), acknowledge(ids)}
   constructor(place, on) {
     Object.assign(this, { place, on, rows: [], ticked: new Set(), current: "", nodes: new Map(), tops: [], nowNs: 0 });
     this.body = $(".al-body", place);
-    this.narrow = matchMedia("(max-width:760px)");
+    this.narrow = matchMedia("(max-width:1000px)");
     this.narrow.addEventListener("change", () => this.measure());
     place.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.draw()).observe(place);

@@ -6,6 +6,11 @@ export class Chart {
   constructor(title) {
     this.place = $("#fsm");
     $("#fsm-large")?.addEventListener("click", () => this.enlarge(title));
+    this.middle();
+    if (this.place) new ResizeObserver(() => this.middle()).observe(this.place);
+  }
+
+  middle() {
     this.bringInSight(this.place && ($(".present", this.place) ?? $(".state", this.place)));
   }
 

@@ -82,9 +82,9 @@ function conditions(points, series) {
       "tr",
       { class: by !== null && !same && (lowA > highB || lowB > highA) ? "differs" : "" },
       el("th", { scope: "row" }, point.label, el("span", { class: "u" }, ` ${unit(point.unit)}`)),
-      el("td", {}, shown(a)),
-      el("td", {}, shown(b)),
-      el("td", {}, by === null ? "" : same ? "same" : `${by > 0 ? "+" : ""}${shown(by)}`),
+      el("td", { class: "nw" }, shown(a)),
+      el("td", { class: "nw" }, shown(b)),
+      el("td", { class: "nw" }, by === null ? "" : same ? "same" : `${by > 0 ? "+" : ""}${shown(by)}`.replace("-", "\u2212")),
     );
   });
   $("#conditions").replaceChildren(...rows);

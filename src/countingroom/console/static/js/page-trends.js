@@ -5,6 +5,7 @@ import { Range } from "./range.js";
 import { runsIn } from "./run-spans.js";
 import { SavedViews } from "./saved-views.js";
 import { note } from "./shell.js";
+import { inLine } from "./trend.js";
 import { alarmsIn } from "./trend-alarms.js";
 import { Plot } from "./trend-plot.js";
 
@@ -21,14 +22,23 @@ export function page(live) {
     data.points.map((point) => [point.id, { ...point, label: titled(point), steps: point.type !== "float" }]),
   );
   const plots = [];
+  let waiting = 0;
   const views = new SavedViews(live);
   const range = new Range(live, query, () => load());
-  const self = { live, range, about, address, changed, remove };
+  const self = { live, range, about, address, changed, remove, drawn };
 
   function add(names, log) {
     const plot = new Plot(self, names, log);
     plots.push(plot);
     $("#plots").append(plot.node);
+  }
+
+  // The axes of a plot have their width a moment after it is drawn.
+  function drawn() {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      inLine(plots.map((plot) => plot.trend));
+    });
   }
 
   function remove(plot) {
@@ -103,10 +113,10 @@ export function page(live) {
       for (const line of plot.lines)
         if (range.open && points[line.name]) line.take(points[line.name], live.nowNs() / 1e9);
   });
-  let drawn = 0;
+  let drawnNs = 0;
   live.on("tick", () => {
-    if (!range.open || live.nowNs() - drawn < DRAW_NS) return;
-    drawn = live.nowNs();
+    if (!range.open || live.nowNs() - drawnNs < DRAW_NS) return;
+    drawnNs = live.nowNs();
     const cut = plots.flatMap((plot) => plot.lines).filter((line) => line.isCut);
     for (const line of cut) line.isCut = false;
     if (cut.length) load();

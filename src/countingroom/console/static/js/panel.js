@@ -1,6 +1,6 @@
 // The panel of the selected value: limits, setpoint, and the commands of its channel.
 import { $, breakable, el, setText } from "./dom.js";
-import { allowed, limits, withUnit, words } from "./format.js";
+import { allowed, limits, unit, withUnit, words } from "./format.js";
 import { Buttons } from "./buttons.js";
 import { LEVELS, glyph } from "./parts.js";
 import { setpoint } from "./setpoint.js";
@@ -97,7 +97,7 @@ export class Panel {
       const [device, name] = [address.split(".", 1)[0], address.slice(address.indexOf(".") + 1)];
       told.push([address, quality ? `${text}, ${QUALITIES[quality]}` : text, `/devices/${device}#${name}`]);
     }
-    if (limits(point)) told.push(["Limits", limits(point)]);
+    if (limits(point)) told.push(["Limits", [limits(point), unit(point.unit)].filter(Boolean).join(" ")]);
     if (settable && settable !== point) told.push(["Setpoint", withUnit(settable, model.row(settable.name)?.[0])]);
     if (settable && allowed(settable)) told.push(["Allowed", allowed(settable)]);
     if (channel && state?.cause) told.push(["Cause", state.cause.message]);

@@ -175,7 +175,7 @@ export class StateTimeline {
       at = marks(from, to, step);
     texts(at, step).forEach((text, index) =>
       text.split("\n").forEach((line, row) => {
-        const node = svg("text", { class: "axis", x: x(at[index]), y: 11 + 13 * row, "text-anchor": x(at[index]) > wide - 24 ? "end" : "middle" });
+        const node = svg("text", { class: "axis", x: x(at[index]), y: 11 + 13 * row, "text-anchor": x(at[index]) > wide - 24 ? "end" : x(at[index]) < 18 ? "start" : "middle" });
         node.textContent = line;
         picture.append(node);
       }),

@@ -131,5 +131,6 @@ export class Plot {
       [from, until] = range.ends;
     if (this.asTable) showTable($(".lg", this.node), this.lines, about, from, until);
     else this.trend?.draw(from, until, range.open && live.trusted ? range.now : 0);
+    this.page.drawn();
   }
 }

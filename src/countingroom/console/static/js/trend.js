@@ -11,6 +11,7 @@ import { onWall, zoneAt, zoneOf } from "./zone.js";
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
 const COLOURS = 6;
 const TIME_PX = 78; // a time with seconds is 52 px wide: closer, the times of an axis ran together
+const LAST_PX = 17;
 export const MOST = 8;
 
 let library = null;
@@ -22,6 +23,14 @@ export const colour = (index) =>
     .trim();
 const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour_) => `color-mix(in srgb, ${colour_} 22%, transparent)`;
+
+// Plots below each other begin and end at the same place, whatever their axes need.
+export function inLine(trends) {
+  const drawn = trends.filter((trend) => trend?.plot && trend.place.offsetParent),
+    taken = drawn.map((trend) => trend.beside()),
+    [left, right] = ["left", "right"].map((side) => Math.max(0, ...taken.map((one) => one[side])));
+  drawn.forEach((trend, index) => trend.keepFree({ left: left - taken[index].left, right: right - taken[index].right }));
+}
 
 // The digits that distinguish one mark of an axis from the next: 0.025 has three.
 function decimals(step) {
@@ -62,6 +71,7 @@ export class Trend {
     this.zoom = zoom;
     this.plot = null;
     this.leftOut = el("p", { class: "hint left-out", role: "status", hidden: true });
+    this.room = { left: 0, right: 0 }; // px kept free beside the axes, so that plots below each other have one time axis
     this.spans = []; // [{from, to, name, colour?}]: runs, or the alarm of a page, drawn behind the lines
     this.alarms = new Map(); // point -> [{from, to, priority}]
     new ResizeObserver(() => this.resize()).observe(place);
@@ -123,7 +133,7 @@ export class Trend {
         width: index === 0 ? 2 : 1.5,
         value: (plot, v, s) => {
           const shown = v ?? this.lastOf(plot, s);
-          return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`;
+          return shown == null ? (plot.cursor.idx == null && line.mean.length ? "no value" : "–") : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`;
         },
       });
       series.push(
@@ -145,7 +155,8 @@ export class Trend {
     });
     return {
       ...this.size(),
-      padding: [22, null, null, null], // the units of the axes stand there
+      // The units of the axes stand above. Without an axis at the right half of the last time stands there.
+      padding: [22, (_, __, taken) => (taken[1] ? 0 : LAST_PX) + this.room.right, null, () => this.room.left],
       series,
       bands,
       scales: {
@@ -218,12 +229,23 @@ export class Trend {
     ctx.restore();
   }
 
-  // The last drawn value, for the legend while the cursor is elsewhere.
+  // The last drawn value, for the legend while the cursor is elsewhere; null where the line ends in a gap.
   lastOf(plot, series) {
     if (plot.cursor.idx != null) return null;
-    const column = plot.data[series] ?? [];
-    for (let i = column.length - 1; i >= 0; i--) if (column[i] != null) return column[i];
-    return null;
+    return (plot.data[series] ?? []).findLast((one) => one !== undefined) ?? null;
+  }
+
+  // What its axes take at both sides, px.
+  beside() {
+    const found = { left: 0, right: 0 };
+    for (const { side, _size: size } of this.plot?.axes.slice(1) ?? []) found[side === 3 ? "left" : "right"] += size;
+    return { left: found.left, right: found.right || LAST_PX };
+  }
+
+  keepFree(room) {
+    if (!this.plot || (room.left === this.room.left && room.right === this.room.right)) return;
+    this.room = room;
+    this.plot.setSize({ width: this.plot.width, height: this.plot.height });
   }
 
   // A span with room above and below, and the nearest limits in sight when the values come close.
