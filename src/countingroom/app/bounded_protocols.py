@@ -15,7 +15,8 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from countingroom.app.connection_table import ConnectionTable, OpenConnection
+from countingroom.app.connection_table import ConnectionRank, ConnectionTable, OpenConnection
+from countingroom.app.request_turns import RequestTurns
 
 HEADER_S = 10.0
 """From the connection, or the end of the last answer, to the end of the header. An idle connection ends sooner."""
@@ -54,6 +55,7 @@ def bounded(
 ) -> tuple[type[HttpToolsProtocol], type[WebSocketsSansIOProtocol]]:
     """The protocols of HTTP and websockets for uvicorn, which makes an instance for each connection."""
     entries: dict[asyncio.BaseTransport, OpenConnection] = {}
+    turns = RequestTurns()
 
     def leave(transport: asyncio.BaseTransport) -> None:
         if entry := entries.pop(transport, None):
@@ -156,6 +158,9 @@ def bounded(
 
         def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
             self._answered = cycle
+            entry = entries.get(self.transport)
+            if entry and entry.rank < ConnectionRank.VIEWER:
+                app = _in_turn(turns, entry.address, cycle, app)
             super()._start_asgi_task(cycle, app)
 
         def on_response_complete(self) -> None:
@@ -276,3 +281,22 @@ def bounded(
                 self._reading = None
 
     return BoundedHttp, BoundedWebSocket
+
+
+def _in_turn(turns: RequestTurns, address: str, cycle: RequestResponseCycle, app: Any) -> Any:
+    """The application, for a request on a connection that belongs to no user: it waits for its turn."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        place = await turns.begin(address)
+
+        async def sending(message: Any) -> None:
+            place.end()  # the answer may be long, and read slowly
+            await send(message)
+
+        try:
+            if not cycle.disconnected:
+                await app(scope, receive, sending)
+        finally:
+            place.end()
+
+    return answer
