@@ -106,6 +106,20 @@ async def test_the_counters_of_a_system_that_took_no_part_are_not_those_of_the_r
         assert set(second.counters) == {"QA.events"}
 
 
+async def test_a_run_that_never_started_has_no_counters_of_the_run_before() -> None:
+    async with experiment(description({"kind": "simulated", "events_hz": 100})) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await world.clock.advance(5)
+        await world.does("stop")
+        await fails_next(world, "QA")
+        assert (await world.does("start")).kind is EventKind.FAILED
+        never, first = await world.runs()
+        assert first.counters
+        assert never.end is RunEnd.NEVER_STARTED
+        assert never.counters == {}
+
+
 async def test_a_system_that_is_excluded_during_a_run_keeps_its_counters_in_it() -> None:
     async with experiment(description({"kind": "simulated", "events_hz": 100})) as world:
         await world.does("configure_all")

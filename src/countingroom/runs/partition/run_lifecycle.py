@@ -112,7 +112,8 @@ class RunLifecycle:
                 ended_ns=owner.now_ns(),
                 ended_by=by,
                 cause=cause,
-                counters=self.counters(),
+                # In a run that never started the systems still tell the counters of the run before.
+                counters={} if end is RunEnd.NEVER_STARTED else self.counters(),
                 versions=self.versions(),
                 duration_s=duration_s,
                 flags=None if flags is None else tuple(flags),
