@@ -13,6 +13,7 @@ import uvicorn
 
 from countingroom.app.bounded_protocols import bounded
 from countingroom.app.connection_table import ConnectionLimits, ConnectionTable
+from countingroom.app.tls_handshakes import TlsHandshakes
 from countingroom.core.clock import timeout
 
 ACCEPTED_AT_ONCE = 8
@@ -90,6 +91,8 @@ async def serve(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    if tls:
+        TlsHandshakes().limit(asyncio.get_running_loop())
     server = _Server(settings, serves)
     with listening:
         serving = asyncio.ensure_future(server.serve([listening]))
