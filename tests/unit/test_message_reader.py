@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
 from countingroom.bus.nats.message_reader import MessageReader
+from tests.patience import PATIENCE_S
 
 Got = tuple[int, bytes, bytes, bytes, bytes]
 names = st.binary(min_size=1, max_size=6).filter(lambda name: not set(name) & set(b" \t\r\n\x0b\x0c"))
@@ -95,3 +96,17 @@ async def test_a_message_in_one_piece_is_not_left_to_nats_py() -> None:
 def test_the_parser_of_nats_py_is_the_one_that_is_known() -> None:
     parser = Client()._ps  # pyright: ignore[reportPrivateUsage]
     assert (parser.buf, parser.state) == (bytearray(), 1)
+
+
+async def test_a_message_that_is_not_taken_waits_for_nothing_that_comes_later() -> None:
+    """As one that was on its way when its subscription ended. It held up all that followed, and the link was lost."""
+
+    def leave(_sid: int, _subject: bytes, _reply: bytes, _headers: bytes, _data: bytes) -> bool:
+        return False
+
+    reader = MessageReader()
+    reader.receive = leave
+    message = b"MSG a 3 2\r\nab\r\n"
+    reader.feed_data(message)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.read(100) == message

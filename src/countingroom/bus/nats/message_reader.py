@@ -33,10 +33,10 @@ class MessageReader(asyncio.StreamReader):
             super().feed_data(data)
             return
         data, self._begun = self._begun + data, b""
-        end = self._take(data, self.receive)
+        end, is_begun = self._take(data, self.receive)
         if end == len(data):
             return
-        if data.startswith((b"MSG ", b"HMSG "), end) and len(data) - end < _LARGE:
+        if is_begun and len(data) - end < _LARGE:
             self._begun = data[end:]
         else:
             super().feed_data(data[end:])
@@ -49,25 +49,26 @@ class MessageReader(asyncio.StreamReader):
         super().feed_eof()
 
     @staticmethod
-    def _take(data: bytes, receive: Receive) -> int:
-        """Take whole messages from the beginning; returns where the rest begins."""
+    def _take(data: bytes, receive: Receive) -> tuple[int, bool]:
+        """Take whole messages from the beginning; returns where the rest begins, and whether it is a message that has
+        not come as a whole. One that came and is not taken must not wait for more: all that follows would wait too."""
         at = 0
         while True:
             has_headers = data.startswith(b"HMSG ", at)
             if not has_headers and not data.startswith(b"MSG ", at):
-                return at
+                return at, False
             line_end = data.find(b"\r\n", at)
             if line_end < 0:
-                return at
+                return at, True
             # MSG subject number [reply] size, HMSG subject number [reply] size-of-headers size
             fields = data[at:line_end].split()
             has_reply = len(fields) == (6 if has_headers else 5)
             begin = line_end + 2
             end = begin + int(fields[-1])
             if len(data) < end + 2:
-                return at
+                return at, True
             head = begin + int(fields[-2]) if has_headers else begin
             reply = fields[3] if has_reply else b""
             if not receive(int(fields[2]), fields[1], reply, data[begin:head], data[head:end]):
-                return at
+                return at, False
             at = end + 2
