@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from countingroom.core.errors import Refused
 from countingroom.core.interlocks.hold import AskedCommand, HeldCommand, refusal, undoes
 from countingroom.core.interlocks.inputs import InterlockInputs
 from countingroom.core.messages import Command, DeviceState, Link, Readings
 from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SET, Situation, admit, find
 from countingroom.devices.host.standing import standing
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
@@ -139,6 +143,21 @@ def test_a_command_is_in_force_when_its_state_or_its_readback_shows_it() -> None
     assert standing(command("unknown"), situation(on=False)).in_force is False
     assert standing(command("switch_off", "a"), situation(on=True)).writes == {"a.on": False}
     assert SET.name == "set"
+
+
+def test_an_interlock_is_told_what_a_command_writes_also_where_no_readback_or_no_link_tells() -> None:
+    """Another command is held back by what this one writes and by the states it ends in."""
+
+    class Pulses(FakeBehaviour):
+        def writes(
+            self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
+        ) -> tuple[Write, ...]:
+            return (Write(point="a.on", value=False, confirm=False),)
+
+    found = standing(command("ramp", volts=5.0), structs.replace(situation(on=True), behaviour=Pulses()))
+    assert (found.in_force, found.writes) == (None, {"a.on": False})
+    lost = standing(command("switch_off", "a"), situation(on=False, link=Link.DISCONNECTED))
+    assert lost.done_in == ("OFF",)
 
 
 def test_a_host_that_has_no_values_yet_makes_no_input_known() -> None:
