@@ -21,6 +21,7 @@ class Socket:
     def __init__(self) -> None:
         self.to_server: asyncio.Queue[Message] = asyncio.Queue()
         self._received: asyncio.Queue[Message] = asyncio.Queue()
+        self.accepted = asyncio.Event()
         self.is_open = True
 
     def send(self, text: str) -> None:
@@ -32,6 +33,8 @@ class Socket:
         if not self.is_open:
             raise OSError("the client has left")
         self._received.put_nowait(message)
+        if message["type"] == "websocket.accept":
+            self.accepted.set()
 
     async def next(self) -> Message:
         """The next message of the server, without the answer to the handshake."""

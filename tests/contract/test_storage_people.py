@@ -33,6 +33,8 @@ async def test_a_role_holds_where_it_was_given(database: Database) -> None:
         await database.users.create("an na", "root")
     with pytest.raises(NotFound):
         await database.users.grant("nobody", "*", None)
+    with pytest.raises(NotFound, match="there is no user nobody"):
+        await database.sessions.create("nobody", lifetime_s=3600)
 
 
 async def test_somebody_is_always_left_who_administers(database: Database) -> None:

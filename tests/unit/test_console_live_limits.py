@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
+from countingroom.console.app import create
 from countingroom.console.live.viewer_limits import SUBSCRIBED, ViewerLimits, Viewers
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Conflict
-from tests.console.people import House, house
+from countingroom.testing.clock import FakeClock
+from tests.console.people import ORIGIN, House, house
 from tests.console.sockets import Socket, opened
 from tests.console.stage import stage
 from tests.patience import PATIENCE_S
@@ -141,3 +143,15 @@ async def test_subscribing_without_pause_is_read_slowly(home: House) -> None:
 async def heard(socket: Socket) -> None:
     """The feed has begun."""
     assert (await socket.hear())["kind"] == "snapshot"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/live", "/api/v1/fleet/logs"])
+async def test_a_client_that_leaves_before_its_first_message_is_no_failure(path: str) -> None:
+    clock = FakeClock()
+    async with stage(clock) as here:
+        app = create(here.bus.client(), clock, title="t", version="1")
+        async with app.router.lifespan_context(app), opened(app, ORIGIN, path=path) as socket:
+            async with asyncio.timeout(PATIENCE_S):
+                await socket.accepted.wait()
+            socket.is_open = False  # the server does not hear of it
+            await clock.advance(10)

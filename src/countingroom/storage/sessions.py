@@ -38,7 +38,8 @@ class SessionStore(Repository):
         agent: str = "",
         scope: Mapping[str, Role] | None = None,
     ) -> tuple[str, Session]:
-        """Create a session. Returns (secret for the cookie, session). Conflict if the user does not exist."""
+        """Create a session. Returns (secret for the cookie, session). NotFound if the user does not exist."""
+        user_of(connection, user)
         now_ns, token = self.clock.now_ns(), secret.token()
         row = {
             "digest": secret.digest(token),

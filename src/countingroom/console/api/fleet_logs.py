@@ -16,7 +16,7 @@ import msgspec
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from countingroom.console.api.live import address_of, close_when_over, receive_text, why_closed
+from countingroom.console.api.live import address_of, close, close_when_over, receive_text, why_closed
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
 from countingroom.console.query_client import ask
@@ -59,11 +59,11 @@ async def follow_logs(websocket: WebSocket, console: Annotated[ConsoleContext, D
                     sending.cancel()
                     watching.cancel()
     except* TimeoutError:
-        await websocket.close(1003, "the first message named no instances")
+        await close(websocket, 1003, "the first message named no instances")
     except* (WebSocketDisconnect, OSError):  # the client has left
         pass
     except* CountingRoomError as errors:
-        await websocket.close(*why_closed(errors))
+        await close(websocket, *why_closed(errors))
 
 
 def _watch(text: str) -> LogWatch:

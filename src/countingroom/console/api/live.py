@@ -7,6 +7,7 @@ reason says which limit), 4001 the session is over or its roles have changed.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
@@ -74,11 +75,11 @@ async def live(websocket: WebSocket, console: Annotated[ConsoleContext, Depends(
         with console.viewers.place(found.name, address_of(websocket), operates=found.operates):
             await _serve(websocket, console, found.name)
     except* TimeoutError:
-        await websocket.close(1003, "the first message was no subscription")
+        await close(websocket, 1003, "the first message was no subscription")
     except* (WebSocketDisconnect, OSError):  # the client has left
         pass
     except* CountingRoomError as errors:
-        await websocket.close(*why_closed(errors))
+        await close(websocket, *why_closed(errors))
 
 
 async def _serve(websocket: WebSocket, console: ConsoleContext, user: str) -> None:
@@ -138,7 +139,13 @@ async def close_when_over(websocket: WebSocket, sessions: SessionService, sendin
     """Close the connection when its session is over."""
     why = await sessions.until_over(requester(websocket))
     sending.cancel()
-    await websocket.close(LOGIN_OVER, why[:120])
+    await close(websocket, LOGIN_OVER, why[:120])
+
+
+async def close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Close the connection, unless the client has left."""
+    with suppress(WebSocketDisconnect, OSError, RuntimeError):  # RuntimeError: it is closed already
+        await websocket.close(code, reason)
 
 
 def why_closed(errors: ExceptionGroup[CountingRoomError]) -> tuple[int, str]:
