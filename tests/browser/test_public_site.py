@@ -91,6 +91,8 @@ def test_a_page_looks_right(served: Served, page: Page, path: str) -> None:
     page.set_viewport_size({"width": 420, "height": 900})
     keep(page, f"{name}-phone")
     assert wider_than_seen(page) == []
+    for part in page.locator(".top nav, #withheld .scroll").all():
+        assert part.evaluate("one => one.scrollWidth <= one.clientWidth"), part
     assert hosts == {served.url.split("/")[2]}
 
 

@@ -146,15 +146,15 @@ async def test_a_trip_while_the_number_is_reserved(action: str, monkeypatch: pyt
 @pytest.mark.parametrize("action", STARTS)
 async def test_a_trip_before_the_number_is_reserved(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with room() as world:
-        written = world.database.runs.find
+        written = world.database.runs.last_number
 
         async def slow(*given: Any, **named: Any) -> Any:
-            monkeypatch.setattr(world.database.runs, "find", written)
+            monkeypatch.setattr(world.database.runs, "last_number", written)
             await says(world, Truth.TRUE)
             await world.clock.sleep(1.0)
             return await written(*given, **named)
 
-        monkeypatch.setattr(world.database.runs, "find", slow)
+        monkeypatch.setattr(world.database.runs, "last_number", slow)
         assert await why_not(world, action) == "interlocked"
         await nothing_records(world)
         assert len(await world.runs()) == 1, "no number was taken for it"

@@ -56,6 +56,15 @@ def test_only_the_pages_that_are_used_come_back(tmp_path: Path) -> None:
             assert _resident_kib(path) == PAGE >> 10
 
 
+def test_a_mapping_that_is_registered_already_keeps_no_other_one_out(tmp_path: Path) -> None:
+    path, probe = tmp_path / "library.so", tmp_path / "probe"
+    with _mapped(probe, 1), _mapped(path, LARGE_BYTES // PAGE):
+        if not map_single_pages([_place(probe)]):
+            pytest.skip("the kernel has no userfaultfd for files, or does not permit it")
+        assert not map_single_pages([_place(probe)])
+        assert map_single_pages([_place(probe), _place(path)])
+
+
 def _place(path: Path) -> tuple[int, int]:
     line = next(one for one in Path("/proc/self/maps").read_text().splitlines() if one.endswith(str(path)))
     begin, end = (int(one, 16) for one in line.split()[0].split("-"))

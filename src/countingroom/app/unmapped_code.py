@@ -17,6 +17,7 @@ import os
 import platform
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 LARGE_BYTES = 8 << 20
@@ -49,7 +50,7 @@ def unmap_unused_code() -> None:
 
 def map_single_pages(mappings: Sequence[tuple[int, int]]) -> bool:
     """Map pages one by one at their next access; start and length in bytes of each mapping. False where the kernel does
-    not know it or does not permit it, and where it is done already.
+    not know it or does not permit it, and where it is done already for all of them.
 
     The descriptor stays open to the end of the process: the kernel forgets the registration with it."""
     number = _USERFAULTFD.get(platform.machine())
@@ -58,14 +59,16 @@ def map_single_pages(mappings: Sequence[tuple[int, int]]) -> bool:
     descriptor = ctypes.CDLL(None).syscall(number, os.O_CLOEXEC | _USER_MODE_ONLY)
     if descriptor < 0:
         return False
-    try:
+    registered = 0
+    with suppress(OSError):
         fcntl.ioctl(descriptor, _API, struct.pack("QQQ", _API_VERSION, _ANY_MAPPING, 0))
         for start, length in mappings:
-            fcntl.ioctl(descriptor, _REGISTER, struct.pack("QQQQ", start, length, _WRITE_PROTECTION, 0))
-    except OSError:
+            with suppress(OSError):  # it is registered already, as in a process that did this before
+                fcntl.ioctl(descriptor, _REGISTER, struct.pack("QQQQ", start, length, _WRITE_PROTECTION, 0))
+                registered += 1
+    if not registered:
         os.close(descriptor)
-        return False
-    return True
+    return bool(registered)
 
 
 def _unwritten(smaps: Iterable[str]) -> list[tuple[int, int]]:
