@@ -17,7 +17,7 @@ PLACE_S = 0.05
 
 
 class RequestTurns:
-    """Who may begin."""
+    """The order in which requests begin. One waits at most until the places of those before it are over."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._free = at_once

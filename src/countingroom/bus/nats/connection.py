@@ -206,7 +206,7 @@ class NatsConnection:
         timeout_s: float,
     ) -> None:
         """Send all, in this order; `take` gets the place of each and its answer as it comes, or why there is none.
-        Returns after the last one."""
+        Returns after the last one. `timeout_s` is that of all together, from the first one on."""
         answers = Answers(take)
         overdue = asyncio.get_running_loop().call_later(timeout_s, self._overdue, answers, timeout_s)
         tokens: list[str] = []

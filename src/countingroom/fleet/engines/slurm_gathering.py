@@ -36,7 +36,8 @@ class OrderGathering:
         """While entered, the array waits for this order.
 
         Before an order is gathered, the controller is asked what is there. On a busy machine the answers of copies that
-        are ordered at once come further apart than GATHER_S, and the copies became two arrays."""
+        are ordered at once come further apart than GATHER_S, and the copies became two arrays. Each question has a
+        deadline (`slurm_commands.CALL_S`), so that the array waits no longer than that."""
         key = _key(order)
         self._coming[key] += 1
         try:
